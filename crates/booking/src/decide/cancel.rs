@@ -1,0 +1,224 @@
+//! Cancelling tickets: quote first, then by the quote's name.
+//!
+//! A quote is not kept. Its name says which lines it is for and until when it holds, and ends in a digest over what
+//! comes back; confirming it works it all out again, so a name that somebody made up brings nothing that the policy
+//! does not give.
+
+use std::collections::BTreeSet;
+
+use admit_protocol::booking::TicketState;
+use admit_protocol::digest::sha256;
+use admit_protocol::id::{QuoteId, SeatId};
+use admit_protocol::money::Money;
+use admit_protocol::time::after;
+use jiff::Timestamp;
+
+use crate::changes::{Changes, Claim};
+use crate::command::{By, Cancellation};
+use crate::hold::{Booking, Hold, HoldKey, HoldState, Line, Owner};
+use crate::house::House;
+use crate::plan::Place;
+use crate::price::sum;
+use crate::refusal::Refusal;
+
+/// How long a quote holds at most, in seconds.
+const QUOTE_LIFE_S: i64 = 600;
+
+/// What a cancellation would bring back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CancellationOffer {
+    /// Its name.
+    pub id: QuoteId,
+    /// Each line, by number, and what comes back for it.
+    pub lines: Vec<(usize, Money)>,
+    /// The sum of what comes back in money, booking fees included.
+    pub refund: Money,
+    /// By how much the balance goes down.
+    pub balance_reduction: Money,
+    /// Until before when it holds.
+    pub valid_until: Timestamp,
+}
+
+impl House {
+    /// What cancelling these seats of a booking would bring back; all that are left if none are named.
+    ///
+    /// # Errors
+    /// When there is no such booking of this owner's, or a ticket is used or cancelled, or the policy forbids it.
+    pub fn quote_cancellation(
+        &self,
+        key: HoldKey,
+        owner: Owner,
+        seats: &[SeatId],
+        now: Timestamp,
+    ) -> Result<CancellationOffer, Refusal> {
+        let (hold, booking) = self.booking_by(key, By::Owner(owner))?;
+        let lines = self.lines_of(booking, seats)?;
+        self.check_unused(hold, booking, &lines)?;
+        let latest = after(now, QUOTE_LIFE_S);
+        let valid_until = match self.policy_end(booking, now) {
+            Some(end) => end.min(latest),
+            None => return Err(Refusal::NotCancellable),
+        };
+        self.offer(hold, booking, lines, valid_until, now)
+    }
+
+    /// Until when what holds at `now` goes on holding; `None` when nothing can be cancelled.
+    fn policy_end(&self, booking: &Booking, now: Timestamp) -> Option<Timestamp> {
+        // Who has not paid may step back until the time to pay is over: nothing has to be given back.
+        if !booking.balance_due().is_zero() {
+            return booking.collect_by.filter(|by| now < *by);
+        }
+        booking.policy.holds_until(self.terms.starts_at, now)
+    }
+
+    fn offer(
+        &self,
+        hold: &Hold,
+        booking: &Booking,
+        lines: Vec<usize>,
+        valid_until: Timestamp,
+        now: Timestamp,
+    ) -> Result<CancellationOffer, Refusal> {
+        let zero = Money::zero(booking.total.currency());
+        let due = booking.balance_due();
+        let all = lines.len() == booking.lines.iter().filter(|l| !l.revoked).count();
+        let mut offered = Vec::with_capacity(lines.len());
+        for number in lines {
+            let back = if due.is_zero() { self.refund_of(hold, booking, booking.lines[number], now)? } else { zero };
+            offered.push((number, back));
+        }
+        let fees = if all && due.is_zero() { refundable_fees(hold) } else { zero };
+        let table = &hold.prices.table;
+        let left = booking.paid.minus(booking.refunded).unwrap_or(zero);
+        let refund = sum(table, offered.iter().map(|(_, back)| *back).chain([fees])).min(left);
+        let balance_reduction = match (due.is_zero(), all) {
+            (true, _) => zero,
+            (false, true) => due,
+            (false, false) => sum(table, offered.iter().map(|(n, _)| booking.lines[*n].price)),
+        };
+        let id = quote_id(hold.key, booking, &offered, refund, valid_until);
+        Ok(CancellationOffer { id, lines: offered, refund, balance_reduction, valid_until })
+    }
+
+    fn refund_of(&self, hold: &Hold, booking: &Booking, line: Line, now: Timestamp) -> Result<Money, Refusal> {
+        let zone = self.terms.plan.zone(line.place);
+        let ticket_type = hold.ticket_type(line.ticket_type).id;
+        let offer = zone.and_then(|zone| hold.prices.table.offer(ticket_type, zone));
+        let kept = offer.into_iter().flat_map(|o| &o.fees).filter(|f| !f.refundable).map(|f| f.amount);
+        let refundable = kept.fold(line.price, |left, fee| left.minus(fee).unwrap_or(left));
+        let refund =
+            booking.policy.refund(refundable, self.terms.starts_at, now).map_err(|_| Refusal::NotCancellable)?;
+        refund.ok_or(Refusal::NotCancellable)
+    }
+
+    pub(super) fn cancel(&self, key: HoldKey, cancellation: &Cancellation, now: Timestamp) -> Result<Changes, Refusal> {
+        let (hold, booking) = match cancellation {
+            Cancellation::Quoted { owner, .. } => self.booking_by(key, By::Owner(*owner))?,
+            Cancellation::Staff { .. } => self.booking_by(key, By::Staff)?,
+        };
+        let (lines, refund) = match cancellation {
+            Cancellation::Quoted { quote, .. } => {
+                let (lines, valid_until) = read_quote_id(*quote).ok_or(Refusal::QuoteChanged)?;
+                if now >= valid_until || lines.iter().any(|n| booking.lines.get(*n).is_none_or(|l| l.revoked)) {
+                    return Err(Refusal::QuoteChanged);
+                }
+                self.check_unused(hold, booking, &lines)?;
+                if self.policy_end(booking, now).is_none() {
+                    return Err(Refusal::NotCancellable);
+                }
+                let offer = self.offer(hold, booking, lines.clone(), valid_until, now)?;
+                if offer.id != *quote {
+                    return Err(Refusal::QuoteChanged);
+                }
+                (lines, offer.refund)
+            }
+            Cancellation::Staff { seats, refund } => {
+                let lines = self.lines_of(booking, seats)?;
+                let zero = Money::zero(booking.total.currency());
+                let all = sum(&hold.prices.table, lines.iter().map(|n| booking.lines[*n].price));
+                let left = booking.paid.minus(booking.refunded).unwrap_or(zero);
+                (lines, if *refund { all.min(left) } else { zero })
+            }
+        };
+        Ok(revoke(hold, booking, &lines, refund))
+    }
+
+    fn booking_by(&self, key: HoldKey, by: By) -> Result<(&Hold, &Booking), Refusal> {
+        let hold = self.hold_by(key, by)?;
+        Ok((hold, hold.booking().ok_or(Refusal::NotFound)?))
+    }
+
+    fn lines_of(&self, booking: &Booking, seats: &[SeatId]) -> Result<Vec<usize>, Refusal> {
+        let standing = |place: Place| booking.lines.iter().position(|l| l.place == place && !l.revoked);
+        if seats.is_empty() {
+            let left: Vec<usize> = (0..booking.lines.len()).filter(|n| !booking.lines[*n].revoked).collect();
+            return if left.is_empty() { Err(Refusal::NotCancellable) } else { Ok(left) };
+        }
+        let line = |seat: &SeatId| self.terms.plan.place(*seat).and_then(standing).ok_or(Refusal::NoSuchTicket(*seat));
+        let lines: BTreeSet<usize> = seats.iter().map(line).collect::<Result<_, _>>()?;
+        Ok(lines.into_iter().collect())
+    }
+
+    /// P10: a used ticket gives nothing back without staff.
+    fn check_unused(&self, hold: &Hold, booking: &Booking, lines: &[usize]) -> Result<(), Refusal> {
+        let used = |n: &&usize| self.ticket_state(hold.key, booking, **n) == TicketState::Used;
+        match lines.iter().find(used).and_then(|n| booking.lines.get(*n)) {
+            Some(line) => Err(Refusal::TicketUsed(self.terms.plan.seat_id(line.place))),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Revokes tickets and frees their seats, in one (S5, P9).
+fn revoke(hold: &Hold, booking: &Booking, lines: &[usize], refund: Money) -> Changes {
+    let mut after = booking.clone();
+    let mut freed = Vec::with_capacity(lines.len());
+    for &number in lines {
+        let line = &mut after.lines[number];
+        line.revoked = true;
+        line.generation = line.generation.saturating_add(1);
+        freed.push((line.place, Claim::Hold(hold.key)));
+    }
+    after.refunded = after.refunded.plus(refund).unwrap_or(after.refunded);
+    if after.is_cancelled() && after.paid.is_zero() {
+        after.booking_fees = Money::zero(after.total.currency());
+    }
+    Changes { freed, moved: vec![(hold.key, HoldState::Converted(after))], ..Changes::default() }
+}
+
+/// Nobody paid in time: the seats go back on sale.
+pub(super) fn lapse_unpaid(hold: &Hold, booking: &Booking, changes: &mut Changes) {
+    let standing: Vec<usize> = (0..booking.lines.len()).filter(|n| !booking.lines[*n].revoked).collect();
+    let revoked = revoke(hold, booking, &standing, Money::zero(booking.total.currency()));
+    changes.freed.extend(revoked.freed);
+    changes.moved.extend(revoked.moved);
+}
+
+fn refundable_fees(hold: &Hold) -> Money {
+    let table = &hold.prices.table;
+    sum(table, table.booking_fees.iter().filter(|f| f.refundable).map(|f| f.amount))
+}
+
+/// `{valid until, ms, hex}.{one bit for each line, hex}.{digest}`: at most 11 + 1 + 25 + 1 + 22 characters.
+fn quote_id(key: HoldKey, booking: &Booking, lines: &[(usize, Money)], refund: Money, until: Timestamp) -> QuoteId {
+    let bits = lines.iter().fold(0_u128, |bits, (n, _)| bits | 1 << n.min(&127));
+    let until = until.as_millisecond();
+    let mut parts = vec![b"admit-quote".to_vec(), key.0.to_be_bytes().to_vec(), until.to_be_bytes().to_vec()];
+    for (number, back) in lines {
+        parts.push(booking.lines[*number].generation.to_be_bytes().to_vec());
+        parts.push(back.amount().to_be_bytes().to_vec());
+    }
+    parts.push(bits.to_be_bytes().to_vec());
+    parts.push(refund.amount().to_be_bytes().to_vec());
+    let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
+    let digest = u64::from_be_bytes(sha256(&parts)[..8].try_into().expect("8 of 32 bytes"));
+    QuoteId::parse(&format!("{until:x}.{bits:x}.{digest:016x}")).expect("at most 61 characters of an id")
+}
+
+fn read_quote_id(id: QuoteId) -> Option<(Vec<usize>, Timestamp)> {
+    let mut parts = id.as_str().split('.');
+    let until = i64::from_str_radix(parts.next()?, 16).ok()?;
+    let bits = u128::from_str_radix(parts.next()?, 16).ok()?;
+    let lines = (0..128).filter(|n| bits >> n & 1 == 1).collect();
+    Some((lines, Timestamp::from_millisecond(until).ok()?))
+}

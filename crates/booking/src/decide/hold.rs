@@ -1,0 +1,212 @@
+//! Placing, extending and releasing holds.
+
+use std::collections::BTreeSet;
+
+use admit_protocol::id::{AreaId, SeatId, TicketTypeId};
+use admit_protocol::layout::SeatKind;
+use admit_protocol::price::TicketRule;
+use admit_protocol::problem::{ConflictReason, SeatConflict};
+use admit_protocol::time::after;
+use jiff::Timestamp;
+
+use super::end;
+use crate::changes::{Changes, Claim};
+use crate::command::{By, PlaceHold};
+use crate::hold::{HeldPlace, Hold, HoldKey, HoldState, Owner, TypeNo};
+use crate::house::House;
+use crate::plan::Place;
+use crate::refusal::Refusal;
+
+impl House {
+    pub(super) fn place_hold(&self, wish: &PlaceHold, now: Timestamp) -> Result<Changes, Refusal> {
+        let terms = &self.terms;
+        let sales = terms.sales_state(now);
+        if !sales.is_open() {
+            return Err(Refusal::NotOnSale(sales));
+        }
+        let count = wish.seats.len() as u64 + wish.areas.iter().map(|(_, n, _)| u64::from(*n)).sum::<u64>();
+        if count == 0 {
+            return Err(Refusal::NoSeats);
+        }
+        let max = terms.hold_policy.seats_max;
+        if count > u64::from(max) {
+            return Err(Refusal::TooManySeats { max });
+        }
+        let places = self.wanted_places(wish, now)?;
+        self.check_limits(wish, places.len(), now)?;
+        let until = self.deadline(now, now, wish.ttl_s);
+        Ok(Changes {
+            claimed: places.iter().map(|p| (p.place, Claim::Hold(wish.hold))).collect(),
+            placed: vec![Hold {
+                key: wish.hold,
+                owner: wish.owner,
+                network: wish.network,
+                places,
+                prices: terms.prices.clone(),
+                created_at: now,
+                seq: self.version() + 1,
+                state: HoldState::Active { until },
+            }],
+            ..Changes::default()
+        })
+    }
+
+    /// The places for a wish, or every seat that is in the way.
+    fn wanted_places(&self, wish: &PlaceHold, now: Timestamp) -> Result<Vec<HeldPlace>, Refusal> {
+        let seats: Vec<SeatId> = wish.seats.iter().map(|(seat, _)| *seat).collect();
+        let seat_places = self.places_of(&seats)?;
+        let mut places = Vec::with_capacity(seat_places.len());
+        let mut conflicts = Vec::new();
+        let mut taken = BTreeSet::new();
+        for (&(seat, wanted), &place) in wish.seats.iter().zip(&seat_places) {
+            let ticket_type = self.type_number(wanted, place, seat)?;
+            let reason = if taken.insert(place) { self.conflict(place) } else { Some(ConflictReason::NamedTwice) };
+            let reason = reason.or_else(|| self.companion_conflict(place, &seats, wish.owner, now));
+            match reason {
+                Some(reason) => conflicts.push(SeatConflict { seat, reason }),
+                None => places.push(HeldPlace { place, ticket_type }),
+            }
+        }
+        for &(area, count, wanted) in &wish.areas {
+            self.area_places(area, count, wanted, &mut taken, &mut places, &mut conflicts)?;
+        }
+        if conflicts.is_empty() { Ok(places) } else { Err(Refusal::SeatsTaken(conflicts)) }
+    }
+
+    fn area_places(
+        &self,
+        area: AreaId,
+        count: u32,
+        wanted: Option<TicketTypeId>,
+        taken: &mut BTreeSet<Place>,
+        places: &mut Vec<HeldPlace>,
+        conflicts: &mut Vec<SeatConflict>,
+    ) -> Result<(), Refusal> {
+        let found = self.terms.plan.area(area).ok_or(Refusal::UnknownArea(area))?;
+        let seat = self.terms.plan.seat_id(found.first);
+        let ticket_type = self.type_number(wanted, found.first, seat)?;
+        let wanted = usize::try_from(count).unwrap_or(usize::MAX);
+        let free = found.places().filter(|p| self.claim(*p).is_none() && !taken.contains(p));
+        let chosen: Vec<Place> = free.take(wanted).collect();
+        if chosen.len() < wanted {
+            // Named by the area itself: no single place is in the way.
+            let seat = SeatId::parse(area.as_str()).unwrap_or(seat);
+            conflicts.push(SeatConflict { seat, reason: ConflictReason::AreaFull });
+        }
+        taken.extend(&chosen);
+        places.extend(chosen.into_iter().map(|place| HeldPlace { place, ticket_type }));
+        Ok(())
+    }
+
+    fn type_number(&self, wanted: Option<TicketTypeId>, place: Place, seat: SeatId) -> Result<Option<TypeNo>, Refusal> {
+        let Some(wanted) = wanted else { return Ok(None) };
+        let not_sold = || Refusal::TicketRule { seat: Some(seat), rule: TicketRule::NotSold(wanted) };
+        let table = &self.terms.prices.table;
+        let sold = self.terms.plan.zone(place).is_some_and(|zone| table.offer(wanted, zone).is_some());
+        let number = table.ticket_types.iter().position(|t| t.id == wanted).filter(|_| sold).ok_or_else(not_sold)?;
+        Ok(u8::try_from(number).ok().map(TypeNo))
+    }
+
+    /// A companion's seat goes with its wheelchair space, held here together or by the same buyer before, until it is
+    /// released to all.
+    fn companion_conflict(
+        &self,
+        place: Place,
+        wanted: &[SeatId],
+        owner: Owner,
+        now: Timestamp,
+    ) -> Option<ConflictReason> {
+        let seat = self.terms.plan.seat(place)?;
+        let released = self.terms.companion_release_at.is_some_and(|at| now >= at);
+        if seat.kind != SeatKind::Companion || seat.companion_of.is_empty() || released {
+            return None;
+        }
+        let has = |space: &SeatId| {
+            let claim = self.terms.plan.place(*space).and_then(|p| self.claim(p));
+            let own = |key| self.holds.get(&key).is_some_and(|h: &Hold| h.owner == owner);
+            wanted.contains(space) || matches!(claim, Some(Claim::Hold(key)) if own(key))
+        };
+        (!seat.companion_of.iter().any(has)).then_some(ConflictReason::CompanionOnly)
+    }
+
+    /// Limits within one screening are exact: this house sees every hold.
+    fn check_limits(&self, wish: &PlaceHold, count: usize, now: Timestamp) -> Result<(), Refusal> {
+        let max = self.terms.hold_policy.holds_per_buyer;
+        let active =
+            |h: &&Hold| h.owner == wish.owner && h.state.deadline().is_some_and(|d| d > now) && h.booking().is_none();
+        if self.holds.values().filter(active).count() >= usize::from(max) {
+            return Err(Refusal::TooManyHolds { max });
+        }
+        let percent = usize::from(self.terms.unpaid_percent_per_network);
+        let Some(network) = wish.network.filter(|_| percent < 100) else { return Ok(()) };
+        // Never below one full hold, or small halls could not be sold at all.
+        let share = self.terms.plan.len() * percent / 100;
+        let max = share.max(usize::from(self.terms.hold_policy.seats_max));
+        let unpaid: usize = self.holds.values().filter(|h| h.network == Some(network)).map(Hold::unpaid_places).sum();
+        if unpaid + count > max { Err(Refusal::NetworkHoldsTooMuch { max }) } else { Ok(()) }
+    }
+
+    /// When a hold ends that was created at `created` and is asked at `now` to last `ttl_s`: clamped to the announced
+    /// limits, and never past the time for choosing (H6).
+    fn deadline(&self, created: Timestamp, now: Timestamp, ttl_s: Option<u32>) -> Timestamp {
+        let policy = &self.terms.hold_policy;
+        let ttl = ttl_s.unwrap_or(policy.ttl_s).clamp(policy.ttl_min_s, policy.ttl_max_s.max(policy.ttl_min_s));
+        after(now, ttl.into()).min(self.extendable_until(created))
+    }
+
+    /// How far a hold that was created at `created` can be extended.
+    #[must_use]
+    pub fn extendable_until(&self, created: Timestamp) -> Timestamp {
+        let longest = i64::from(self.terms.hold_policy.choosing_max_s).min(crate::HOLD_LIFE_MAX_S);
+        after(created, longest)
+    }
+
+    pub(super) fn extend(
+        &self,
+        key: HoldKey,
+        owner: Owner,
+        ttl_s: Option<u32>,
+        now: Timestamp,
+    ) -> Result<Changes, Refusal> {
+        let hold = self.hold_by(key, By::Owner(owner))?;
+        let until = still_choosing(hold, now)?;
+        let later = self.deadline(hold.created_at, now, ttl_s);
+        let mut changes = Changes::default();
+        if later > until {
+            changes.moved.push((key, HoldState::Active { until: later }));
+        }
+        Ok(changes)
+    }
+
+    pub(super) fn release(&self, key: HoldKey, by: By, now: Timestamp) -> Result<Changes, Refusal> {
+        let hold = self.hold_by(key, by)?;
+        let mut changes = Changes::default();
+        match &hold.state {
+            HoldState::Active { .. } => end(hold, HoldState::Released { at: now }, &mut changes),
+            HoldState::Paying { order, until } => {
+                let until = after(*until, super::CLOSING_GRACE_S).min(after(hold.created_at, crate::HOLD_LIFE_MAX_S));
+                changes.moved.push((key, HoldState::Closing { order: order.clone(), until }));
+            }
+            HoldState::Converted(_) => return Err(Refusal::HoldConverted),
+            // Over already: a repeated release succeeds again.
+            HoldState::Closing { .. }
+            | HoldState::Released { .. }
+            | HoldState::Expired { .. }
+            | HoldState::RefundDue { .. } => {}
+        }
+        Ok(changes)
+    }
+}
+
+/// The deadline of a hold whose buyer is still choosing.
+pub(super) fn still_choosing(hold: &Hold, now: Timestamp) -> Result<Timestamp, Refusal> {
+    match &hold.state {
+        HoldState::Active { until } if now < *until => Ok(*until),
+        HoldState::Paying { .. } | HoldState::Closing { .. } => Err(Refusal::HoldPaying),
+        HoldState::Converted(_) => Err(Refusal::HoldConverted),
+        HoldState::Active { .. }
+        | HoldState::Released { .. }
+        | HoldState::Expired { .. }
+        | HoldState::RefundDue { .. } => Err(Refusal::HoldEnded),
+    }
+}

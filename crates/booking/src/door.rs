@@ -1,0 +1,35 @@
+//! Who is let in: one function for the server's door and for a scanner without a network (T5).
+
+use admit_protocol::door::{AllowState, Verdict};
+use admit_protocol::id::ScreeningId;
+use admit_protocol::ticket::{Ticket, TicketId, screening_digest};
+use admit_protocol::time::after;
+use jiff::Timestamp;
+
+/// How far a door's clock may be off, in seconds.
+pub const CLOCK_SKEW_S: i64 = 300;
+
+/// What the person at the door sees. `ticket` is there only if its signature fitted one of the cinema's keys; `state`
+/// gives what is known of a ticket. The first that applies, in the order of the spec (DOOR-004): a ticket that nobody
+/// knows here was replaced or never sold, so it is revoked, never green (T6).
+#[must_use]
+pub fn verdict(
+    ticket: Option<&Ticket>,
+    screening: ScreeningId,
+    now: Timestamp,
+    state: impl FnOnce(TicketId) -> Option<AllowState>,
+) -> Verdict {
+    let Some(ticket) = ticket else { return Verdict::Invalid };
+    if ticket.screening != screening_digest(&screening) {
+        return Verdict::WrongShow;
+    }
+    if now < after(ticket.not_before, -CLOCK_SKEW_S) || now >= after(ticket.not_after, CLOCK_SKEW_S) {
+        return Verdict::Expired;
+    }
+    match state(ticket.id) {
+        Some(AllowState::Valid) => Verdict::Green,
+        Some(AllowState::Used) => Verdict::Duplicate,
+        Some(AllowState::Unpaid) => Verdict::Unpaid,
+        Some(AllowState::Revoked | _) | None => Verdict::Revoked,
+    }
+}

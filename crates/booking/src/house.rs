@@ -1,0 +1,373 @@
+//! The seats of one screening, and everybody who has a claim on them.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+
+use admit_protocol::booking::TicketState;
+use admit_protocol::door::{AllowEntry, AllowState, FirstScan, ScanKind};
+use admit_protocol::id::{DeviceId, ScanId, SeatId};
+use admit_protocol::problem::ConflictReason;
+use admit_protocol::seats::{AreaSeats, NotFree, SalesState};
+use admit_protocol::ticket::TicketId;
+use jiff::Timestamp;
+
+use crate::changes::{Block, Changes, Claim, ScanRecord, ScannedTicket};
+use crate::hold::{Booking, Hold, HoldKey, HoldState, Owner};
+use crate::plan::Place;
+use crate::terms::Terms;
+
+/// The seats of one screening. Decides ([`House::decide`]) without changing, and changes ([`House::apply`]) without
+/// deciding.
+#[derive(Debug, Clone)]
+pub struct House {
+    pub(crate) terms: Arc<Terms>,
+    version: u64,
+    now: Timestamp,
+    claims: Vec<Option<Claim>>,
+    pub(crate) holds: BTreeMap<HoldKey, Hold>,
+    pub(crate) scans: BTreeMap<(DeviceId, ScanId), ScanRecord>,
+    /// Derived: scans that were taken back, also those that are not here yet.
+    undone: HashSet<(DeviceId, ScanId)>,
+    /// Derived: who let each ticket in first.
+    entries: HashMap<(HoldKey, u16), FirstScan>,
+    /// Derived: what happens by itself, and when.
+    deadlines: BTreeSet<(Timestamp, Deadline)>,
+}
+
+/// What happens by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Deadline {
+    /// A hold ends, a payment is closed, an unpaid booking is cancelled.
+    Hold(HoldKey),
+    /// A blocked place goes on sale.
+    Block(Place),
+}
+
+/// Everything that a store keeps of a house.
+#[derive(Debug, Clone, Default)]
+pub struct Saved {
+    /// The version that all of this is.
+    pub version: u64,
+    /// The logical time of that version (C1).
+    pub now: Timestamp,
+    /// Who has which place.
+    pub claims: Vec<(Place, Claim)>,
+    /// Holds that are not forgotten yet.
+    pub holds: Vec<Hold>,
+    /// Scans.
+    pub scans: Vec<ScanRecord>,
+}
+
+/// Changes that do not fit the house they are applied to: a bug, or a store that two masters write.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Broken(pub String);
+
+impl House {
+    /// An empty house.
+    #[must_use]
+    pub fn new(terms: Arc<Terms>) -> Self {
+        let claims = vec![None; terms.plan.len()];
+        Self {
+            terms,
+            version: 0,
+            now: Timestamp::UNIX_EPOCH,
+            claims,
+            holds: BTreeMap::new(),
+            scans: BTreeMap::new(),
+            undone: HashSet::new(),
+            entries: HashMap::new(),
+            deadlines: BTreeSet::new(),
+        }
+    }
+
+    /// A house as it was saved.
+    ///
+    /// # Errors
+    /// When what was saved contradicts itself: the house must not be sold from.
+    pub fn restore(terms: Arc<Terms>, saved: Saved) -> Result<Self, Broken> {
+        let mut house = Self::new(terms);
+        let changes = Changes { claimed: saved.claims, placed: saved.holds, scans: saved.scans, ..Changes::default() };
+        house.apply(changes)?;
+        house.version = saved.version;
+        house.now = saved.now;
+        match house.violations().into_iter().next() {
+            None => Ok(house),
+            Some(first) => Err(Broken(format!("saved house: {first}"))),
+        }
+    }
+
+    /// Makes `changes` true. They must have been decided on this very state.
+    ///
+    /// # Errors
+    /// When they do not fit; the house must then be thrown away and loaded again.
+    pub fn apply(&mut self, changes: Changes) -> Result<(), Broken> {
+        for (place, expected) in changes.freed {
+            let claim = self.claim_slot(place)?;
+            if *claim != Some(expected) {
+                return Err(Broken(format!("S3: {place:?} is {claim:?}, expected {expected:?}")));
+            }
+            *claim = None;
+            self.set_block_deadline(place, expected, false);
+        }
+        for (place, owner) in changes.claimed {
+            let claim = self.claim_slot(place)?;
+            if let Some(other) = claim {
+                return Err(Broken(format!("S1: {place:?} is {other:?}, cannot be {owner:?}")));
+            }
+            *claim = Some(owner);
+            self.set_block_deadline(place, owner, true);
+        }
+        for hold in changes.placed {
+            if let Some(until) = hold.state.deadline() {
+                self.deadlines.insert((until, Deadline::Hold(hold.key)));
+            }
+            if let Some(other) = self.holds.insert(hold.key, hold) {
+                return Err(Broken(format!("hold {:?} exists already", other.key)));
+            }
+        }
+        for (key, state) in changes.moved {
+            let hold = self.holds.get_mut(&key).ok_or_else(|| Broken(format!("no hold {key:?}")))?;
+            if let Some(until) = hold.state.deadline() {
+                self.deadlines.remove(&(until, Deadline::Hold(key)));
+            }
+            hold.state = state;
+            if let Some(until) = hold.state.deadline() {
+                self.deadlines.insert((until, Deadline::Hold(key)));
+            }
+        }
+        let mut scanned: Vec<ScannedTicket> = Vec::new();
+        for scan in changes.scans {
+            let taken_back = scan.undoes.map(|of| (scan.device, of));
+            self.undone.extend(taken_back);
+            scanned.extend(scan.ticket.or_else(|| self.scans.get(&taken_back?)?.ticket));
+            self.scans.insert((scan.device, scan.id), scan);
+        }
+        for ticket in scanned {
+            self.derive_entry(ticket.booking, ticket.line);
+        }
+        if let Some(terms) = changes.terms {
+            if terms.plan.name() != self.terms.plan.name() {
+                return Err(Broken("S7: a screening keeps its layout".into()));
+            }
+            self.terms = terms;
+        }
+        Ok(())
+    }
+
+    /// After a save: the version goes up by one for everything that was saved together.
+    pub fn saved(&mut self, version: u64, now: Timestamp) {
+        self.version = version;
+        self.now = self.now.max(now);
+    }
+
+    fn claim_slot(&mut self, place: Place) -> Result<&mut Option<Claim>, Broken> {
+        self.claims.get_mut(place.index()).ok_or_else(|| Broken(format!("{place:?} is not of this plan")))
+    }
+
+    fn set_block_deadline(&mut self, place: Place, claim: Claim, set: bool) {
+        if let Claim::Block(Block { until: Some(until), .. }) = claim {
+            let deadline = (until, Deadline::Block(place));
+            if set {
+                self.deadlines.insert(deadline)
+            } else {
+                self.deadlines.remove(&deadline)
+            };
+        }
+    }
+
+    /// Finds the first scan that let this ticket in and was not undone. A function of the set of scans, so the order
+    /// in which they were uploaded does not matter (T4).
+    fn derive_entry(&mut self, booking: HoldKey, line: u16) {
+        let is_ticket = |s: &&ScanRecord| s.ticket.is_some_and(|t| t.booking == booking && t.line == line);
+        let entered = self.scans.values().filter(|s| s.kind == ScanKind::Entry && s.admitted).filter(is_ticket);
+        let stands = |s: &&ScanRecord| !self.undone.contains(&(s.device, s.id));
+        let first = entered.filter(stands).min_by_key(|s| (s.at, s.device, s.id));
+        match first.map(|s| FirstScan { device: s.device, at: s.at }) {
+            Some(first) => self.entries.insert((booking, line), first),
+            None => self.entries.remove(&(booking, line)),
+        };
+    }
+
+    /// The terms in force.
+    #[must_use]
+    pub fn terms(&self) -> &Arc<Terms> {
+        &self.terms
+    }
+
+    /// Counts every saved change: `seq` on the wire.
+    #[must_use]
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// The logical time of the last save.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// Who has a place.
+    #[must_use]
+    pub fn claim(&self, place: Place) -> Option<Claim> {
+        self.claims.get(place.index()).copied().flatten()
+    }
+
+    /// A hold, whatever became of it.
+    #[must_use]
+    pub fn hold(&self, key: HoldKey) -> Option<&Hold> {
+        self.holds.get(&key)
+    }
+
+    /// All holds, whatever became of them.
+    pub fn holds(&self) -> impl Iterator<Item = &Hold> {
+        self.holds.values()
+    }
+
+    /// All scans.
+    pub fn scans(&self) -> impl Iterator<Item = &ScanRecord> {
+        self.scans.values()
+    }
+
+    /// A hold of this owner's.
+    #[must_use]
+    pub fn hold_of(&self, key: HoldKey, owner: Owner) -> Option<&Hold> {
+        self.hold(key).filter(|h| h.owner == owner)
+    }
+
+    /// Whether seats can be held at `now`.
+    #[must_use]
+    pub fn sales_state(&self, now: Timestamp) -> SalesState {
+        self.terms.sales_state(now)
+    }
+
+    /// When something happens by itself next: a timer at this instant makes freed seats visible on time.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Timestamp> {
+        self.deadlines.first().map(|(at, _)| *at)
+    }
+
+    pub(crate) fn due(&self, now: Timestamp) -> impl Iterator<Item = Deadline> + '_ {
+        self.deadlines.iter().take_while(move |(at, _)| *at <= now).map(|(_, what)| *what)
+    }
+
+    /// Why a place is not free; `None` when it is.
+    #[must_use]
+    pub fn not_free(&self, place: Place) -> Option<NotFree> {
+        Some(match self.claim(place)? {
+            Claim::Block(_) => NotFree::Blocked,
+            Claim::Hold(key) if self.holds.get(&key).is_some_and(|h| h.booking().is_some()) => NotFree::Sold,
+            Claim::Hold(_) => NotFree::Held,
+        })
+    }
+
+    pub(crate) fn conflict(&self, place: Place) -> Option<ConflictReason> {
+        self.not_free(place).map(|why| match why {
+            NotFree::Sold => ConflictReason::Sold,
+            NotFree::Blocked => ConflictReason::Blocked,
+            _ => ConflictReason::Held,
+        })
+    }
+
+    /// Numbered seats that are not free, by why.
+    #[must_use]
+    pub fn seats_not_free(&self) -> BTreeMap<NotFree, Vec<SeatId>> {
+        let mut lists: BTreeMap<NotFree, Vec<SeatId>> = BTreeMap::new();
+        for (seat, place) in self.terms.plan.layout().seats.iter().zip(self.terms.plan.places()) {
+            if let Some(why) = self.not_free(place) {
+                lists.entry(why).or_default().push(seat.id);
+            }
+        }
+        lists
+    }
+
+    /// How many places of each area are free.
+    #[must_use]
+    pub fn area_seats(&self) -> Vec<AreaSeats> {
+        let free = |places: &mut dyn Iterator<Item = Place>| places.filter(|p| self.claim(*p).is_none()).count();
+        let areas = self.terms.plan.areas().iter();
+        areas
+            .map(|a| AreaSeats {
+                area: a.area,
+                capacity: a.capacity.into(),
+                free: u32::try_from(free(&mut a.places())).unwrap_or(u32::MAX),
+            })
+            .collect()
+    }
+
+    /// What became of one ticket of a booking.
+    #[must_use]
+    pub fn ticket_state(&self, key: HoldKey, booking: &Booking, line: usize) -> TicketState {
+        let number = u16::try_from(line).unwrap_or(u16::MAX);
+        match booking.lines.get(line) {
+            Some(l) if l.revoked => TicketState::Revoked,
+            _ if self.entries.contains_key(&(key, number)) => TicketState::Used,
+            _ => TicketState::Valid,
+        }
+    }
+
+    /// Who let a ticket in first.
+    #[must_use]
+    pub fn first_scan(&self, key: HoldKey, line: u16) -> Option<&FirstScan> {
+        self.entries.get(&(key, line))
+    }
+
+    /// What a door must know of a ticket as it stands.
+    #[must_use]
+    pub fn allow_state(&self, key: HoldKey, booking: &Booking, line: usize) -> AllowState {
+        match self.ticket_state(key, booking, line) {
+            TicketState::Used => AllowState::Used,
+            TicketState::Valid if booking.balance_due().is_zero() => AllowState::Valid,
+            TicketState::Valid => AllowState::Unpaid,
+            _ => AllowState::Revoked,
+        }
+    }
+
+    /// Every ticket that exists, read or not (capability `door`).
+    #[must_use]
+    pub fn allow_entries(&self) -> Vec<AllowEntry> {
+        let bookings = self.holds.values().filter_map(|h| Some((h.key, h.booking()?)));
+        let entry = |key, booking: &Booking, line: usize| {
+            let state = self.allow_state(key, booking, line);
+            Some(AllowEntry { id: booking.ticket_id(line)?, generation: booking.lines.get(line)?.generation, state })
+        };
+        let mut entries: Vec<AllowEntry> =
+            bookings.flat_map(|(key, b)| (0..b.lines.len()).filter_map(move |n| entry(key, b, n))).collect();
+        entries.sort_unstable();
+        entries
+    }
+
+    /// The booking and line of a ticket as it stands.
+    #[must_use]
+    pub fn find_ticket(&self, id: TicketId) -> Option<(HoldKey, &Booking, usize)> {
+        let bookings = self.holds.values().filter_map(|h| Some((h.key, h.booking()?)));
+        bookings.into_iter().find_map(|(key, booking)| {
+            let line = (0..booking.lines.len()).find(|line| booking.ticket_id(*line) == Some(id))?;
+            Some((key, booking, line))
+        })
+    }
+
+    /// About how much memory it takes, in bytes, without what it shares with other houses.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        let hold = |h: &Hold| 320 + h.places.len() * 8 + h.booking().map_or(0, |b| 160 + b.lines.len() * 40);
+        size_of::<Self>()
+            + self.claims.len() * size_of::<Option<Claim>>()
+            + self.holds.values().map(hold).sum::<usize>()
+            + self.scans.len() * size_of::<ScanRecord>()
+    }
+
+    /// Holds that ended before `before` and can be forgotten: their keys no longer need to block a repetition.
+    pub fn forgettable(&self, before: Timestamp) -> impl Iterator<Item = HoldKey> + '_ {
+        let ended = move |h: &&Hold| match &h.state {
+            HoldState::Released { at } | HoldState::Expired { at, order: None } => *at < before,
+            _ => false,
+        };
+        self.holds.values().filter(ended).map(|h| h.key)
+    }
+
+    /// Forgets a hold that [`House::forgettable`] named.
+    pub fn forget(&mut self, key: HoldKey) {
+        self.holds.remove(&key);
+    }
+}

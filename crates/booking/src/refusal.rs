@@ -1,0 +1,81 @@
+//! Why something was not done: an answer, not a failure. It carries what the buyer needs next.
+
+use admit_protocol::capability::PaymentMethod;
+use admit_protocol::hold::Quote;
+use admit_protocol::id::{AreaId, SeatId};
+use admit_protocol::money::Money;
+use admit_protocol::price::TicketRule;
+use admit_protocol::problem::SeatConflict;
+use admit_protocol::seats::SalesState;
+
+/// Why something was not done. Nothing has changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// There is no such hold or booking, or it is somebody else's.
+    NotFound,
+    /// The screening is not on sale.
+    NotOnSale(SalesState),
+    /// Nothing was asked for.
+    NoSeats,
+    /// More seats than one hold may have.
+    TooManySeats {
+        /// The limit.
+        max: u16,
+    },
+    /// The hall has no such seats.
+    UnknownSeats(Vec<SeatId>),
+    /// The hall has no such area.
+    UnknownArea(AreaId),
+    /// Some seats cannot be had: all of them, with reasons.
+    SeatsTaken(Vec<SeatConflict>),
+    /// The buyer holds as much as one may.
+    TooManyHolds {
+        /// The limit.
+        max: u16,
+    },
+    /// The buyer's network holds as much as one may.
+    NetworkHoldsTooMuch {
+        /// The limit, in places.
+        max: usize,
+    },
+    /// A ticket is not sold for this seat, or a rule of its type is broken.
+    TicketRule {
+        /// Which seat, if one is meant.
+        seat: Option<SeatId>,
+        /// The rule.
+        rule: TicketRule,
+    },
+    /// The tickets are not one for each held seat.
+    TicketsDoNotMatch {
+        /// Held seats without a ticket.
+        missing: Vec<SeatId>,
+        /// Tickets for seats that are not held, or named twice.
+        extra: Vec<SeatId>,
+    },
+    /// The total is another.
+    PriceChanged(Quote),
+    /// It cannot be paid that way.
+    PaymentMethod(PaymentMethod),
+    /// The hold's time ran out, or it was given back.
+    HoldEnded,
+    /// The hold became a booking.
+    HoldConverted,
+    /// A payment is under way for this hold.
+    HoldPaying,
+    /// The amount taken is not the balance.
+    WrongBalance {
+        /// What is due.
+        due: Money,
+    },
+    /// The ticket of this seat opened the door.
+    TicketUsed(SeatId),
+    /// The ticket of this seat is cancelled, or there is none.
+    NoSuchTicket(SeatId),
+    /// The policy does not allow it, or not any more.
+    NotCancellable,
+    /// What comes back is not what the quote says, or the quote's time ran out.
+    QuoteChanged,
+    /// More scans than one upload may have, or a scan that takes back itself.
+    BadScan,
+}

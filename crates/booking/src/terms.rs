@@ -1,0 +1,95 @@
+//! What a house knows of its screening: everything that deciding reads, besides who has which seat.
+
+use std::sync::Arc;
+
+use admit_protocol::capability::PaymentMethod;
+use admit_protocol::digest::ContentName;
+use admit_protocol::id::ScreeningId;
+use admit_protocol::manifest::HoldPolicy;
+use admit_protocol::policy::CancellationPolicy;
+use admit_protocol::price::{PriceTable, PriceTableError};
+use admit_protocol::screening::{SalesWindow, ScreeningStatus};
+use admit_protocol::seats::SalesState;
+use jiff::Timestamp;
+
+use crate::plan::Plan;
+
+/// A checked price table and its name.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Prices {
+    /// The document.
+    pub name: ContentName,
+    /// What it says.
+    pub table: PriceTable,
+}
+
+impl Prices {
+    /// Takes a price table into use.
+    ///
+    /// # Errors
+    /// When the table is not sound.
+    pub fn new(name: ContentName, table: PriceTable) -> Result<Self, PriceTableError> {
+        table.check()?;
+        Ok(Self { name, table })
+    }
+}
+
+/// What deciding reads of a screening.
+#[derive(Debug, Clone)]
+pub struct Terms {
+    /// The screening.
+    pub screening: ScreeningId,
+    /// Its seats.
+    pub plan: Arc<Plan>,
+    /// Its prices for new holds. A hold keeps those it was made with.
+    pub prices: Arc<Prices>,
+    /// Whether it takes place.
+    pub status: ScreeningStatus,
+    /// When it is sold.
+    pub sales: SalesWindow,
+    /// The time on the poster.
+    pub starts_at: Timestamp,
+    /// The end.
+    pub ends_at: Timestamp,
+    /// What holds are like.
+    pub hold_policy: HoldPolicy,
+    /// What a cancellation brings back, for new bookings.
+    pub cancellation: Arc<CancellationPolicy>,
+    /// Until when who pays at the cinema must have paid.
+    pub collect_by: Timestamp,
+    /// From when companion seats are sold to anybody.
+    pub companion_release_at: Option<Timestamp>,
+    /// How it can be paid.
+    pub payment_methods: Vec<PaymentMethod>,
+    /// How many percent of all places one network may have unpaid; 100 is no limit.
+    pub unpaid_percent_per_network: u8,
+}
+
+impl Terms {
+    /// Whether seats can be held at `now`.
+    #[must_use]
+    pub fn sales_state(&self, now: Timestamp) -> SalesState {
+        match self.status {
+            ScreeningStatus::OnSale => {}
+            ScreeningStatus::Paused => return SalesState::Paused,
+            ScreeningStatus::Cancelled | ScreeningStatus::Postponed | ScreeningStatus::Moved => {
+                return SalesState::Cancelled;
+            }
+            _ => return SalesState::Closed,
+        }
+        let under_way = now >= self.starts_at && now < self.ends_at;
+        match (now >= self.sales.opens_at, now < self.sales.closes_at) {
+            (false, _) => SalesState::NotYetOpen,
+            (true, true) if under_way => SalesState::UnderWayOpen,
+            (true, true) => SalesState::Open,
+            (true, false) if under_way => SalesState::UnderWay,
+            (true, false) => SalesState::Closed,
+        }
+    }
+
+    /// When the state of sales changes next by itself.
+    #[must_use]
+    pub fn next_sales_change(&self, now: Timestamp) -> Option<Timestamp> {
+        [self.sales.opens_at, self.starts_at, self.sales.closes_at, self.ends_at].into_iter().filter(|t| *t > now).min()
+    }
+}

@@ -1,0 +1,9 @@
+//! What a house promises.
+
+mod bookings;
+mod door;
+mod holds;
+mod model;
+mod payments;
+mod staff;
+mod stage;

@@ -1,0 +1,1 @@
+//! Find a cinema, choose seats, book them: the client library.

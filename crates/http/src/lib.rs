@@ -1,0 +1,1 @@
+//! What every Admit server does with HTTP.

@@ -1,0 +1,1 @@
+//! A directory of cinemas, as a library.

@@ -1,0 +1,79 @@
+//! Every address of the API, once: servers route by it, clients ask by it.
+
+/// An address and what is done there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Endpoint {
+    /// The verb and noun that names it everywhere.
+    pub name: &'static str,
+    /// `GET`, `POST` or `DELETE`.
+    pub method: &'static str,
+    /// The path below the API base, with `{parameters}`.
+    pub path: &'static str,
+}
+
+impl Endpoint {
+    /// The path with its parameters filled in, in order. Ids and content names need no escaping.
+    ///
+    /// ```
+    /// use admit_protocol::endpoint::GET_HOLD;
+    /// assert_eq!(GET_HOLD.fill(&["scr_1", "hold_2"]), "/screenings/scr_1/holds/hold_2");
+    /// ```
+    #[must_use]
+    pub fn fill(&self, parameters: &[&str]) -> String {
+        let mut filled = String::with_capacity(self.path.len() + 64);
+        let mut parameters = parameters.iter();
+        for segment in self.path.split('/').skip(1) {
+            filled.push('/');
+            filled.push_str(if segment.starts_with('{') { parameters.next().copied().unwrap_or("-") } else { segment });
+        }
+        filled
+    }
+}
+
+macro_rules! endpoints {
+    ($list:ident, $($(#[$doc:meta])* $name:ident $method:literal $path:literal;)*) => {
+        $($(#[$doc])* pub const $name: Endpoint =
+            Endpoint { name: stringify!($name), method: $method, path: $path };)*
+        /// All of them.
+        pub const $list: &[Endpoint] = &[$($name),*];
+    };
+}
+
+endpoints! { SERVER,
+    /// A page of cinemas, by its hash.
+    GET_CINEMA_PAGE "GET" "/cinema_pages/{page}";
+    /// A page of a cinema's programme.
+    GET_PROGRAMME "GET" "/cinemas/{cinema}/programme";
+    /// What changed (capability `feed`).
+    GET_FEED "GET" "/feed";
+    /// A layout, by its hash.
+    GET_LAYOUT "GET" "/layouts/{layout}";
+    /// A price table, by its hash.
+    GET_PRICE_TABLE "GET" "/price_tables/{price_table}";
+    /// One screening.
+    GET_SCREENING "GET" "/screenings/{screening}";
+    /// What is not free.
+    GET_SEATS "GET" "/screenings/{screening}/seats";
+    /// Holds seats.
+    PLACE_HOLD "POST" "/screenings/{screening}/holds";
+    /// A hold.
+    GET_HOLD "GET" "/screenings/{screening}/holds/{hold}";
+    /// Gives a hold back.
+    RELEASE_HOLD "DELETE" "/screenings/{screening}/holds/{hold}";
+    /// More time (capability `extend`).
+    EXTEND_HOLD "POST" "/screenings/{screening}/holds/{hold}/extensions";
+    /// Turns a hold into a booking.
+    BOOK "POST" "/screenings/{screening}/bookings";
+    /// A booking.
+    GET_BOOKING "GET" "/screenings/{screening}/bookings/{booking}";
+    /// Its tickets.
+    GET_TICKETS "GET" "/screenings/{screening}/bookings/{booking}/tickets";
+    /// What a cancellation would bring back.
+    QUOTE_CANCELLATION "POST" "/screenings/{screening}/bookings/{booking}/cancellation_quotes";
+    /// Cancels tickets.
+    CANCEL "POST" "/screenings/{screening}/bookings/{booking}/cancellations";
+    /// All tickets of a screening, signed (capability `door`).
+    GET_ALLOW_LIST "GET" "/screenings/{screening}/allow_list";
+    /// Checks tickets in (capability `door`).
+    UPLOAD_SCANS "POST" "/screenings/{screening}/scans";
+}

@@ -1,0 +1,208 @@
+//! Films, and the versions in which they are shown.
+
+use std::collections::BTreeSet;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::cinema::Country;
+use crate::id::{FilmId, FilmVersionId};
+use crate::open_enum::open_enum;
+use crate::text::{LanguageTag, Texts};
+
+/// A film: the work.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Film {
+    /// Its name for machines, at this server.
+    pub id: FilmId,
+    /// Its title, in the languages it is sold in.
+    pub title: Texts,
+    /// Its first title.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub original_title: Option<String>,
+    /// The language it was made in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub original_language: Option<LanguageTag>,
+    /// Its names elsewhere.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub external_ids: BTreeSet<ExternalId>,
+    /// What kind of thing is shown.
+    #[serde(default = "feature")]
+    pub kind: FilmKind,
+    /// How long it is, in minutes.
+    pub runtime_min: u32,
+    /// When it first came out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub release_year: Option<u16>,
+    /// What it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub synopsis: Option<Texts>,
+    /// Genres, as lower-case words: `comedy`, `horror`.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub genres: BTreeSet<String>,
+    /// Who made it and who is in it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub people: Vec<Person>,
+    /// Who may see it, country by country.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ratings: Vec<Rating>,
+    /// What some would rather know before: flashing lights, violence.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub content_warnings: BTreeSet<String>,
+    /// In which versions this server shows it.
+    pub versions: Vec<FilmVersion>,
+}
+
+fn feature() -> FilmKind {
+    FilmKind::Feature
+}
+
+/// A film's name in somebody else's list.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+pub struct ExternalId {
+    /// Whose list.
+    pub scheme: FilmIdScheme,
+    /// The name there, as text: ids have leading zeros.
+    #[schemars(length(min = 1, max = 128))]
+    pub value: String,
+}
+
+/// Somebody who made the film or is in it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Person {
+    /// The name as credited.
+    #[schemars(length(min = 1, max = 256))]
+    pub name: String,
+    /// What they did.
+    pub role: PersonRole,
+}
+
+/// Who may see a film in a country.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Rating {
+    /// Where.
+    pub country: Country,
+    /// Who says so: `bbfc`, `fsk`, `cnc`.
+    #[schemars(length(min = 1, max = 64))]
+    pub system: String,
+    /// What they say: `12A`, `FSK 16`.
+    #[schemars(length(min = 1, max = 64))]
+    pub code: String,
+    /// From which age, in years.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_age: Option<u8>,
+    /// Whether younger ones may see it with an adult.
+    #[serde(default)]
+    pub accompanied: bool,
+}
+
+/// What is on the screen and what is heard.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct FilmVersion {
+    /// Its name for machines, at this server.
+    pub id: FilmVersionId,
+    /// Original, dubbed or silent.
+    pub kind: VersionKind,
+    /// What is spoken; nothing in a silent film.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audio_language: Option<LanguageTag>,
+    /// What is written below.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub subtitle_languages: Vec<LanguageTag>,
+    /// Captions for people who do not hear.
+    #[serde(default = "no_captions")]
+    pub captions: Captions,
+    /// A spoken description for people who do not see, in this language.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audio_description: Option<LanguageTag>,
+    /// Whether it is in 3D.
+    #[serde(default)]
+    pub three_d: bool,
+    /// What it comes from.
+    #[serde(default = "digital")]
+    pub projection: Projection,
+}
+
+fn no_captions() -> Captions {
+    Captions::None
+}
+fn digital() -> Projection {
+    Projection::Digital
+}
+
+open_enum! {
+    /// What kind of thing is shown.
+    FilmKind {
+        /// A film.
+        Feature = "feature",
+        /// A short film.
+        Short = "short",
+        /// Opera, sport, a concert on the screen.
+        EventCinema = "event_cinema",
+        /// People on a stage.
+        LivePerformance = "live_performance",
+        /// A sneak preview: the title is a secret.
+        Mystery = "mystery",
+        /// Something else.
+        NotAFilm = "not_a_film",
+    }
+
+    /// Whose list of films.
+    FilmIdScheme {
+        /// Entertainment Identifier Registry.
+        Eidr = "eidr",
+        /// International Standard Audiovisual Number.
+        Isan = "isan",
+        /// Internet Movie Database.
+        Imdb = "imdb",
+        /// The Movie Database.
+        Tmdb = "tmdb",
+        /// Wikidata.
+        Wikidata = "wikidata",
+    }
+
+    /// What somebody did for a film.
+    PersonRole {
+        /// Directed it.
+        Director = "director",
+        /// Is in it.
+        Actor = "actor",
+        /// Wrote it.
+        Writer = "writer",
+        /// Composed its music.
+        Composer = "composer",
+    }
+
+    /// What was done to the sound.
+    VersionKind {
+        /// As it was made.
+        Original = "original",
+        /// In another language.
+        Dubbed = "dubbed",
+        /// Without speech.
+        Silent = "silent",
+    }
+
+    /// Captions for people who do not hear.
+    Captions {
+        /// None.
+        None = "none",
+        /// On the screen, for all.
+        Open = "open",
+        /// On a device.
+        Closed = "closed",
+    }
+
+    /// What a film is projected from.
+    Projection {
+        /// A file.
+        Digital = "digital",
+        /// 35 mm film.
+        Film35 = "35mm",
+        /// 70 mm film.
+        Film70 = "70mm",
+        /// A laser projector.
+        Laser = "laser",
+    }
+}

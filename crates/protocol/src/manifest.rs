@@ -1,0 +1,370 @@
+//! A server's signed description of itself: `GET /.well-known/admit`.
+
+use std::collections::BTreeSet;
+
+use jiff::{SignedDuration, Timestamp};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::capability::{AuthMethod, Capability, PaymentMethod, Role};
+use crate::digest::ContentName;
+use crate::json::MANIFEST_BYTES_MAX;
+use crate::jws::{Jws, JwsError};
+use crate::key::{KeyId, PublicKey, SecretKey};
+use crate::origin::Origin;
+use crate::text::Texts;
+
+/// Where every manifest is.
+pub const MANIFEST_PATH: &str = "/.well-known/admit";
+/// The `typ` of a signed manifest.
+pub const MANIFEST_TYP: &str = "admit-manifest+jws";
+/// The longest life of a manifest, in seconds: 7 days.
+pub const MANIFEST_LIFE_MAX_S: i64 = 7 * 24 * 3600;
+/// How far a manifest's issue may lie ahead of the reader's clock, in seconds.
+pub const ISSUED_AHEAD_MAX_S: i64 = 300;
+/// How many cinema pages a manifest links to. At 256 KiB a page holds 100 cinemas and more.
+pub const CINEMA_PAGES_MAX: usize = 200;
+/// How many ticket keys are listed. A key signs 90 days and is listed until its last ticket has expired.
+pub const TICKET_KEYS_MAX: usize = 16;
+
+/// What a server says of itself, signed by its identity key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Manifest {
+    /// The server's name: the origin that this document is fetched from.
+    pub origin: Origin,
+    /// Whether this is a cinema's server or an index.
+    pub role: Role,
+    /// Protocol versions spoken, such as `v1`.
+    pub versions: BTreeSet<String>,
+    /// Where the API begins: a path on the same origin, without a slash at the end.
+    #[schemars(regex(pattern = r"^(/[A-Za-z0-9_.-]+)+$"))]
+    pub api_base: String,
+    /// Who runs this server.
+    pub operator: Texts,
+    /// Pages of cinemas, each an immutable document under `{api_base}/cinema_pages/`.
+    #[serde(default)]
+    pub cinema_pages: Vec<ContentName>,
+    /// The keys.
+    pub keys: Keys,
+    /// What it can do beyond the core.
+    #[serde(default)]
+    pub capabilities: BTreeSet<Capability>,
+    /// How a buyer may prove to be the holder, best first.
+    #[serde(default)]
+    pub auth_methods: Vec<AuthMethod>,
+    /// How a booking may be paid.
+    #[serde(default)]
+    pub payment_methods: Vec<PaymentMethod>,
+    /// What holds are like here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold_policy: Option<HoldPolicy>,
+    /// Where a person is reached.
+    pub contact: Contact,
+    /// Goes up with every manifest. A lower one than known is refused.
+    pub serial: u64,
+    /// When it was signed.
+    pub issued: Timestamp,
+    /// When it ends: at most 7 days after it was signed.
+    pub expires: Timestamp,
+}
+
+/// The public keys of a server. Never shared between the three roles.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Keys {
+    /// Signs this manifest.
+    pub identity: PublicKey,
+    /// Kept offline; signs only a change of the identity key.
+    pub recovery: PublicKey,
+    /// Sign tickets and allow lists.
+    #[serde(default)]
+    pub ticket: Vec<TicketKey>,
+}
+
+/// A key that signs tickets.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TicketKey {
+    /// The public key.
+    pub key: PublicKey,
+    /// From when it signs.
+    pub signs_from: Timestamp,
+    /// Until when it signs.
+    pub signs_until: Timestamp,
+    /// Until when its tickets are good: fixed when the key is published.
+    pub verify_until: Timestamp,
+    /// Since when it is not to be believed any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revoked_at: Option<Timestamp>,
+}
+
+/// What holds are like at a server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct HoldPolicy {
+    /// How long a hold lasts if nothing is asked for, in seconds.
+    pub ttl_s: u32,
+    /// The shortest that can be asked for, in seconds.
+    pub ttl_min_s: u32,
+    /// The longest that can be asked for, in seconds.
+    pub ttl_max_s: u32,
+    /// How long after its beginning a hold can last by extending, in seconds.
+    pub choosing_max_s: u32,
+    /// Seats in one hold.
+    pub seats_max: u16,
+    /// Active holds of one buyer in one screening.
+    pub holds_per_buyer: u16,
+}
+
+impl Default for HoldPolicy {
+    /// Five minutes, fifteen by extending, ten seats, two holds a buyer.
+    fn default() -> Self {
+        Self { ttl_s: 300, ttl_min_s: 30, ttl_max_s: 600, choosing_max_s: 900, seats_max: 10, holds_per_buyer: 2 }
+    }
+}
+
+/// Where a person is reached.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Contact {
+    /// For whoever runs other servers or an index.
+    #[schemars(length(max = 254))]
+    pub email: String,
+    /// For everybody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 2048))]
+    pub website: Option<String>,
+}
+
+/// Why a manifest was not accepted.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ManifestError {
+    /// It is not signed as it must be.
+    #[error(transparent)]
+    Jws(#[from] JwsError),
+    /// It names another origin than the one it was fetched from.
+    #[error("fetched from {fetched}, but it speaks for {claimed}")]
+    WrongOrigin {
+        /// Where it came from.
+        fetched: Origin,
+        /// Whom it names.
+        claimed: Origin,
+    },
+    /// It was signed by another identity key than the one known.
+    #[error("signed by identity key {found}, but {known} is known for this origin")]
+    KeyChanged {
+        /// The key known so far.
+        known: KeyId,
+        /// The key that signed.
+        found: KeyId,
+    },
+    /// Its serial is lower than one already seen.
+    #[error("serial {found} is older than {known}, which was seen before")]
+    Older {
+        /// The serial known so far.
+        known: u64,
+        /// The serial found.
+        found: u64,
+    },
+    /// It ended.
+    #[error("expired at {0}")]
+    Expired(Timestamp),
+    /// It is issued in the future, or lives for more than 7 days.
+    #[error("issued {issued}, expires {expires}: not possible now, or longer than 7 days")]
+    BadLifetime {
+        /// When it says it was signed.
+        issued: Timestamp,
+        /// When it says it ends.
+        expires: Timestamp,
+    },
+    /// A list is longer than its limit, a path is not a path, or one key has two roles.
+    #[error("{0}")]
+    BadContent(&'static str),
+}
+
+/// What a reader already knows of an origin, so that nobody can turn back time or swap keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Known {
+    /// Its identity key.
+    pub identity: PublicKey,
+    /// The highest serial seen.
+    pub serial: u64,
+}
+
+impl Manifest {
+    /// Signs this manifest.
+    #[must_use]
+    pub fn sign(&self, identity: &SecretKey) -> Jws {
+        Jws::sign(MANIFEST_TYP, self, identity)
+    }
+
+    /// Accepts a manifest that was fetched from `fetched`, or says why not. `known` is what was accepted before.
+    ///
+    /// A manifest is signed by the identity key that it lists itself: the first one is believed because it came over
+    /// TLS from the origin that it names, later ones because the key stayed the same (F1, F2).
+    ///
+    /// # Errors
+    /// One for each thing that can be wrong.
+    pub fn accept(jws: &Jws, fetched: &Origin, known: Option<Known>, now: Timestamp) -> Result<Self, ManifestError> {
+        let listed = jws.unverified::<Self>(MANIFEST_BYTES_MAX)?.keys.identity;
+        let manifest: Self = jws.open(MANIFEST_TYP, MANIFEST_BYTES_MAX, |id| (*id == listed.id()).then_some(listed))?;
+        if manifest.origin != *fetched {
+            return Err(ManifestError::WrongOrigin { fetched: fetched.clone(), claimed: manifest.origin });
+        }
+        if let Some(known) = known {
+            if known.identity != listed {
+                return Err(ManifestError::KeyChanged { known: known.identity.id(), found: listed.id() });
+            }
+            if manifest.serial < known.serial {
+                return Err(ManifestError::Older { known: known.serial, found: manifest.serial });
+            }
+        }
+        manifest.check_lifetime(now)?;
+        manifest.check_content()?;
+        Ok(manifest)
+    }
+
+    fn check_lifetime(&self, now: Timestamp) -> Result<(), ManifestError> {
+        let bad = ManifestError::BadLifetime { issued: self.issued, expires: self.expires };
+        let life = self.expires.duration_since(self.issued);
+        if life <= SignedDuration::ZERO
+            || life > SignedDuration::from_secs(MANIFEST_LIFE_MAX_S)
+            || self.issued.duration_since(now) > SignedDuration::from_secs(ISSUED_AHEAD_MAX_S)
+        {
+            return Err(bad);
+        }
+        if self.expires <= now { Err(ManifestError::Expired(self.expires)) } else { Ok(()) }
+    }
+
+    fn check_content(&self) -> Result<(), ManifestError> {
+        let bad = |why| Err(ManifestError::BadContent(why));
+        if self.cinema_pages.len() > CINEMA_PAGES_MAX {
+            return bad("more cinema pages than a manifest may have");
+        }
+        if self.keys.ticket.len() > TICKET_KEYS_MAX {
+            return bad("more ticket keys than a manifest may have");
+        }
+        let path_byte = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-');
+        let segments = self.api_base.strip_prefix('/').map(|p| p.split('/'));
+        let good = |s: &str| !s.is_empty() && s != "." && s != ".." && s.bytes().all(path_byte);
+        if self.api_base.len() > 128 || !segments.is_some_and(|mut s| s.all(good)) {
+            return bad("api_base is not a plain path");
+        }
+        let Keys { identity, recovery, ticket } = &self.keys;
+        if identity == recovery || ticket.iter().any(|t| t.key == *identity || t.key == *recovery) {
+            return bad("one key is listed in two roles");
+        }
+        Ok(())
+    }
+
+    /// The URL of `path` (which begins with `/`) in this server's API.
+    #[must_use]
+    pub fn api_url(&self, path: &str) -> String {
+        format!("{}{}{path}", self.origin, self.api_base)
+    }
+
+    /// Whether `capability` is declared.
+    #[must_use]
+    pub fn offers(&self, capability: Capability) -> bool {
+        self.capabilities.contains(&capability)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::origin::OriginPolicy::Public;
+
+    const NOW: &str = "2026-11-21T12:00:00Z";
+
+    fn now() -> Timestamp {
+        NOW.parse().expect("an instant")
+    }
+    fn key(n: u8) -> SecretKey {
+        SecretKey::from_seed(&[n; 32])
+    }
+    fn origin(host: &str) -> Origin {
+        Origin::parse(&format!("https://{host}"), Public).expect(host)
+    }
+    fn manifest() -> Manifest {
+        Manifest {
+            origin: origin("kino.example"),
+            role: Role::Server,
+            versions: ["v1".to_owned()].into(),
+            api_base: "/v1".into(),
+            operator: Texts::one("en", "Kino").expect("text"),
+            cinema_pages: vec![],
+            keys: Keys { identity: key(1).public(), recovery: key(2).public(), ticket: vec![] },
+            capabilities: [Capability::Door].into(),
+            auth_methods: vec![AuthMethod::Secret],
+            payment_methods: vec![PaymentMethod::AtCinema],
+            hold_policy: Some(HoldPolicy::default()),
+            contact: Contact { email: "box@kino.example".into(), website: None },
+            serial: 7,
+            issued: now(),
+            expires: now() + SignedDuration::from_hours(24),
+        }
+    }
+    fn accept(manifest: &Manifest, known: Option<Known>) -> Result<Manifest, ManifestError> {
+        Manifest::accept(&manifest.sign(&key(1)), &origin("kino.example"), known, now())
+    }
+
+    #[test]
+    fn a_good_manifest_is_accepted() {
+        let known = Known { identity: key(1).public(), serial: 7 };
+        assert_eq!(accept(&manifest(), Some(known)).expect("good"), manifest());
+    }
+
+    #[test]
+    fn one_origin_cannot_speak_for_another() {
+        let jws = manifest().sign(&key(1));
+        let refused = Manifest::accept(&jws, &origin("other.example"), None, now());
+        assert!(matches!(refused, Err(ManifestError::WrongOrigin { .. })));
+    }
+
+    #[test]
+    fn a_manifest_signed_by_a_key_it_does_not_list_is_refused() {
+        let jws = manifest().sign(&key(3));
+        let refused = Manifest::accept(&jws, &origin("kino.example"), None, now());
+        assert!(matches!(refused, Err(ManifestError::Jws(JwsError::UnknownKey(_)))));
+    }
+
+    #[test]
+    fn a_changed_identity_key_is_refused() {
+        let known = Known { identity: key(9).public(), serial: 1 };
+        assert!(matches!(accept(&manifest(), Some(known)), Err(ManifestError::KeyChanged { .. })));
+    }
+
+    #[test]
+    fn an_older_serial_is_refused() {
+        let known = Known { identity: key(1).public(), serial: 8 };
+        assert!(matches!(accept(&manifest(), Some(known)), Err(ManifestError::Older { known: 8, found: 7 })));
+    }
+
+    #[test]
+    fn lifetimes_are_bounded() {
+        let hour = SignedDuration::from_hours(1);
+        let cases = [
+            (now() - 2 * hour, now()),
+            (now() - 2 * hour, now() - hour),
+            (now() + SignedDuration::from_secs(301), now() + hour),
+            (now(), now() + SignedDuration::from_hours(7 * 24) + SignedDuration::from_secs(1)),
+            (now() + hour, now()),
+        ];
+        for (issued, expires) in cases {
+            assert!(accept(&Manifest { issued, expires, ..manifest() }, None).is_err(), "{issued} {expires}");
+        }
+        let ahead = Manifest { issued: now() + SignedDuration::from_secs(300), expires: now() + hour, ..manifest() };
+        assert!(accept(&ahead, None).is_ok());
+    }
+
+    #[test]
+    fn content_is_bounded() {
+        for api_base in ["", "/", "v1", "/v1/", "//v1", "/../v1", "/v1?x", "/v 1", "https://x"] {
+            let bad = Manifest { api_base: api_base.into(), ..manifest() };
+            assert!(matches!(accept(&bad, None), Err(ManifestError::BadContent(_))), "{api_base}");
+        }
+        let mut shared = manifest();
+        shared.keys.recovery = shared.keys.identity;
+        assert!(matches!(accept(&shared, None), Err(ManifestError::BadContent(_))));
+        let many = Manifest { cinema_pages: vec![ContentName::of(b""); CINEMA_PAGES_MAX + 1], ..manifest() };
+        assert!(matches!(accept(&many, None), Err(ManifestError::BadContent(_))));
+    }
+}

@@ -1,0 +1,37 @@
+//! JSON Schemas (2020-12) of every message, made from the types.
+
+use schemars::generate::SchemaSettings;
+use schemars::{JsonSchema, Schema};
+
+/// Every message by its file name in `spec/v1/schema/`.
+#[must_use]
+pub fn all() -> Vec<(&'static str, Schema)> {
+    vec![
+        ("upload_scans", of::<crate::door::UploadScans>()),
+        ("book", of::<crate::booking::Book>()),
+        ("booking", of::<crate::booking::Booking>()),
+        ("cancel", of::<crate::booking::Cancel>()),
+        ("cancellation_quote", of::<crate::booking::CancellationQuote>()),
+        ("cinema_page", of::<crate::cinema::CinemaPage>()),
+        ("extend_hold", of::<crate::hold::ExtendHold>()),
+        ("feed", of::<crate::feed::Feed>()),
+        ("hold", of::<crate::hold::Hold>()),
+        ("jws", of::<crate::jws::Jws>()),
+        ("layout", of::<crate::layout::Layout>()),
+        ("manifest", of::<crate::manifest::Manifest>()),
+        ("place_hold", of::<crate::hold::PlaceHold>()),
+        ("price_table", of::<crate::price::PriceTable>()),
+        ("problem", of::<crate::problem::Problem>()),
+        ("programme", of::<crate::screening::Programme>()),
+        ("quote_cancellation", of::<crate::booking::QuoteCancellation>()),
+        ("scan_results", of::<crate::door::ScanResults>()),
+        ("screening", of::<crate::screening::Screening>()),
+        ("seats", of::<crate::seats::Seats>()),
+        ("tickets", of::<crate::booking::Tickets>()),
+    ]
+}
+
+fn of<T: JsonSchema>() -> Schema {
+    // One description serves both who writes and who reads: what has a default may be left out.
+    SchemaSettings::draft2020_12().for_deserialize().into_generator().into_root_schema_for::<T>()
+}

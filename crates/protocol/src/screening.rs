@@ -1,0 +1,213 @@
+//! What is shown when: screenings, and the programme of a cinema.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::digest::ContentName;
+use crate::film::Film;
+use crate::id::{CinemaId, FilmId, FilmVersionId, HallId, ScreeningId};
+use crate::money::Money;
+use crate::open_enum::open_enum;
+use crate::policy::CancellationPolicy;
+use crate::text::Texts;
+use crate::time::Moment;
+
+/// Screenings on one page of a programme.
+pub const SCREENINGS_PER_PAGE: usize = 1_000;
+/// Films in one screening: a double bill has two, a short-film night more.
+pub const ITEMS_MAX: usize = 32;
+
+/// A page of what a cinema shows. Films that the page's screenings show come with it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Programme {
+    /// The cinema.
+    pub cinema: CinemaId,
+    /// Films of these screenings.
+    pub films: Vec<Film>,
+    /// Screenings by start, then id.
+    pub screenings: Vec<Screening>,
+    /// Where the next page begins, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
+    pub next: Option<String>,
+}
+
+/// One showing, in one hall, at one time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Screening {
+    /// Its name for machines.
+    pub id: ScreeningId,
+    /// Where.
+    pub cinema: CinemaId,
+    /// In which hall.
+    pub hall: HallId,
+    /// How its seats are arranged. Pinned: it stays, also when the hall gets a new layout.
+    pub layout: ContentName,
+    /// What is shown, in order. A double bill has two.
+    pub items: Vec<Item>,
+    /// When the doors open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub doors_at: Option<Moment>,
+    /// The time on the poster.
+    pub starts_at: Moment,
+    /// When the last item ends.
+    pub ends_at: Moment,
+    /// The evening it belongs to: a show after midnight counts to the day before.
+    pub business_date: Date,
+    /// How seats are taken.
+    #[serde(default = "reserved")]
+    pub seating: Seating,
+    /// Whether it takes place.
+    #[serde(default = "on_sale")]
+    pub status: ScreeningStatus,
+    /// When it can be booked.
+    pub sales: SalesWindow,
+    /// What is special about it.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub attributes: BTreeSet<ScreeningAttribute>,
+    /// Its prices.
+    pub price_table: ContentName,
+    /// The cheapest and the dearest ticket that anybody may buy, all included.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price_range: Option<PriceRange>,
+    /// What a cancellation brings back, from now on.
+    pub cancellation: CancellationPolicy,
+    /// Until when who pays at the cinema must have paid.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub collect_by: Option<Timestamp>,
+    /// From when companion seats are sold to anybody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accessible_release_at: Option<Timestamp>,
+    /// A word to the visitor.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<Texts>,
+}
+
+fn reserved() -> Seating {
+    Seating::Reserved
+}
+fn on_sale() -> ScreeningStatus {
+    ScreeningStatus::OnSale
+}
+
+/// One film of a screening.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Item {
+    /// The film.
+    pub film: FilmId,
+    /// In which version.
+    pub version: FilmVersionId,
+    /// When it begins, trailers past.
+    pub starts_at: Moment,
+}
+
+/// When a screening can be booked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SalesWindow {
+    /// From this instant.
+    pub opens_at: Timestamp,
+    /// Until before this one. Later than the start only where the cinema sells to latecomers.
+    pub closes_at: Timestamp,
+}
+
+/// From the cheapest to the dearest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PriceRange {
+    /// The cheapest.
+    pub lowest: Money,
+    /// The dearest.
+    pub highest: Money,
+}
+
+open_enum! {
+    /// How seats are taken.
+    Seating {
+        /// Each ticket has a seat.
+        Reserved = "reserved",
+        /// Seats are given out at the door.
+        ChooseAtDoor = "choose_at_door",
+        /// First come, best seat.
+        Free = "free",
+        /// Some areas have seats, some not.
+        Mixed = "mixed",
+    }
+
+    /// Whether a screening takes place. One of unknown status is shown, not sold.
+    ScreeningStatus {
+        /// Announced.
+        Planned = "planned",
+        /// It can be booked within its sales window.
+        OnSale = "on_sale",
+        /// Not just now.
+        Paused = "paused",
+        /// No more bookings.
+        Closed = "closed",
+        /// It does not take place.
+        Cancelled = "cancelled",
+        /// Later, at a time not known yet.
+        Postponed = "postponed",
+        /// Elsewhere or at another time.
+        Moved = "moved",
+    }
+
+    /// What is special about a screening.
+    ScreeningAttribute {
+        /// Lights up, sound down, come and go.
+        Relaxed = "relaxed",
+        /// With babies.
+        ParentAndBaby = "parent_and_baby",
+        /// For children.
+        Kids = "kids",
+        /// Sing.
+        SingAlong = "sing_along",
+        /// With a talk after the film.
+        QAndA = "q_and_a",
+        /// Before its release.
+        Preview = "preview",
+        /// Title unknown.
+        Sneak = "sneak",
+        /// For members.
+        Members = "members",
+        /// For adults.
+        Over18 = "over_18",
+        /// As it happens elsewhere.
+        Live = "live",
+        /// For tests of other implementations: nobody is let in.
+        Test = "test",
+    }
+}
+
+impl Screening {
+    /// Whether times, items and windows make sense together.
+    ///
+    /// # Errors
+    /// With what does not.
+    pub fn check(&self) -> Result<(), &'static str> {
+        if !(1..=ITEMS_MAX).contains(&self.items.len()) {
+            return Err("a screening has 1 to 32 items");
+        }
+        if self.ends_at.at() <= self.starts_at.at() {
+            return Err("a screening ends after it starts");
+        }
+        if self.ends_at.at().duration_since(self.starts_at.at()).as_hours() > 72 {
+            return Err("a screening lasts at most 72 hours");
+        }
+        if self.items.iter().any(|i| i.starts_at.at() < self.starts_at.at() || i.starts_at.at() >= self.ends_at.at()) {
+            return Err("every item begins while the screening lasts");
+        }
+        if self.doors_at.as_ref().is_some_and(|doors| doors.at() > self.starts_at.at()) {
+            return Err("doors open before the start");
+        }
+        if self.sales.closes_at <= self.sales.opens_at || self.sales.closes_at > self.ends_at.at() {
+            return Err("sales close after they open and before the end");
+        }
+        if self.collect_by.is_some_and(|by| by > self.starts_at.at()) {
+            return Err("who pays at the cinema pays before the start");
+        }
+        self.cancellation.check()
+    }
+}

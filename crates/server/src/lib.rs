@@ -1,0 +1,1 @@
+//! A cinema's own server, as a library.

@@ -1,0 +1,47 @@
+//! Everything that must hold before a change lands.
+
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::ensure;
+
+pub(crate) fn run() -> anyhow::Result<()> {
+    let began = Instant::now();
+    cargo("format", &["fmt", "--all", "--check"])?;
+    step("layers", crate::dependencies::run)?;
+    step("schemas", || crate::schema::run(false))?;
+    cargo("lints", &["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"])?;
+    deny()?;
+    cargo("tests", &["test", "--workspace", "--locked"])?;
+    let docs = [("RUSTDOCFLAGS", "-D warnings")];
+    cargo_with("docs", &["doc", "--workspace", "--no-deps", "--locked"], &docs)?;
+    println!("all of it holds, after {} s", began.elapsed().as_secs());
+    Ok(())
+}
+
+/// Licences, bans and sources. The advisory database cannot be had without its own network, so it is not asked here.
+fn deny() -> anyhow::Result<()> {
+    let installed = Command::new(env!("CARGO")).args(["deny", "--version"]).output().is_ok_and(|o| o.status.success());
+    if installed {
+        return cargo("licences and bans", &["deny", "--offline", "check", "bans", "licenses", "sources"]);
+    }
+    println!("SKIPPED licences and bans: cargo-deny is not installed (cargo install cargo-deny --locked)");
+    Ok(())
+}
+
+fn step(name: &str, run: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<()> {
+    println!("── {name}");
+    run()
+}
+
+fn cargo(name: &str, arguments: &[&str]) -> anyhow::Result<()> {
+    cargo_with(name, arguments, &[])
+}
+
+fn cargo_with(name: &str, arguments: &[&str], environment: &[(&str, &str)]) -> anyhow::Result<()> {
+    step(name, || {
+        let status = Command::new(env!("CARGO")).args(arguments).envs(environment.iter().copied()).status()?;
+        ensure!(status.success(), "{name}: `cargo {}` failed", arguments.join(" "));
+        Ok(())
+    })
+}
