@@ -229,6 +229,12 @@ impl House {
         self.scans.values()
     }
 
+    /// A scan, by the device that made it.
+    #[must_use]
+    pub fn scan_of(&self, device: DeviceId, scan: ScanId) -> Option<&ScanRecord> {
+        self.scans.get(&(device, scan))
+    }
+
     /// A hold of this owner's.
     #[must_use]
     pub fn hold_of(&self, key: HoldKey, owner: Owner) -> Option<&Hold> {

@@ -1,1 +1,18 @@
-//! What every Admit server does with HTTP.
+//! What every Admit server does with HTTP, a cinema's and an index alike.
+//!
+//! Problems as answers ([`Reply`]), bodies read through the strict door ([`StrictJson`]), one accept loop that does not
+//! wait for slow clients ([`listen::serve`]), the address a request comes from ([`ClientAddress`]), and the headers that
+//! every answer has ([`headers::layer`]).
+
+pub mod address;
+pub mod body;
+pub mod conditional;
+pub mod headers;
+pub mod listen;
+mod parameters;
+mod reply;
+
+pub use address::{ClientAddress, TrustedProxies};
+pub use body::StrictJson;
+pub use parameters::{Path, Query};
+pub use reply::Reply;

@@ -203,6 +203,8 @@ pub struct CancellationQuote {
 pub struct CancellationLine {
     /// The seat.
     pub seat: SeatId,
+    /// The type.
+    pub ticket_type: TicketTypeId,
     /// What was paid for it, or is due.
     pub total: Money,
     /// What comes back.

@@ -66,6 +66,44 @@ pub struct Cinema {
     pub halls: Vec<Hall>,
 }
 
+impl Cinema {
+    /// Checks what the schema cannot: halls that are listed once, texts without control characters, a known zone.
+    ///
+    /// # Errors
+    /// With what is wrong.
+    pub fn check(&self) -> Result<(), String> {
+        let plain = |text: &str, max: usize| text.len() <= max && !text.chars().any(char::is_control);
+        if !(1..=HALLS_MAX).contains(&self.halls.len()) {
+            return Err(format!("a cinema has 1 to {HALLS_MAX} halls"));
+        }
+        let mut seen = BTreeSet::new();
+        if let Some(hall) = self.halls.iter().find(|h| !seen.insert(h.id)) {
+            return Err(format!("hall {} is listed twice", hall.id));
+        }
+        self.zone.rules().map_err(|e| e.to_string())?;
+        let website = self.website.as_deref().unwrap_or("https://");
+        if !website.starts_with("https://") && !website.starts_with("http://") {
+            return Err("the website must be an http or https address".into());
+        }
+        let telephone = self.telephone.as_deref().unwrap_or_default();
+        let short = plain(&self.address.street, 400) && plain(&self.address.postcode, 32) && plain(telephone, 32);
+        let days = self.opening_hours.iter().flat_map(|o| &o.weekdays);
+        if !short || !plain(website, 2048) || self.schemes.len() > 32 || self.opening_hours.len() > 32 {
+            return Err("an address, website, telephone or list is too long, or has control characters".into());
+        }
+        if days.into_iter().any(|day| !(1..=7).contains(day)) {
+            return Err("weekdays are 1 (Monday) to 7 (Sunday)".into());
+        }
+        Ok(())
+    }
+
+    /// The hall of this id.
+    #[must_use]
+    pub fn hall(&self, id: HallId) -> Option<&Hall> {
+        self.halls.iter().find(|h| h.id == id)
+    }
+}
+
 /// Five in the morning: when a business day ends where nothing else is said.
 #[must_use]
 pub fn five_in_the_morning() -> Time {

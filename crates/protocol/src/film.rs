@@ -54,6 +54,49 @@ pub struct Film {
     pub versions: Vec<FilmVersion>,
 }
 
+/// The longest film, in minutes: a little longer than the longest ever shown in one piece in a cinema.
+pub const RUNTIME_MIN_MAX: u32 = 1_000;
+/// Names in one list of a film.
+const LIST_MAX: usize = 256;
+
+impl Film {
+    /// Checks what the schema cannot: versions that are listed once, a possible length, texts that can be shown.
+    ///
+    /// # Errors
+    /// With what is wrong.
+    pub fn check(&self) -> Result<(), String> {
+        let plain = |text: &str| (1..=1024).contains(&text.len()) && !text.chars().any(char::is_control);
+        if !(1..=RUNTIME_MIN_MAX).contains(&self.runtime_min) {
+            return Err(format!("a film is 1 to {RUNTIME_MIN_MAX} minutes long"));
+        }
+        let mut seen = BTreeSet::new();
+        if let Some(version) = self.versions.iter().find(|v| !seen.insert(v.id)) {
+            return Err(format!("version {} is listed twice", version.id));
+        }
+        if self.versions.is_empty() {
+            return Err("a film needs at least one version".into());
+        }
+        let words = self.genres.iter().chain(&self.content_warnings).chain(&self.original_title);
+        let names = self.people.iter().map(|p| &p.name).chain(self.external_ids.iter().map(|x| &x.value));
+        let ratings = self.ratings.iter().flat_map(|r| [&r.system, &r.code]);
+        if let Some(bad) = words.chain(names).chain(ratings).find(|text| !plain(text)) {
+            let start: String = bad.chars().take(40).collect();
+            return Err(format!("{start:?} is empty, longer than 1,024 bytes, or has control characters"));
+        }
+        let longest = [self.people.len(), self.ratings.len(), self.genres.len(), self.versions.len()];
+        if longest.into_iter().chain([self.external_ids.len(), self.content_warnings.len()]).any(|n| n > LIST_MAX) {
+            return Err(format!("a list of a film has at most {LIST_MAX} entries"));
+        }
+        Ok(())
+    }
+
+    /// The version of this id.
+    #[must_use]
+    pub fn version(&self, id: FilmVersionId) -> Option<&FilmVersion> {
+        self.versions.iter().find(|v| v.id == id)
+    }
+}
+
 fn feature() -> FilmKind {
     FilmKind::Feature
 }

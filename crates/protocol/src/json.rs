@@ -7,6 +7,7 @@
 use std::collections::HashSet;
 use std::fmt;
 
+use crate::objects::ObjectsOnly;
 use serde::de::{self, DeserializeOwned, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
 /// The deepest nesting of arrays and objects.
@@ -65,7 +66,7 @@ pub fn read<T: DeserializeOwned>(bytes: &[u8], limit: usize, numbers: Numbers) -
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     Checked { depth: 0, numbers }.deserialize(&mut reader).map_err(JsonError::Unreadable)?;
     reader.end().map_err(JsonError::Unreadable)?;
-    serde_json::from_slice(bytes).map_err(JsonError::WrongShape)
+    T::deserialize(ObjectsOnly(&mut serde_json::Deserializer::from_slice(bytes))).map_err(JsonError::WrongShape)
 }
 
 /// Walks a document and keeps nothing of it.
@@ -196,6 +197,16 @@ mod tests {
         assert!(matches!(read::<Value>(b"[1,2]", 4, Numbers::Any), Err(JsonError::TooLarge { bytes: 5, limit: 4 })));
         assert!(matches!(read_any("{} {}"), Err(JsonError::Unreadable(_))));
         assert!(matches!(read_any(""), Err(JsonError::Unreadable(_))));
+    }
+
+    #[test]
+    fn a_struct_is_an_object_at_every_depth() {
+        use crate::hold::PlaceHold;
+        let read = |text: &str| read::<PlaceHold>(text.as_bytes(), 1024, Numbers::Any);
+        assert!(read(r#"{"seats":[{"seat":"A1"}]}"#).is_ok());
+        for bad in ["[]", r#"{"seats":[["A1"]]}"#, r#"[[{"seat":"A1"}]]"#, r#"{"seats":{}}"#] {
+            assert!(matches!(read(bad), Err(JsonError::WrongShape(_))), "{bad}");
+        }
     }
 
     proptest! {

@@ -54,6 +54,7 @@ pub mod key;
 pub mod layout;
 pub mod manifest;
 pub mod money;
+mod objects;
 mod open_enum;
 pub mod origin;
 pub mod policy;

@@ -1,0 +1,125 @@
+-- What is shown and sold. `data` is the wire form of the thing: what the API answers is what is stored.
+
+CREATE TABLE setting (
+    name  TEXT PRIMARY KEY,
+    value TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Layouts and price tables, as the bytes that their names are made of. Never changed, never deleted: holds and bookings
+-- are pinned to them.
+CREATE TABLE document (
+    name  BLOB PRIMARY KEY CHECK (length(name) = 32),
+    kind  TEXT NOT NULL CHECK (kind IN ('layout', 'price_table')),
+    bytes BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE cinema (
+    id   TEXT PRIMARY KEY,
+    data TEXT NOT NULL CHECK (json_valid(data))
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE film (
+    id   TEXT PRIMARY KEY,
+    data TEXT NOT NULL CHECK (json_valid(data))
+) STRICT, WITHOUT ROWID;
+
+-- `number` names the screening in every table that grows: eight bytes are fewer than sixty-four.
+CREATE TABLE screening (
+    number     INTEGER PRIMARY KEY,
+    id         TEXT NOT NULL UNIQUE,
+    cinema     TEXT NOT NULL REFERENCES cinema (id),
+    starts_at  INTEGER NOT NULL, -- ms since 1970
+    changed    INTEGER NOT NULL UNIQUE, -- its place in the feed
+    changed_at INTEGER NOT NULL,
+    removed    INTEGER NOT NULL DEFAULT 0 CHECK (removed IN (0, 1)),
+    data       TEXT NOT NULL CHECK (json_valid(data))
+) STRICT;
+
+CREATE TABLE device (
+    id         TEXT PRIMARY KEY,
+    name       TEXT NOT NULL,
+    token_hash BLOB NOT NULL UNIQUE CHECK (length(token_hash) = 32),
+    revoked_at INTEGER
+) STRICT, WITHOUT ROWID;
+
+-- The houses.
+
+CREATE TABLE house (
+    screening INTEGER PRIMARY KEY REFERENCES screening (number),
+    version   INTEGER NOT NULL,
+    now       INTEGER NOT NULL -- logical time of this version, ms since 1970 (C1)
+) STRICT;
+
+-- Every place that is not free, and who has it. The key is what forbids a double sale (S2). A claim is not rewritten when
+-- its hold is booked.
+CREATE TABLE claim (
+    screening INTEGER NOT NULL,
+    place     INTEGER NOT NULL,
+    hold      BLOB CHECK (length(hold) = 16),
+    block     TEXT,
+    until     INTEGER, -- when a block ends by itself
+    PRIMARY KEY (screening, place),
+    CHECK ((hold IS NULL) <> (block IS NULL))
+) STRICT, WITHOUT ROWID;
+
+-- A hold, and the booking that came of it, in one row. Keys sort by time, so rows of a screening are written side by side.
+CREATE TABLE hold (
+    screening   INTEGER NOT NULL,
+    hold        BLOB NOT NULL CHECK (length(hold) = 16),
+    owner       BLOB NOT NULL CHECK (length(owner) = 32),
+    network     INTEGER,
+    places      TEXT NOT NULL, -- JSON: [[place, ticket type], ...]
+    price_table BLOB NOT NULL,
+    created_at  INTEGER NOT NULL,
+    seq         INTEGER NOT NULL,
+    state       TEXT NOT NULL
+        CHECK (state IN ('active', 'paying', 'closing', 'converted', 'released', 'expired', 'refund_due')),
+    at          INTEGER NOT NULL, -- active, paying, closing: until; else: since
+    details     TEXT, -- JSON: the order or the booking
+    PRIMARY KEY (screening, hold)
+) STRICT, WITHOUT ROWID;
+
+-- What a request with an effect was answered. After a day `body` is dropped; the key stays and still blocks.
+CREATE TABLE answer (
+    screening INTEGER NOT NULL,
+    key       BLOB NOT NULL CHECK (length(key) = 16),
+    said      BLOB NOT NULL CHECK (length(said) = 16),
+    at        INTEGER NOT NULL,
+    status    INTEGER NOT NULL,
+    hold      BLOB,
+    body      BLOB,
+    PRIMARY KEY (screening, key)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE scan (
+    screening  INTEGER NOT NULL,
+    device     TEXT NOT NULL,
+    id         TEXT NOT NULL,
+    kind       TEXT NOT NULL,
+    undoes     TEXT,
+    hold       BLOB,
+    line       INTEGER,
+    generation INTEGER,
+    at         INTEGER NOT NULL,
+    admitted   INTEGER NOT NULL CHECK (admitted IN (0, 1)),
+    offline    INTEGER NOT NULL CHECK (offline IN (0, 1)),
+    verdict    TEXT NOT NULL,
+    PRIMARY KEY (screening, device, id)
+) STRICT, WITHOUT ROWID;
+
+-- The audit trail: one row for each saved version of a house. Rows are only ever added.
+CREATE TABLE log (
+    id        INTEGER PRIMARY KEY,
+    screening INTEGER NOT NULL,
+    version   INTEGER NOT NULL,
+    at        INTEGER NOT NULL,
+    entries   TEXT NOT NULL -- JSON: who did what to which places
+) STRICT;
+
+-- What is to leave, in the transaction that causes it (D4).
+CREATE TABLE outbox (
+    id   INTEGER PRIMARY KEY,
+    at   INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    body TEXT NOT NULL CHECK (json_valid(body))
+) STRICT;

@@ -1,0 +1,114 @@
+//! Who asks, and which request this is.
+
+use admit_booking::{Network, Owner};
+use admit_http::headers::IDEMPOTENCY_KEY;
+use admit_http::{ClientAddress, Reply};
+use admit_protocol::digest::sha256;
+use admit_protocol::id::DeviceId;
+use admit_protocol::problem::ProblemCode;
+use axum::extract::{FromRequestParts, OriginalUri};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::request::Parts;
+use http::{Method, header};
+
+use crate::cinema::Cinema;
+use crate::engine::Key;
+use crate::store::{BodyPrint, KeyPrint};
+
+/// The longest idempotency key, in characters.
+const KEY_CHARS_MAX: usize = 128;
+
+/// A buyer, known by the SHA-256 of a secret that only they have.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Buyer {
+    pub(crate) owner: Owner,
+    pub(crate) network: Option<Network>,
+}
+
+impl FromRequestParts<Cinema> for Buyer {
+    type Rejection = Reply;
+
+    async fn from_request_parts(parts: &mut Parts, cinema: &Cinema) -> Result<Self, Reply> {
+        let secret = bearer(parts)?;
+        // 32 bytes: nobody guesses one. Anything shorter is refused, so that no client gets used to weak ones.
+        let secret = URL_SAFE_NO_PAD.decode(secret).ok().filter(|s| s.len() == 32);
+        let secret = secret.ok_or_else(|| unauthenticated("the bearer token must be 32 random bytes in base64url"))?;
+        let address = parts.extensions.get::<ClientAddress>().filter(|_| cinema.limits_by_network());
+        Ok(Self { owner: Owner(sha256(&[&secret])), network: address.map(|a| Network(a.network())) })
+    }
+}
+
+/// A scanner that staff registered.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Scanner(pub(crate) DeviceId);
+
+impl FromRequestParts<Cinema> for Scanner {
+    type Rejection = Reply;
+
+    async fn from_request_parts(parts: &mut Parts, cinema: &Cinema) -> Result<Self, Reply> {
+        let hash = sha256(&[bearer(parts)?.as_bytes()]);
+        let device = cinema.catalogue().device(&hash);
+        device.map(Self).ok_or_else(|| unauthenticated("this token belongs to no scanner of this cinema"))
+    }
+}
+
+fn bearer(parts: &Parts) -> Result<&str, Reply> {
+    let value = parts.headers.get(header::AUTHORIZATION).and_then(|v| v.to_str().ok());
+    let token = value.and_then(|v| {
+        let (scheme, token) = v.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
+    });
+    token.ok_or_else(|| unauthenticated("send Authorization: Bearer and your secret"))
+}
+
+fn unauthenticated(why: &str) -> Reply {
+    Reply::new(ProblemCode::Unauthenticated, why)
+}
+
+/// A request that may have one effect, however often it is sent.
+#[derive(Debug, Clone)]
+pub(crate) struct OneEffect {
+    key: String,
+    method: Method,
+    path: String,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for OneEffect {
+    type Rejection = Reply;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Reply> {
+        let key = parts.headers.get(IDEMPOTENCY_KEY).and_then(|v| v.to_str().ok()).unwrap_or_default();
+        if key.is_empty() || key.len() > KEY_CHARS_MAX || !key.bytes().all(|b| b.is_ascii_graphic()) {
+            let why =
+                "send an Idempotency-Key of 1 to 128 visible ASCII characters, and the same one when you try again";
+            return Err(Reply::new(ProblemCode::IdempotencyKeyMissing, why));
+        }
+        let key = key.to_owned();
+        let method = parts.method.clone();
+        let uri = OriginalUri::from_request_parts(parts, state).await;
+        let path = uri.map_or_else(|e| match e {}, |OriginalUri(uri)| uri.path().to_owned());
+        Ok(Self { key, method, path })
+    }
+}
+
+impl OneEffect {
+    /// The key in its scope (principal, method, full path), and what the body said.
+    pub(crate) fn of(&self, principal: &[u8; 32], body: &[u8]) -> Key {
+        // Lengths keep the parts apart: "ab" and "c" is not "a" and "bc".
+        let length = |text: &str| u32::try_from(text.len()).unwrap_or(u32::MAX).to_be_bytes();
+        let digest = sha256(&[
+            principal,
+            &length(self.method.as_str()),
+            self.method.as_str().as_bytes(),
+            &length(&self.path),
+            self.path.as_bytes(),
+            self.key.as_bytes(),
+        ]);
+        Key { print: KeyPrint(first_half(&digest)), body: BodyPrint(first_half(&sha256(&[body]))) }
+    }
+}
+
+fn first_half(digest: &[u8; 32]) -> [u8; 16] {
+    std::array::from_fn(|n| digest[n])
+}

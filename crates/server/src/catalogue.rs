@@ -1,0 +1,231 @@
+//! What is shown and sold, in memory: an immutable picture that is replaced as a whole when staff change something.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, OnceLock};
+
+use admit_booking::{Plan, Prices, Terms};
+use admit_protocol::capability::PaymentMethod;
+use admit_protocol::cinema::{Cinema, CinemaPage};
+use admit_protocol::digest::ContentName;
+use admit_protocol::film::Film;
+use admit_protocol::id::{CinemaId, DeviceId, FilmId, ScreeningId};
+use admit_protocol::json::{self, DOCUMENT_BYTES_MAX, Numbers};
+use admit_protocol::layout::Layout;
+use admit_protocol::manifest::HoldPolicy;
+use admit_protocol::price::PriceTable;
+use admit_protocol::screening::{Programme, SCREENINGS_PER_PAGE, Screening};
+use admit_protocol::time::after;
+use axum::body::Bytes;
+use jiff::Timestamp;
+
+use crate::store::{Device, ListedScreening, Listing, RemovedScreening, StoreError};
+
+/// Cinemas on one page: 2.5 KiB each is generous, and 256 KiB the limit.
+const CINEMAS_PER_PAGE: usize = 100;
+/// When nothing is said: who pays at the cinema pays half an hour before the start.
+const COLLECT_BEFORE_START_S: i64 = 30 * 60;
+
+/// What is shown and sold.
+pub(crate) struct Catalogue {
+    pub(crate) cinemas: BTreeMap<CinemaId, Cinema>,
+    pub(crate) films: BTreeMap<FilmId, Film>,
+    pub(crate) screenings: HashMap<ScreeningId, ListedScreening>,
+    /// Screenings of a cinema by start, then id.
+    by_cinema: BTreeMap<CinemaId, BTreeMap<(Timestamp, ScreeningId), ()>>,
+    /// Every screening once, at its last change.
+    pub(crate) changes: BTreeMap<u64, Change>,
+    plans: HashMap<ContentName, Arc<Plan>>,
+    prices: HashMap<ContentName, Arc<Prices>>,
+    documents: HashMap<ContentName, Bytes>,
+    pages: BTreeMap<ContentName, Bytes>,
+    devices: Vec<Device>,
+    programmes: BTreeMap<CinemaId, OnceLock<Vec<Page>>>,
+}
+
+/// A change of the programme.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Change {
+    /// A screening as it is now.
+    Listed(ScreeningId),
+    /// A screening that is gone.
+    Removed(RemovedScreening),
+}
+
+/// A page of a programme, ready to be sent.
+#[derive(Debug, Clone)]
+pub(crate) struct Page {
+    pub(crate) etag: ContentName,
+    pub(crate) bytes: Bytes,
+}
+
+impl Catalogue {
+    /// Checks and indexes what a store lists. Plans and prices that `before` has are taken from it.
+    pub(crate) fn new(listing: Listing, before: Option<&Self>) -> Result<Self, StoreError> {
+        let mut catalogue = Self {
+            cinemas: listing.cinemas.into_iter().map(|c| (c.id, c)).collect(),
+            films: listing.films.into_iter().map(|f| (f.id, f)).collect(),
+            screenings: HashMap::with_capacity(listing.screenings.len()),
+            by_cinema: BTreeMap::new(),
+            changes: listing.removed.iter().map(|r| (r.changed, Change::Removed(*r))).collect(),
+            plans: HashMap::new(),
+            prices: HashMap::new(),
+            documents: listing.documents.into_iter().collect(),
+            pages: BTreeMap::new(),
+            devices: listing.devices,
+            programmes: BTreeMap::new(),
+        };
+        for listed in listing.screenings {
+            catalogue.list(listed, before)?;
+        }
+        let cinemas: Vec<&Cinema> = catalogue.cinemas.values().collect();
+        for page in cinemas.chunks(CINEMAS_PER_PAGE) {
+            let bytes = crate::answers::json(&CinemaPage { cinemas: page.iter().copied().cloned().collect() });
+            catalogue.pages.insert(ContentName::of(&bytes), bytes);
+        }
+        catalogue.programmes = catalogue.cinemas.keys().map(|id| (*id, OnceLock::new())).collect();
+        Ok(catalogue)
+    }
+
+    fn list(&mut self, listed: ListedScreening, before: Option<&Self>) -> Result<(), StoreError> {
+        let screening = &listed.screening;
+        let id = screening.id;
+        let bad = |why: String| StoreError::BadRow { table: "screening", row: id.to_string(), why };
+        screening.check().map_err(|why| bad(why.into()))?;
+        if !self.cinemas.contains_key(&screening.cinema) {
+            return Err(bad(format!("there is no cinema {}", screening.cinema)));
+        }
+        if let Some(item) = screening.items.iter().find(|i| !self.films.contains_key(&i.film)) {
+            return Err(bad(format!("there is no film {}", item.film)));
+        }
+        let (layout, table) = (screening.layout, screening.price_table);
+        if !self.plans.contains_key(&layout) {
+            let known = before.and_then(|b| b.plans.get(&layout).cloned());
+            let plan = known.map_or_else(|| self.read_plan(layout).map(Arc::new), Ok).map_err(bad)?;
+            self.plans.insert(layout, plan);
+        }
+        if !self.prices.contains_key(&table) {
+            let known = before.and_then(|b| b.prices.get(&table).cloned());
+            let prices = known.map_or_else(|| self.read_prices(table).map(Arc::new), Ok).map_err(bad)?;
+            self.prices.insert(table, prices);
+        }
+        self.by_cinema.entry(screening.cinema).or_default().insert((screening.starts_at.at(), id), ());
+        self.changes.insert(listed.changed, Change::Listed(id));
+        self.screenings.insert(id, listed);
+        Ok(())
+    }
+
+    fn read_plan(&self, name: ContentName) -> Result<Plan, String> {
+        let bytes = self.documents.get(&name).ok_or(format!("layout {name} is missing"))?;
+        let layout: Layout =
+            json::read(bytes, DOCUMENT_BYTES_MAX, Numbers::Integers).map_err(|e| format!("layout {name}: {e}"))?;
+        Plan::new(name, layout).map_err(|e| format!("layout {name}: {e}"))
+    }
+
+    fn read_prices(&self, name: ContentName) -> Result<Prices, String> {
+        let bytes = self.documents.get(&name).ok_or(format!("price table {name} is missing"))?;
+        let table: PriceTable =
+            json::read(bytes, DOCUMENT_BYTES_MAX, Numbers::Integers).map_err(|e| format!("price table {name}: {e}"))?;
+        Prices::new(name, table).map_err(|e| format!("price table {name}: {e}"))
+    }
+
+    /// The prices of this name: also of tables that no screening uses any more, for holds that are pinned to them.
+    pub(crate) fn prices(&self, name: ContentName) -> Option<Arc<Prices>> {
+        self.prices.get(&name).cloned().or_else(|| self.read_prices(name).ok().map(Arc::new))
+    }
+
+    /// A layout or price table, as bytes.
+    pub(crate) fn document(&self, name: ContentName) -> Option<&Bytes> {
+        self.documents.get(&name)
+    }
+
+    /// A page of cinemas.
+    pub(crate) fn page(&self, name: ContentName) -> Option<&Bytes> {
+        self.pages.get(&name)
+    }
+
+    /// The names of all pages of cinemas.
+    pub(crate) fn pages(&self) -> Vec<ContentName> {
+        self.pages.keys().copied().collect()
+    }
+
+    /// A screening.
+    pub(crate) fn screening(&self, id: ScreeningId) -> Option<&Screening> {
+        self.screenings.get(&id).map(|listed| &listed.screening)
+    }
+
+    /// The scanner whose token has this hash.
+    pub(crate) fn device(&self, token_hash: &[u8; 32]) -> Option<DeviceId> {
+        self.devices.iter().find(|d| d.token_hash == *token_hash).map(|d| d.id)
+    }
+
+    /// What a house must know of its screening.
+    pub(crate) fn terms(&self, id: ScreeningId, rules: &HouseRules) -> Option<Terms> {
+        let screening = self.screening(id)?;
+        let starts_at = screening.starts_at.at();
+        Some(Terms {
+            screening: id,
+            plan: self.plans.get(&screening.layout)?.clone(),
+            prices: self.prices.get(&screening.price_table)?.clone(),
+            status: screening.status,
+            sales: screening.sales,
+            starts_at,
+            ends_at: screening.ends_at.at(),
+            hold_policy: rules.hold_policy.clone(),
+            cancellation: Arc::new(screening.cancellation.clone()),
+            collect_by: screening.collect_by.unwrap_or(after(starts_at, -COLLECT_BEFORE_START_S)),
+            companion_release_at: screening.accessible_release_at,
+            payment_methods: rules.payment_methods.clone(),
+            unpaid_percent_per_network: rules.unpaid_percent_per_network,
+        })
+    }
+
+    /// A page of a cinema's programme, counted from 0.
+    pub(crate) fn programme(&self, cinema: CinemaId, page: usize) -> Option<&Page> {
+        self.programmes.get(&cinema)?.get_or_init(|| self.make_programme(cinema)).get(page)
+    }
+
+    fn make_programme(&self, cinema: CinemaId) -> Vec<Page> {
+        let ids: Vec<ScreeningId> =
+            self.by_cinema.get(&cinema).into_iter().flat_map(BTreeMap::keys).map(|(_, id)| *id).collect();
+        let none: &[&[ScreeningId]] = &[&[]];
+        let chunks: Vec<&[ScreeningId]> = ids.chunks(SCREENINGS_PER_PAGE).collect();
+        let chunks = if chunks.is_empty() { none } else { &chunks };
+        let page = |(n, ids): (usize, &&[ScreeningId])| {
+            let screenings: Vec<Screening> = ids.iter().filter_map(|id| self.screening(*id)).cloned().collect();
+            let mut films: Vec<FilmId> = screenings.iter().flat_map(|s| &s.items).map(|i| i.film).collect();
+            films.sort_unstable();
+            films.dedup();
+            let programme = Programme {
+                cinema,
+                films: films.iter().filter_map(|id| self.films.get(id)).cloned().collect(),
+                screenings,
+                next: (n + 1 < chunks.len()).then(|| (n + 1).to_string()),
+            };
+            let bytes = crate::answers::json(&programme);
+            Page { etag: ContentName::of(&bytes), bytes }
+        };
+        chunks.iter().enumerate().map(page).collect()
+    }
+}
+
+/// Rules of the house that hold for every screening.
+#[derive(Debug, Clone)]
+pub struct HouseRules {
+    /// What holds are like.
+    pub hold_policy: HoldPolicy,
+    /// How a booking can be paid.
+    pub payment_methods: Vec<PaymentMethod>,
+    /// How many percent of a screening one network may have unpaid; 100 is no limit.
+    pub unpaid_percent_per_network: u8,
+}
+
+impl Default for HouseRules {
+    /// Five-minute holds of ten seats, nothing or payment at the cinema, 30 percent for one network.
+    fn default() -> Self {
+        Self {
+            hold_policy: HoldPolicy::default(),
+            payment_methods: vec![PaymentMethod::None, PaymentMethod::AtCinema],
+            unpaid_percent_per_network: 30,
+        }
+    }
+}

@@ -1,0 +1,371 @@
+//! A cinema's server: put together by a builder, used through its router.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use admit_booking::{Prices, Terms};
+use admit_protocol::capability::{AuthMethod, Capability, Role};
+use admit_protocol::digest::ContentName;
+use admit_protocol::id::ScreeningId;
+use admit_protocol::manifest::{Contact, Manifest};
+use admit_protocol::origin::Origin;
+use admit_protocol::text::Texts;
+use admit_protocol::time::after;
+use axum::Router;
+use axum::body::Bytes;
+use jiff::Timestamp;
+
+use crate::answers::Answers;
+use crate::catalogue::{Catalogue, HouseRules};
+use crate::clock::{Clock, SystemClock};
+use crate::engine::{Engine, TermsSource};
+use crate::keys::KeyRing;
+use crate::store::{Store, StoreError};
+
+/// How long a manifest lives, in seconds: a day. It is signed anew long before.
+const MANIFEST_LIFE_S: i64 = 24 * 3600;
+/// A manifest with less life left than this is signed anew, in seconds.
+const MANIFEST_RENEW_S: i64 = 18 * 3600;
+
+/// What a server of ours can do beyond the core.
+const CAPABILITIES: [Capability; 4] =
+    [Capability::Door, Capability::Extend, Capability::Feed, Capability::GeneralAdmission];
+
+/// A cinema's server. Cheap to clone; all clones are the same server.
+#[derive(Clone)]
+pub struct Cinema(Arc<Inner>);
+
+struct Inner {
+    origin: Origin,
+    api_base: String,
+    operator: Texts,
+    contact: Contact,
+    keys: KeyRing,
+    programme: Arc<ProgrammeSource>,
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    engine: Engine,
+    answers: Answers,
+    manifest: Mutex<Option<(Manifest, Bytes)>>,
+    limits_by_network: bool,
+}
+
+/// The catalogue that is in force, for routes and for the engine.
+struct ProgrammeSource {
+    catalogue: RwLock<Arc<Catalogue>>,
+    rules: HouseRules,
+}
+
+impl ProgrammeSource {
+    fn current(&self) -> Arc<Catalogue> {
+        self.catalogue.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl TermsSource for Arc<ProgrammeSource> {
+    fn terms(&self, screening: ScreeningId) -> Option<Arc<Terms>> {
+        self.current().terms(screening, &self.rules).map(Arc::new)
+    }
+
+    fn prices(&self, name: ContentName) -> Option<Arc<Prices>> {
+        self.current().prices(name)
+    }
+}
+
+/// Why a server was not built.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// A public server speaks https.
+    #[error("{0} is a development address: call `.development()` to serve it on this machine only")]
+    NotPublic(Origin),
+    /// Something that a server cannot do without was not given.
+    #[error("a server needs {0}")]
+    Missing(&'static str),
+    /// What the store lists cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The writer's thread could not be started.
+    #[error("the writer could not be started: {0}")]
+    Thread(#[from] std::io::Error),
+}
+
+/// Puts a server together.
+pub struct Builder {
+    origin: Origin,
+    development: bool,
+    api_base: String,
+    operator: Option<Texts>,
+    contact: Option<Contact>,
+    keys: Option<KeyRing>,
+    store: Option<Arc<dyn Store>>,
+    rules: HouseRules,
+    clock: Option<Arc<dyn Clock>>,
+    on_poisoned: Box<dyn Fn() + Send + Sync>,
+    limits_by_network: bool,
+}
+
+impl Cinema {
+    /// Begins a server that is reached at `origin`.
+    #[must_use]
+    pub fn builder(origin: Origin) -> Builder {
+        Builder {
+            origin,
+            development: false,
+            api_base: "/v1".into(),
+            operator: None,
+            contact: None,
+            keys: None,
+            store: None,
+            rules: HouseRules::default(),
+            clock: None,
+            on_poisoned: Box::new(|| ()),
+            limits_by_network: true,
+        }
+    }
+
+    /// Everything that buyers, indexes and scanners call: nest or merge it in any axum app. The manifest must stay at
+    /// `/.well-known/admit` of the origin, so merge at the root and choose the place of the rest by
+    /// [`Builder::api_base`].
+    pub fn router(&self) -> Router {
+        crate::routes::router(self)
+    }
+
+    /// Takes over a programme that has changed in the store. Holds and bookings keep the prices and policies that they
+    /// were made with.
+    ///
+    /// # Errors
+    /// When the store cannot be read or lists something that cannot be used; the old programme stays in force.
+    pub async fn reload(&self) -> Result<(), StoreError> {
+        let source = self.0.programme.clone();
+        let store = self.0.store.clone();
+        let before = source.current();
+        let load = move || {
+            let catalogue = Catalogue::new(store.catalogue()?, Some(&source.current()))?;
+            *source.catalogue.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(catalogue);
+            Ok(())
+        };
+        let panicked = |e| StoreError::at("reading the programme")(e);
+        tokio::task::spawn_blocking(load).await.map_err(panicked)??;
+        *self.0.manifest.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        let now = self.catalogue();
+        let changed = |id: &ScreeningId| now.screening(*id) != before.screening(*id);
+        let changed: Vec<ScreeningId> = now.screenings.keys().copied().filter(changed).collect();
+        for screening in changed {
+            if let Some(terms) = now.terms(screening, &self.0.programme.rules) {
+                self.amend(screening, terms).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Is told to the house, if anybody is using it; who is not in memory learns it when it is loaded.
+    async fn amend(&self, screening: ScreeningId, terms: Terms) {
+        let request = crate::engine::Request {
+            command: admit_booking::Command::Amend(Arc::new(terms)),
+            by: "staff".into(),
+            key: None,
+            subject: crate::answers::Subject::Nothing,
+        };
+        if let Err(error) = self.0.engine.execute(screening, request).await {
+            tracing::warn!(%screening, ?error, "a changed screening could not be told to its house");
+        }
+    }
+
+    /// Whether nothing is sold until a restart, because the outcome of a commit is unknown (D2).
+    #[must_use]
+    pub fn is_poisoned(&self) -> bool {
+        self.0.engine.is_poisoned()
+    }
+
+    /// Where this server is.
+    #[must_use]
+    pub fn origin(&self) -> &Origin {
+        &self.0.origin
+    }
+
+    /// The signed manifest, as bytes.
+    ///
+    /// # Panics
+    /// Never: a manifest always serialises.
+    #[must_use]
+    pub fn manifest(&self) -> Bytes {
+        let now = self.now();
+        let mut cached = self.0.manifest.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((manifest, bytes)) = &*cached
+            && manifest.expires > after(now, MANIFEST_RENEW_S)
+        {
+            return bytes.clone();
+        }
+        let manifest = self.describe(now);
+        let bytes = crate::answers::json(&manifest.sign(&self.0.keys.identity));
+        *cached = Some((manifest, bytes.clone()));
+        bytes
+    }
+
+    fn describe(&self, now: Timestamp) -> Manifest {
+        let inner = &*self.0;
+        Manifest {
+            origin: inner.origin.clone(),
+            role: Role::Server,
+            versions: BTreeSet::from(["v1".to_owned()]),
+            api_base: inner.api_base.clone(),
+            operator: inner.operator.clone(),
+            cinema_pages: self.catalogue().pages(),
+            keys: inner.keys.public(),
+            capabilities: CAPABILITIES.into(),
+            auth_methods: vec![AuthMethod::Secret],
+            payment_methods: inner.programme.rules.payment_methods.clone(),
+            hold_policy: Some(inner.programme.rules.hold_policy.clone()),
+            contact: inner.contact.clone(),
+            // Time never goes back here (C1), so neither does the serial.
+            serial: now.as_millisecond().unsigned_abs(),
+            issued: now,
+            expires: after(now, MANIFEST_LIFE_S),
+        }
+    }
+
+    pub(crate) fn catalogue(&self) -> Arc<Catalogue> {
+        self.0.programme.current()
+    }
+
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.0.engine
+    }
+
+    pub(crate) fn answers(&self) -> &Answers {
+        &self.0.answers
+    }
+
+    pub(crate) fn keys(&self) -> &KeyRing {
+        &self.0.keys
+    }
+
+    pub(crate) fn api_base(&self) -> &str {
+        &self.0.api_base
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.0.clock.now()
+    }
+
+    pub(crate) fn limits_by_network(&self) -> bool {
+        self.0.limits_by_network
+    }
+}
+
+impl Builder {
+    /// For development: lets the origin be `http://127.0.0.1:PORT`. Such a server must listen on this machine only.
+    #[must_use]
+    pub fn development(mut self) -> Self {
+        self.development = true;
+        self
+    }
+
+    /// Where the API begins: a plain path, `/v1` if nothing is said.
+    #[must_use]
+    pub fn api_base(mut self, path: impl Into<String>) -> Self {
+        self.api_base = path.into();
+        self
+    }
+
+    /// Who runs this server.
+    #[must_use]
+    pub fn operator(mut self, operator: Texts, contact: Contact) -> Self {
+        self.operator = Some(operator);
+        self.contact = Some(contact);
+        self
+    }
+
+    /// The keys that sign manifests and tickets.
+    #[must_use]
+    pub fn keys(mut self, keys: KeyRing) -> Self {
+        self.keys = Some(keys);
+        self
+    }
+
+    /// Where everything is kept.
+    #[must_use]
+    pub fn store(mut self, store: impl Store) -> Self {
+        self.store = Some(Arc::new(store));
+        self
+    }
+
+    /// Where everything is kept, shared with somebody else.
+    #[must_use]
+    pub fn shared_store(mut self, store: Arc<dyn Store>) -> Self {
+        self.store = Some(store);
+        self
+    }
+
+    /// Rules for holds and payment.
+    #[must_use]
+    pub fn rules(mut self, rules: HouseRules) -> Self {
+        self.rules = rules;
+        self
+    }
+
+    /// Another clock than the system's.
+    #[must_use]
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = Some(clock);
+        self
+    }
+
+    /// Called once when the outcome of a commit is unknown: nothing is sold any more until a restart. Our own program
+    /// exits here and recovers at its next start.
+    #[must_use]
+    pub fn on_poisoned(mut self, call: impl Fn() + Send + Sync + 'static) -> Self {
+        self.on_poisoned = Box::new(call);
+        self
+    }
+
+    /// Counts nothing by network: for servers whose clients' addresses are not known, as behind an app that does not
+    /// pass [`admit_http::ClientAddress`] on.
+    #[must_use]
+    pub fn without_network_limits(mut self) -> Self {
+        self.limits_by_network = false;
+        self
+    }
+
+    /// Reads the programme and starts the writer.
+    ///
+    /// # Errors
+    /// When something is missing, the origin is not public, or the store lists what cannot be used.
+    pub fn build(self) -> Result<Cinema, BuildError> {
+        if self.origin.is_loopback() && !self.development {
+            return Err(BuildError::NotPublic(self.origin));
+        }
+        let store = self.store.ok_or(BuildError::Missing("a store"))?;
+        let keys = self.keys.ok_or(BuildError::Missing("keys"))?;
+        let operator = self.operator.ok_or(BuildError::Missing("the operator's name"))?;
+        let contact = self.contact.ok_or(BuildError::Missing("a contact"))?;
+        let listing = store.catalogue()?;
+        let (epoch, latest) = (listing.epoch, listing.latest);
+        let catalogue = Catalogue::new(listing, None)?;
+        let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock::starting_after(latest)));
+        let answers = Answers { api: format!("{}{}", self.origin, self.api_base), epoch };
+        let programme = Arc::new(ProgrammeSource { catalogue: RwLock::new(Arc::new(catalogue)), rules: self.rules });
+        let engine = Engine::start(
+            store.clone(),
+            clock.clone(),
+            answers.clone(),
+            Box::new(programme.clone()),
+            self.on_poisoned,
+        )?;
+        Ok(Cinema(Arc::new(Inner {
+            origin: self.origin,
+            api_base: self.api_base,
+            operator,
+            contact,
+            keys,
+            programme,
+            store,
+            clock,
+            engine,
+            answers,
+            manifest: Mutex::default(),
+            limits_by_network: self.limits_by_network,
+        })))
+    }
+}

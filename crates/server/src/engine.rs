@@ -1,0 +1,303 @@
+//! Everybody who wants something of a house waits in one queue; one writer decides, saves and answers.
+//!
+//! The loop holds no rule. It takes what is waiting, in order of arrival, decides each command on the house as the commands
+//! before it left it, saves what changed in one durable commit, and only then answers. Who loses by what is already
+//! committed hears at once, from memory. `spec/rationale.md` says why.
+
+mod batch;
+mod resident;
+mod writer;
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+
+use admit_booking::{Command, House, Prices, Refusal, Terms};
+use admit_protocol::digest::ContentName;
+use admit_protocol::id::ScreeningId;
+use axum::body::Bytes;
+use tokio::sync::{OnceCell, oneshot};
+
+pub(crate) use self::resident::Resident;
+use crate::answers::Subject;
+use crate::clock::Clock;
+use crate::store::{Answer, BodyPrint, KeyPrint, Store, StoreError};
+
+/// Commands waiting for the writer. At ten thousand commands a second this is a tenth of a second of work; whoever comes
+/// on top is told to come again.
+const QUEUE_MAX: usize = 1024;
+
+/// Memory for houses, in bytes, before those that nobody used for longest are put away.
+const HOUSES_BYTES_MAX: usize = 256 * 1024 * 1024;
+
+/// The seats of one server.
+pub(crate) struct Engine {
+    shared: Arc<Shared>,
+    queue: mpsc::SyncSender<Message>,
+    /// How many calls of the store run beside the writer.
+    reads: tokio::sync::Semaphore,
+}
+
+/// What the writer and the callers both use.
+struct Shared {
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    answers: crate::answers::Answers,
+    terms: Box<dyn TermsSource>,
+    houses: Mutex<HashMap<ScreeningId, Arc<OnceCell<Arc<Resident>>>>>,
+    weight: AtomicUsize,
+    /// Set when a commit's outcome is not known: nothing is decided any more until a restart.
+    poisoned: AtomicBool,
+    on_poisoned: Box<dyn Fn() + Send + Sync>,
+}
+
+/// Where the engine learns what a screening sells.
+pub(crate) trait TermsSource: Send + Sync + 'static {
+    /// The terms of a screening, if there is one.
+    fn terms(&self, screening: ScreeningId) -> Option<Arc<Terms>>;
+    /// A price table that some hold is pinned to.
+    fn prices(&self, name: ContentName) -> Option<Arc<Prices>>;
+}
+
+/// Something for the writer to do.
+enum Message {
+    /// A command.
+    Job(Box<Job>),
+    /// A house was loaded: wake up for it.
+    Watch(Arc<Resident>),
+}
+
+/// A command that waits, and who waits for it.
+struct Job {
+    resident: Arc<Resident>,
+    /// Nothing: only let time pass.
+    request: Option<Request>,
+    reply: oneshot::Sender<Result<Done, Failed>>,
+    /// How often it met somebody else's save.
+    conflicts: u8,
+}
+
+/// A command with everything that is recorded about it.
+pub(crate) struct Request {
+    /// What is asked.
+    pub(crate) command: Command,
+    /// Who asks, for the audit trail.
+    pub(crate) by: String,
+    /// The request's key, if it had one.
+    pub(crate) key: Option<Key>,
+    /// What the answer is about.
+    pub(crate) subject: Subject,
+}
+
+/// An idempotency key in its scope, and what the request said.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Key {
+    pub(crate) print: KeyPrint,
+    pub(crate) body: BodyPrint,
+}
+
+/// What was done.
+#[derive(Debug, Clone)]
+pub(crate) struct Done {
+    pub(crate) status: u16,
+    pub(crate) body: Bytes,
+    pub(crate) replayed: bool,
+}
+
+/// Why something was not done, or may not have been.
+#[derive(Debug)]
+pub(crate) enum Failed {
+    /// By the rules. The number is the house version that this rests on.
+    Refused(Refusal, u64),
+    /// There is no such screening.
+    NoScreening,
+    /// The key was used for another request.
+    KeyReused,
+    /// The house changed under us: look again.
+    Again,
+    /// Too much is waiting.
+    Busy,
+    /// The commit may have happened or not.
+    OutcomeUnknown,
+    /// The store failed, or this house is out of order.
+    Store(StoreError),
+}
+
+impl From<StoreError> for Failed {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl Engine {
+    /// Starts the writer.
+    pub(crate) fn start(
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+        answers: crate::answers::Answers,
+        terms: Box<dyn TermsSource>,
+        on_poisoned: Box<dyn Fn() + Send + Sync>,
+    ) -> std::io::Result<Self> {
+        let (queue, jobs) = mpsc::sync_channel(QUEUE_MAX);
+        let shared = Arc::new(Shared {
+            store,
+            clock,
+            answers,
+            terms,
+            houses: Mutex::default(),
+            weight: AtomicUsize::new(0),
+            poisoned: AtomicBool::new(false),
+            on_poisoned,
+        });
+        let writer = writer::Writer::new(shared.clone(), jobs);
+        std::thread::Builder::new().name("admit-writer".into()).spawn(move || writer.run())?;
+        Ok(Self { shared, queue, reads: tokio::sync::Semaphore::new(8) })
+    }
+
+    /// The house of a screening, loaded once however many ask for it.
+    pub(crate) async fn resident(&self, screening: ScreeningId) -> Result<Arc<Resident>, Failed> {
+        let known = self.houses().get(&screening).cloned();
+        let cell = match known {
+            Some(cell) => cell,
+            // Only screenings that there are get a place in memory.
+            None if self.shared.terms.terms(screening).is_none() => return Err(Failed::NoScreening),
+            None => self.houses().entry(screening).or_default().clone(),
+        };
+        let resident = cell.get_or_try_init(|| self.load(screening)).await?.clone();
+        resident.touch();
+        Ok(resident)
+    }
+
+    async fn load(&self, screening: ScreeningId) -> Result<Arc<Resident>, Failed> {
+        let terms = self.shared.terms.terms(screening).ok_or(Failed::NoScreening)?;
+        let shared = self.shared.clone();
+        let resident = self.blocking(move || Ok(Arc::new(shared.load(screening, terms)?))).await?;
+        self.shared.make_room(resident.weight());
+        // Correctness needs no timer (H4): if the queue is full now, the next command does what is due.
+        let _ = self.queue.try_send(Message::Watch(resident.clone()));
+        Ok(resident)
+    }
+
+    /// Decides, saves and answers. Dropping the future changes nothing: the command runs to its end.
+    pub(crate) async fn execute(&self, screening: ScreeningId, request: Request) -> Result<Done, Failed> {
+        let resident = self.resident(screening).await?;
+        let (key, subject) = (request.key, request.subject);
+        if let Some(refused) = resident.refuse_at_once(&request, &*self.shared.clock)? {
+            return match refused {
+                Early::Replay => self.replay(screening, key, subject).await,
+                Early::Refused(refusal, seq) => Err(Failed::Refused(refusal, seq)),
+            };
+        }
+        match self.enqueue(resident, Some(request)).await {
+            // The same request was committed between our look and the writer's.
+            Err(Failed::Again) => self.replay(screening, key, subject).await,
+            other => other,
+        }
+    }
+
+    /// Makes everything true that is due by now, so that what is read next shows no lapsed hold.
+    pub(crate) async fn settle(&self, screening: ScreeningId) -> Result<Arc<Resident>, Failed> {
+        let resident = self.resident(screening).await?;
+        if resident.is_due(self.shared.clock.now()) {
+            self.enqueue(resident.clone(), None).await?;
+        }
+        Ok(resident)
+    }
+
+    async fn enqueue(&self, resident: Arc<Resident>, request: Option<Request>) -> Result<Done, Failed> {
+        if self.shared.poisoned.load(Ordering::Acquire) {
+            return Err(Failed::OutcomeUnknown);
+        }
+        let (reply, answer) = oneshot::channel();
+        let job = Job { resident, request, reply, conflicts: 0 };
+        self.queue.try_send(Message::Job(Box::new(job))).map_err(|_| Failed::Busy)?;
+        // The writer answers every job, or is gone with its outcome.
+        answer.await.unwrap_or(Err(Failed::OutcomeUnknown))
+    }
+
+    /// The answer that this key got before: byte for byte, or, after a day, as things are now.
+    async fn replay(&self, screening: ScreeningId, key: Option<Key>, subject: Subject) -> Result<Done, Failed> {
+        let Some(Key { print, .. }) = key else { return Err(Failed::Busy) };
+        let shared = self.shared.clone();
+        let found = self.blocking(move || Ok(shared.store.answer(screening, print)?)).await?;
+        let Some(Answer { status, body, hold }) = found else { return Err(Failed::Busy) };
+        let body = match body {
+            Some(body) => body,
+            None => self.resident(screening).await?.read(|house| self.shared.answers.now(house, subject, hold)),
+        };
+        Ok(Done { status, body, replayed: true })
+    }
+
+    async fn blocking<T: Send + 'static>(
+        &self,
+        run: impl FnOnce() -> Result<T, Failed> + Send + 'static,
+    ) -> Result<T, Failed> {
+        let _permit = self.reads.acquire().await.map_err(|_| Failed::Busy)?;
+        // A store that panics has lost the answer, not the data.
+        tokio::task::spawn_blocking(run).await.unwrap_or(Err(Failed::Busy))
+    }
+
+    /// Whether a commit's outcome is unknown, so that nothing is sold until a restart.
+    pub(crate) fn is_poisoned(&self) -> bool {
+        self.shared.poisoned.load(Ordering::Acquire)
+    }
+
+    fn houses(&self) -> std::sync::MutexGuard<'_, HashMap<ScreeningId, Arc<OnceCell<Arc<Resident>>>>> {
+        self.shared.houses.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What can be said without the writer.
+enum Early {
+    /// The key had its effect before.
+    Replay,
+    /// By what is committed.
+    Refused(Refusal, u64),
+}
+
+impl Shared {
+    fn load(&self, screening: ScreeningId, terms: Arc<Terms>) -> Result<Resident, StoreError> {
+        let loaded = self.store.load(screening, &|name| self.terms.prices(name))?;
+        let house = House::restore(terms, loaded.house);
+        let bad = |broken: admit_booking::Broken| StoreError::BadRow {
+            table: "house",
+            row: screening.to_string(),
+            why: broken.to_string(),
+        };
+        Ok(Resident::new(screening, house.map_err(bad)?, loaded.keys))
+    }
+
+    /// Puts away houses that nobody used for longest, until a new one of this weight has room. A house that somebody
+    /// works with right now stays.
+    fn make_room(&self, weight: usize) {
+        let total = self.weight.fetch_add(weight, Ordering::Relaxed) + weight;
+        if total <= HOUSES_BYTES_MAX {
+            return;
+        }
+        let mut houses = self.houses.lock().unwrap_or_else(PoisonError::into_inner);
+        // Cells are only cloned under this lock, so a count of one stays one.
+        let idle = houses.iter().filter(|(_, cell)| Arc::strong_count(cell) == 1);
+        let mut idle: Vec<(u64, ScreeningId, usize)> = idle
+            .filter_map(|(id, cell)| {
+                let resident = cell.get().filter(|r| Arc::strong_count(r) == 1)?;
+                Some((resident.last_used(), *id, resident.weight()))
+            })
+            .collect();
+        idle.sort_unstable();
+        let mut excess = total - HOUSES_BYTES_MAX * 3 / 4;
+        for (_, id, weight) in idle {
+            if excess == 0 {
+                break;
+            }
+            houses.remove(&id);
+            self.weight.fetch_sub(weight, Ordering::Relaxed);
+            excess = excess.saturating_sub(weight);
+        }
+    }
+
+    fn poison(&self) {
+        if !self.poisoned.swap(true, Ordering::AcqRel) {
+            (self.on_poisoned)();
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! What the commands of one batch do to one house.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use admit_booking::{Broken, Changes, Command, HoldKey, HoldState, House};
+use jiff::Timestamp;
+
+use super::{Done, Failed, Job, Key, Request, Resident, Shared};
+use crate::answers::View;
+use crate::store::{Answer, BodyPrint, KeyPrint, LogEntry, Message, NewAnswer, Save};
+
+/// One house in one batch.
+pub(super) struct Turn {
+    pub(super) resident: Arc<Resident>,
+    seen: u64,
+    now: Timestamp,
+    /// The house as earlier commands of this batch leave it; made when a second change needs it.
+    working: Option<House>,
+    changes: Vec<Changes>,
+    answers: Vec<NewAnswer>,
+    keys: HashMap<KeyPrint, (BodyPrint, Done)>,
+    log: Vec<LogEntry>,
+    outbox: Vec<Message>,
+    /// Why nothing more is decided in this turn.
+    broken: Option<String>,
+    /// Who hears what, once it is committed.
+    pub(super) waiting: Vec<(Job, Result<Done, Failed>)>,
+}
+
+impl Turn {
+    pub(super) fn new(resident: Arc<Resident>) -> Self {
+        let (seen, now) = resident.read(|house| (house.version(), house.now()));
+        Self {
+            resident,
+            seen,
+            now,
+            working: None,
+            changes: Vec::new(),
+            answers: Vec::new(),
+            keys: HashMap::new(),
+            log: Vec::new(),
+            outbox: Vec::new(),
+            broken: None,
+            waiting: Vec::new(),
+        }
+    }
+
+    /// Decides one job. It is answered at once if nothing uncommitted is involved.
+    pub(super) fn take(&mut self, mut job: Job, shared: &Shared) {
+        let request = job.request.take();
+        let result = self.decide(request.as_ref(), shared);
+        job.request = request;
+        if self.changes.is_empty() {
+            // The receiver may have gone away: its command is decided all the same.
+            let _ = job.reply.send(result);
+        } else {
+            self.waiting.push((job, result));
+        }
+    }
+
+    fn decide(&mut self, request: Option<&Request>, shared: &Shared) -> Result<Done, Failed> {
+        let resident = self.resident.clone();
+        let state = resident.state();
+        if state.quarantine.is_some() || self.broken.is_some() {
+            return Err(Failed::Busy);
+        }
+        if let Some(Key { print, body }) = request.and_then(|r| r.key) {
+            if let Some((known, done)) = self.keys.get(&print) {
+                return if *known == body {
+                    Ok(Done { replayed: true, ..done.clone() })
+                } else {
+                    Err(Failed::KeyReused)
+                };
+            }
+            if let Some(known) = state.keys.get(&print) {
+                return Err(if *known == body { Failed::Again } else { Failed::KeyReused });
+            }
+        }
+        // What earlier commands of this batch changed is what this one sees.
+        self.see_changes(&state.house)?;
+        self.now = self.now.max(shared.clock.now());
+        let lapsed = self.house(&state.house).advance(self.now);
+        if !lapsed.is_empty() {
+            self.log.push(log_entry("clock", "lapse", None, &lapsed));
+            self.change(lapsed)?;
+            self.see_changes(&state.house)?;
+        }
+        let Some(request) = request else { return Ok(Done { status: 204, body: Default::default(), replayed: false }) };
+        let house = self.house(&state.house);
+        let seq = self.seen + 1;
+        let changes = match house.decide(&request.command, self.now) {
+            Ok(changes) => changes,
+            Err(refusal) => return Err(Failed::Refused(refusal, house.version())),
+        };
+        let view = View { house, changes: &changes, seq: if changes.is_empty() { house.version() } else { seq } };
+        let (status, body) = shared.answers.after(&view, request.subject);
+        let done = Done { status, body, replayed: false };
+        if changes.is_empty() {
+            return Ok(done);
+        }
+        self.outbox.extend(messages(&changes, &self.resident));
+        self.log.push(log_entry(&request.by, name(&request.command), request.subject.hold(), &changes));
+        if let Some(Key { print, body }) = request.key {
+            let answer = Answer { status, body: Some(done.body.clone()), hold: request.subject.hold() };
+            self.answers.push(NewAnswer { key: print, body, answer });
+            self.keys.insert(print, (body, done.clone()));
+        }
+        self.change(changes)?;
+        Ok(done)
+    }
+
+    fn house<'a>(&'a self, committed: &'a House) -> &'a House {
+        self.working.as_ref().unwrap_or(committed)
+    }
+
+    /// Makes a working copy with everything that was changed in this batch, if anything was.
+    fn see_changes(&mut self, committed: &House) -> Result<(), Failed> {
+        if self.changes.is_empty() || self.working.is_some() {
+            return Ok(());
+        }
+        let mut working = committed.clone();
+        for changes in self.changes.clone() {
+            if let Err(broken) = working.apply(changes) {
+                return Err(self.give_up(&broken));
+            }
+        }
+        self.working = Some(working);
+        Ok(())
+    }
+
+    /// Notes changes, and makes them true in the working copy if there is one.
+    fn change(&mut self, changes: Changes) -> Result<(), Failed> {
+        if let Some(working) = &mut self.working
+            && let Err(broken) = working.apply(changes.clone())
+        {
+            return Err(self.give_up(&broken));
+        }
+        self.changes.push(changes);
+        Ok(())
+    }
+
+    /// What was decided does not fit the house it was decided on. Nothing of this batch is saved for it; who waits hears
+    /// that the outcome is unknown, and finds on asking again that nothing was done.
+    fn give_up(&mut self, broken: &Broken) -> Failed {
+        self.broken = Some(broken.to_string());
+        self.changes.clear();
+        self.waiting.clear();
+        Failed::Busy
+    }
+
+    /// What to save, if anything changed.
+    pub(super) fn save(&self) -> Option<Save<'_>> {
+        (!self.changes.is_empty()).then_some(Save {
+            screening: self.resident.screening(),
+            seen: self.seen,
+            now: self.now,
+            changes: &self.changes,
+            answers: &self.answers,
+            log: &self.log,
+            outbox: &self.outbox,
+        })
+    }
+
+    /// It is committed: everybody may see it.
+    pub(super) fn publish(&mut self) {
+        let mut state = self.resident.state_mut();
+        let changes = std::mem::take(&mut self.changes);
+        let applied = match self.working.take() {
+            Some(working) => {
+                state.house = working;
+                Ok(())
+            }
+            None => changes.into_iter().try_for_each(|c| state.house.apply(c)),
+        };
+        if let Err(broken) = applied {
+            tracing::error!(screening = %self.resident.screening(), %broken, "house quarantined after a save");
+            state.quarantine = Some(broken.to_string());
+        }
+        state.house.saved(self.seen + 1, self.now);
+        state.keys.extend(self.keys.drain().map(|(key, (body, _))| (key, body)));
+    }
+
+    /// Why this house must not be sold from any more, if so.
+    pub(super) fn broken(&self) -> Option<&str> {
+        self.broken.as_deref()
+    }
+
+    /// Nothing of it is committed, and nothing of it will be.
+    pub(super) fn quarantine(&self, why: &str) {
+        tracing::error!(screening = %self.resident.screening(), why, "house quarantined: its rows contradict it");
+        self.resident.state_mut().quarantine = Some(why.to_owned());
+    }
+}
+
+fn log_entry(by: &str, did: &str, hold: Option<HoldKey>, changes: &Changes) -> LogEntry {
+    LogEntry {
+        by: by.to_owned(),
+        did: did.to_owned(),
+        hold: hold.map(|key| format!("{:032x}", key.0)),
+        claimed: changes.claimed.iter().map(|(place, _)| place.0).collect(),
+        freed: changes.freed.iter().map(|(place, _)| place.0).collect(),
+    }
+}
+
+/// The command's name in the audit trail.
+fn name(command: &Command) -> &'static str {
+    match command {
+        Command::PlaceHold(_) => "place_hold",
+        Command::Release { .. } => "release_hold",
+        Command::Extend { .. } => "extend_hold",
+        Command::Book { .. } => "book",
+        Command::BeginPayment { .. } => "begin_payment",
+        Command::EndPayment { .. } => "end_payment",
+        Command::Settle { .. } => "settle",
+        Command::Cancel { .. } => "cancel",
+        Command::Block { .. } => "block",
+        Command::Unblock { .. } => "unblock",
+        Command::Scan { .. } => "scan",
+        Command::Amend(_) => "amend",
+    }
+}
+
+/// Mail for buyers who left an address.
+fn messages(changes: &Changes, resident: &Resident) -> Option<Message> {
+    let (key, state) = changes.moved.last()?;
+    let HoldState::Converted(booking) = state else { return None };
+    let email = booking.buyer.as_ref()?.email.as_ref()?;
+    let kind = if booking.is_cancelled() { "booking_cancelled" } else { "booking_confirmed" };
+    let body = serde_json::json!({
+        "to": email,
+        "screening": resident.screening(),
+        "booking": key.booking_id(),
+    });
+    Some(Message { kind, body: body.to_string() })
+}

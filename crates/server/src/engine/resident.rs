@@ -1,0 +1,114 @@
+//! A house in memory: read by many, changed by the writer alone.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use admit_booking::House;
+use admit_protocol::id::ScreeningId;
+use admit_protocol::seats::SalesState;
+use axum::body::Bytes;
+use jiff::Timestamp;
+
+use super::{Early, Failed, Request};
+use crate::clock::Clock;
+use crate::store::{BodyPrint, KeyPrint};
+
+/// A house in memory, as it was committed last. Locks are held for microseconds and never over an `.await`.
+pub(crate) struct Resident {
+    screening: ScreeningId,
+    state: RwLock<State>,
+    seats: Mutex<Option<SeatsShown>>,
+    used: AtomicU64,
+    weight: usize,
+}
+
+/// What is committed.
+pub(super) struct State {
+    pub(super) house: House,
+    /// Requests that had an effect, and what they said.
+    pub(super) keys: HashMap<KeyPrint, BodyPrint>,
+    /// Why nothing is decided here any more: rows that contradict each other.
+    pub(super) quarantine: Option<String>,
+}
+
+/// Counts uses, so that houses can be put in order of their last.
+static USES: AtomicU64 = AtomicU64::new(0);
+
+impl Resident {
+    pub(super) fn new(screening: ScreeningId, house: House, keys: Vec<(KeyPrint, BodyPrint)>) -> Self {
+        let weight = house.weight() + keys.len() * 48;
+        let state = State { house, keys: keys.into_iter().collect(), quarantine: None };
+        Self { screening, state: RwLock::new(state), seats: Mutex::default(), used: AtomicU64::new(0), weight }
+    }
+
+    pub(crate) fn screening(&self) -> ScreeningId {
+        self.screening
+    }
+
+    pub(super) fn touch(&self) {
+        self.used.store(USES.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
+    }
+
+    pub(super) fn last_used(&self) -> u64 {
+        self.used.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn weight(&self) -> usize {
+        self.weight
+    }
+
+    pub(super) fn state(&self) -> RwLockReadGuard<'_, State> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn state_mut(&self) -> RwLockWriteGuard<'_, State> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Looks at the house as it is committed.
+    pub(crate) fn read<T>(&self, look: impl FnOnce(&House) -> T) -> T {
+        look(&self.state().house)
+    }
+
+    /// Whether something that happens by itself has not been made true yet.
+    pub(super) fn is_due(&self, now: Timestamp) -> bool {
+        self.state().house.next_deadline().is_some_and(|at| at <= now)
+    }
+
+    /// What can be said from memory: that the key had its effect before, or that what is committed forbids it. The key
+    /// comes first: whoever lost the reply of a hold that succeeded must not hear that its own seats are taken.
+    pub(super) fn refuse_at_once(&self, request: &Request, clock: &dyn Clock) -> Result<Option<Early>, Failed> {
+        let state = self.state();
+        if let Some(key) = &request.key
+            && let Some(body) = state.keys.get(&key.print)
+        {
+            return if *body == key.body { Ok(Some(Early::Replay)) } else { Err(Failed::KeyReused) };
+        }
+        let house = &state.house;
+        let now = clock.now().max(house.now());
+        if house.next_deadline().is_some_and(|at| at <= now) {
+            return Ok(None);
+        }
+        Ok(house.decide(&request.command, now).err().map(|refusal| Early::Refused(refusal, house.version())))
+    }
+
+    /// The answer to "which seats?", made once for each version.
+    pub(crate) fn seats(&self, now: Timestamp, make: impl FnOnce(&House, SalesState) -> Bytes) -> SeatsShown {
+        let state = self.state();
+        let (seq, sales) = (state.house.version(), state.house.sales_state(now));
+        let mut shown = self.seats.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*shown {
+            Some(shown) if shown.seq == seq && shown.sales == sales => shown.clone(),
+            _ => shown.insert(SeatsShown { seq, sales, bytes: make(&state.house, sales) }).clone(),
+        }
+    }
+}
+
+/// The answer to "which seats?", and what it shows.
+#[derive(Debug, Clone)]
+pub(crate) struct SeatsShown {
+    pub(crate) seq: u64,
+    pub(crate) sales: SalesState,
+    pub(crate) bytes: Bytes,
+}

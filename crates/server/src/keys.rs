@@ -1,0 +1,87 @@
+//! The keys of a server: identity, ticket keys, and the public half of the recovery key, which is kept elsewhere.
+
+use admit_protocol::key::{PublicKey, SecretKey};
+use admit_protocol::manifest::{Keys, TicketKey};
+use admit_protocol::time::after;
+use jiff::Timestamp;
+
+/// How long a ticket key signs, in seconds: 90 days.
+pub const TICKET_KEY_SIGNS_S: i64 = 90 * 24 * 3600;
+/// How far ahead screenings are sold at most, in seconds: 400 days.
+pub const SALES_HORIZON_S: i64 = 400 * 24 * 3600;
+/// How long tickets are verified after the last screening that a key can have signed for, in seconds: 30 days.
+const VERIFY_AFTER_S: i64 = 30 * 24 * 3600;
+
+/// The keys of a server.
+#[derive(Debug, Clone)]
+pub struct KeyRing {
+    /// Signs manifests.
+    pub identity: SecretKey,
+    /// Kept offline; this is its public half.
+    pub recovery: PublicKey,
+    /// Sign tickets, oldest first.
+    pub ticket: Vec<(SecretKey, TicketKey)>,
+}
+
+impl KeyRing {
+    /// New keys from the system's random source, and the recovery key, which the caller stores apart.
+    ///
+    /// # Errors
+    /// When the system has no randomness to give.
+    pub fn generate(now: Timestamp) -> Result<(Self, SecretKey), getrandom::Error> {
+        let [identity, recovery, ticket] = [random_key()?, random_key()?, random_key()?];
+        let ticket = (ticket.clone(), ticket_key(&ticket, now));
+        Ok((Self { identity, recovery: recovery.public(), ticket: vec![ticket] }, recovery))
+    }
+
+    /// The public halves, for the manifest.
+    #[must_use]
+    pub fn public(&self) -> Keys {
+        Keys {
+            identity: self.identity.public(),
+            recovery: self.recovery,
+            ticket: self.ticket.iter().map(|(_, listed)| listed.clone()).collect(),
+        }
+    }
+
+    /// The key that signs tickets now (T1): the newest inside its window.
+    #[must_use]
+    pub fn signing(&self, now: Timestamp) -> Option<&SecretKey> {
+        let inside = |listed: &TicketKey| {
+            listed.signs_from <= now && now < listed.signs_until && listed.revoked_at.is_none_or(|at| now < at)
+        };
+        self.ticket.iter().rev().find(|(_, listed)| inside(listed)).map(|(key, _)| key)
+    }
+
+    /// Keys that tickets are checked with now, by their short name.
+    #[must_use]
+    pub fn verifying(&self, short: [u8; 8], now: Timestamp) -> Vec<PublicKey> {
+        let good = |listed: &&TicketKey| {
+            listed.key.id().short() == short && now < listed.verify_until && listed.revoked_at.is_none_or(|at| now < at)
+        };
+        self.ticket.iter().map(|(_, listed)| listed).filter(good).map(|listed| listed.key).collect()
+    }
+}
+
+/// A key from the system's random source.
+///
+/// # Errors
+/// When the system has no randomness to give.
+pub fn random_key() -> Result<SecretKey, getrandom::Error> {
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed)?;
+    Ok(SecretKey::from_seed(&seed))
+}
+
+/// A ticket key that signs from now on. How long its tickets are good is fixed here, once.
+#[must_use]
+pub fn ticket_key(key: &SecretKey, now: Timestamp) -> TicketKey {
+    let signs_until = after(now, TICKET_KEY_SIGNS_S);
+    TicketKey {
+        key: key.public(),
+        signs_from: now,
+        signs_until,
+        verify_until: after(signs_until, SALES_HORIZON_S + VERIFY_AFTER_S),
+        revoked_at: None,
+    }
+}

@@ -1,0 +1,145 @@
+//! Refusals and failures as problems: the one table of them.
+
+use admit_booking::Refusal;
+use admit_http::Reply;
+use admit_protocol::id::SeatId;
+use admit_protocol::price::TicketRule;
+use admit_protocol::problem::{ConflictReason, Problem, ProblemCode as Code, SeatConflict};
+use admit_protocol::seats::SalesState;
+
+use crate::engine::Failed;
+
+/// What the asker hears.
+pub(crate) fn reply(failed: Failed) -> Reply {
+    match failed {
+        Failed::Refused(refusal, seq) => {
+            let mut problem = refused(refusal);
+            problem.seq = Some(seq);
+            problem.into()
+        }
+        Failed::NoScreening => Reply::new(Code::NotFound, "there is no such screening here"),
+        Failed::KeyReused => Reply::new(
+            Code::IdempotencyKeyReused,
+            "this key came with another body before: a new request needs a new key",
+        ),
+        Failed::Busy | Failed::Again => {
+            Problem::new(Code::Busy, "too many are asking at once: try again with the same key")
+                .retry_after_ms(200)
+                .into()
+        }
+        Failed::OutcomeUnknown => {
+            let why = "this may have been done or not: ask again with the same key and you will know";
+            Problem::new(Code::OutcomeUnknown, why).retry_after_ms(1000).into()
+        }
+        Failed::Store(error) => Reply::internal(&error),
+    }
+}
+
+fn refused(refusal: Refusal) -> Problem {
+    match refusal {
+        Refusal::NotFound => Problem::new(Code::NotFound, "there is no such hold or booking, or it is not yours"),
+        Refusal::NotOnSale(state) => not_on_sale(state),
+        Refusal::NoSeats => Problem::new(Code::Invalid, "name at least one seat or area").at("/seats"),
+        Refusal::TooManySeats { max } => {
+            Problem::new(Code::Invalid, format!("one hold has at most {max} seats")).at("/seats")
+        }
+        Refusal::UnknownSeats(seats) => {
+            let mut problem = Problem::new(Code::UnknownSeat, format!("this hall has no seat {}", list(&seats)));
+            problem.conflicts = conflicts(&seats, ConflictReason::NoSuchSeat);
+            problem
+        }
+        Refusal::UnknownArea(area) => {
+            Problem::new(Code::UnknownSeat, format!("this hall has no area {area}")).at("/areas")
+        }
+        Refusal::SeatsTaken(taken) => {
+            let seats: Vec<SeatId> = taken.iter().map(|c| c.seat).collect();
+            let why = format!("{} cannot be had: choose others", list(&seats));
+            Problem { conflicts: taken, ..Problem::new(Code::SeatsTaken, why) }
+        }
+        Refusal::TooManyHolds { max } => {
+            let why = format!("one buyer has at most {max} holds at a time: book or give back one of yours");
+            Problem::new(Code::TooManyHolds, why)
+        }
+        Refusal::NetworkHoldsTooMuch { max } => {
+            let why =
+                format!("your network has {max} unpaid places of this screening, as many as it may: try again later");
+            Problem::new(Code::TooManyHolds, why).retry_after_ms(60_000)
+        }
+        Refusal::TicketRule { seat, rule } => ticket_rule(seat, &rule),
+        Refusal::TicketsDoNotMatch { missing, extra } => {
+            let why = match (missing.is_empty(), extra.is_empty()) {
+                (false, _) => format!("{} has no ticket: give every held seat one", list(&missing)),
+                (true, _) => format!("{} is not in this hold, or named twice", list(&extra)),
+            };
+            Problem::new(Code::Invalid, why).at("/tickets")
+        }
+        Refusal::PriceChanged(quote) => {
+            let why = format!("these tickets cost {}: show that to the buyer and send it as total", quote.total);
+            Problem { quote: Some(quote), ..Problem::new(Code::PriceChanged, why) }.at("/total")
+        }
+        Refusal::PaymentMethod(method) => {
+            let why = format!(
+                "this cannot be paid by {method}: the manifest lists how, `none` is for a total of nothing, and paying at the cinema ends before the screening"
+            );
+            Problem::new(Code::PaymentMethodNotOffered, why).at("/payment_method")
+        }
+        Refusal::HoldEnded => Problem::new(Code::HoldExpired, "the time of this hold is over: hold the seats again"),
+        Refusal::HoldConverted => Problem::new(Code::HoldConverted, "this hold is a booking: read it under bookings"),
+        Refusal::HoldPaying => {
+            Problem::new(Code::HoldPaying, "a payment is under way: wait until it is over").retry_after_ms(5000)
+        }
+        Refusal::WrongBalance { due } => {
+            Problem::new(Code::BookingState, format!("the balance is {due}")).at("/amount")
+        }
+        Refusal::TicketUsed(seat) => {
+            Problem::new(Code::TicketUsed, format!("the ticket for {seat} was used: ask at the box office"))
+        }
+        Refusal::NoSuchTicket(seat) => {
+            Problem::new(Code::BookingState, format!("this booking has no ticket for {seat} that could be cancelled"))
+                .at("/seats")
+        }
+        Refusal::NotCancellable => {
+            Problem::new(Code::NotCancellable, "the cancellation policy of this booking does not allow it any more")
+        }
+        Refusal::QuoteChanged => {
+            Problem::new(Code::QuoteChanged, "this quote does not hold any more: ask for a new one").at("/quote")
+        }
+        Refusal::BadScan => {
+            Problem::new(Code::Invalid, "an upload has 1 to 1,000 scans, and an undo names the scan it takes back")
+                .at("/scans")
+        }
+        _ => Problem::new(Code::RuleBroken, "a rule of the house forbids this"),
+    }
+}
+
+fn not_on_sale(state: SalesState) -> Problem {
+    let (code, why) = match state {
+        SalesState::NotYetOpen => (Code::SalesNotOpen, "sales have not begun: the screening says when they do"),
+        SalesState::UnderWay => (Code::ScreeningUnderWay, "the film has begun and is not sold any more"),
+        SalesState::Cancelled => (Code::ScreeningCancelled, "this screening does not take place as announced"),
+        SalesState::Paused => (Code::SalesClosed, "sales are paused"),
+        _ => (Code::SalesClosed, "this screening is not on sale"),
+    };
+    Problem::new(code, why)
+}
+
+fn ticket_rule(seat: Option<SeatId>, rule: &TicketRule) -> Problem {
+    let place = seat.map(|s| format!(" for {s}")).unwrap_or_default();
+    let why = match rule {
+        TicketRule::NeedsCompany { ticket_type, needs_one_of } => {
+            let others: Vec<&str> = needs_one_of.iter().map(admit_protocol::id::TicketTypeId::as_str).collect();
+            format!("each {ticket_type} ticket needs one of {} beside it", others.join(", "))
+        }
+        TicketRule::NotSold(ticket_type) => format!("{ticket_type} is not sold{place}"),
+        other => other.to_string(),
+    };
+    Problem::new(Code::RuleBroken, why)
+}
+
+fn conflicts(seats: &[SeatId], reason: ConflictReason) -> Vec<SeatConflict> {
+    seats.iter().map(|seat| SeatConflict { seat: *seat, reason }).collect()
+}
+
+fn list(seats: &[SeatId]) -> String {
+    seats.iter().map(SeatId::as_str).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,113 @@
+//! The buyers' API, address by address.
+
+mod book;
+mod cancel;
+mod documents;
+mod door;
+mod extend_hold;
+mod get_booking;
+mod get_feed;
+mod get_hold;
+mod get_programme;
+mod get_seats;
+mod get_tickets;
+mod place_hold;
+mod release_hold;
+
+use admit_http::headers::{ADMIT_NOW, IDEMPOTENT_REPLAYED, cors};
+use admit_http::{Reply, headers};
+use admit_protocol::endpoint as at;
+use admit_protocol::manifest::MANIFEST_PATH;
+use admit_protocol::problem::ProblemCode;
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+
+use crate::cinema::Cinema;
+use crate::engine::{Done, Failed};
+
+/// All routes of the buyers' API, and the manifest.
+pub(crate) fn router(cinema: &Cinema) -> Router {
+    let api = Router::new()
+        .route(at::GET_CINEMA_PAGE.path, get(documents::cinema_page))
+        .route(at::GET_LAYOUT.path, get(documents::document))
+        .route(at::GET_PRICE_TABLE.path, get(documents::document))
+        .route(at::GET_PROGRAMME.path, get(get_programme::get_programme))
+        .route(at::GET_FEED.path, get(get_feed::get_feed))
+        .route(at::GET_SCREENING.path, get(get_programme::get_screening))
+        .route(at::GET_SEATS.path, get(get_seats::get_seats))
+        .route(at::PLACE_HOLD.path, post(place_hold::place_hold))
+        .route(at::GET_HOLD.path, get(get_hold::get_hold).delete(release_hold::release_hold))
+        .route(at::EXTEND_HOLD.path, post(extend_hold::extend_hold))
+        .route(at::BOOK.path, post(book::book))
+        .route(at::GET_BOOKING.path, get(get_booking::get_booking))
+        .route(at::GET_TICKETS.path, get(get_tickets::get_tickets))
+        .route(at::QUOTE_CANCELLATION.path, post(cancel::quote_cancellation))
+        .route(at::CANCEL.path, post(cancel::cancel))
+        .route(at::GET_ALLOW_LIST.path, get(door::get_allow_list))
+        .route(at::UPLOAD_SCANS.path, post(door::upload_scans))
+        .route("/screenings/{screening}/live", get(not_offered))
+        .route("/screenings/{screening}/best_available", post(not_offered))
+        .route("/screenings/{screening}/waitlist", post(not_offered))
+        .route("/screenings/{screening}/queue", post(not_offered))
+        .route("/screenings/{screening}/bookings/{booking}/exchanges", post(not_offered))
+        .method_not_allowed_fallback(wrong_method)
+        .fallback(nothing_here);
+    let router = Router::new()
+        .route(MANIFEST_PATH, get(manifest))
+        .nest(cinema.api_base(), api)
+        .layer(middleware::from_fn_with_state(cinema.clone(), say_the_time))
+        .layer(cors())
+        .with_state(cinema.clone());
+    headers::layer(router)
+}
+
+/// Every answer tells the server's time (C3).
+async fn say_the_time(State(cinema): State<Cinema>, request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let now = format!("{:.3}", cinema.now());
+    response.headers_mut().extend(HeaderValue::from_str(&now).ok().map(|now| (ADMIT_NOW, now)));
+    response
+}
+
+async fn manifest(State(cinema): State<Cinema>, request: HeaderMap) -> Response {
+    let bytes = cinema.manifest();
+    let etag = admit_protocol::digest::ContentName::of(&bytes).to_string();
+    admit_http::conditional::json(&request, &etag, admit_http::conditional::Keep::AskAgain, bytes)
+}
+
+async fn nothing_here() -> Reply {
+    Reply::not_found()
+}
+
+async fn wrong_method() -> Reply {
+    Reply::new(ProblemCode::MethodNotAllowed, "this address exists, but is not used with this method")
+}
+
+async fn not_offered() -> Reply {
+    Reply::new(ProblemCode::CapabilityNotOffered, "the manifest of this server does not list that capability")
+}
+
+/// The answer of the writer.
+fn answer(result: Result<Done, Failed>) -> Result<Response, Reply> {
+    let Done { status, body, replayed } = result.map_err(crate::refusals::reply)?;
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
+    let mut response = (status, body).into_response();
+    let headers = response.headers_mut();
+    headers.remove(header::CONTENT_TYPE);
+    if status != StatusCode::NO_CONTENT {
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    }
+    if replayed {
+        headers.insert(IDEMPOTENT_REPLAYED, HeaderValue::from_static("true"));
+    }
+    Ok(response)
+}
+
+/// JSON that is made for this asker.
+fn private<T: serde::Serialize>(value: &T) -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], crate::answers::json(value)).into_response()
+}

@@ -1,0 +1,42 @@
+use admit_booking::{Choice, Command, HoldKey};
+use admit_http::{Path, Reply, StrictJson};
+use admit_protocol::booking::{Book, Buyer as Contact};
+use admit_protocol::id::ScreeningId;
+use admit_protocol::problem::ProblemCode;
+use axum::extract::State;
+use axum::response::Response;
+
+use super::answer;
+use crate::answers::Subject;
+use crate::asker::{Buyer, OneEffect};
+use crate::cinema::Cinema;
+use crate::engine::Request;
+
+/// Turns a hold into a booking, for the total that the buyer saw.
+pub(super) async fn book(
+    State(cinema): State<Cinema>,
+    Path(screening): Path<ScreeningId>,
+    buyer: Buyer,
+    effect: OneEffect,
+    body: StrictJson<Book>,
+) -> Result<Response, Reply> {
+    let book = body.value;
+    let hold = HoldKey::of_hold(book.hold).ok_or_else(Reply::not_found)?;
+    if !book.buyer.as_ref().is_none_or(Contact::is_plain) {
+        let why = "name, e-mail and telephone are at most 200, 254 and 32 bytes, on one line";
+        return Err(Reply(Box::new(admit_protocol::problem::Problem::new(ProblemCode::Invalid, why).at("/buyer"))));
+    }
+    let mut seed = [0; 16];
+    getrandom::fill(&mut seed).map_err(|e| Reply::internal(&e))?;
+    let choice = Choice {
+        tickets: book.tickets.into_iter().map(|t| (t.seat, t.ticket_type)).collect(),
+        total: book.total,
+        method: book.payment_method,
+        buyer: book.buyer,
+        seed,
+    };
+    let command = Command::Book { hold, owner: buyer.owner, choice };
+    let key = Some(effect.of(&buyer.owner.0, &body.bytes));
+    let request = Request { command, by: "buyer".into(), key, subject: Subject::Booked(hold) };
+    answer(cinema.engine().execute(screening, request).await)
+}

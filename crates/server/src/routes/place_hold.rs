@@ -1,0 +1,40 @@
+use admit_booking::{Command, HoldKey, PlaceHold};
+use admit_http::{Path, Reply, StrictJson};
+use admit_protocol::hold as wire;
+use admit_protocol::id::ScreeningId;
+use axum::extract::State;
+use axum::response::Response;
+
+use super::answer;
+use crate::answers::Subject;
+use crate::asker::{Buyer, OneEffect};
+use crate::cinema::Cinema;
+use crate::engine::Request;
+
+/// Holds seats: all of them or none.
+pub(super) async fn place_hold(
+    State(cinema): State<Cinema>,
+    Path(screening): Path<ScreeningId>,
+    buyer: Buyer,
+    effect: OneEffect,
+    body: StrictJson<wire::PlaceHold>,
+) -> Result<Response, Reply> {
+    let hold = new_key();
+    let wish = body.value;
+    let command = Command::PlaceHold(PlaceHold {
+        hold,
+        owner: buyer.owner,
+        network: buyer.network,
+        seats: wish.seats.into_iter().map(|s| (s.seat, s.ticket_type)).collect(),
+        areas: wish.areas.into_iter().map(|a| (a.area, a.count, a.ticket_type)).collect(),
+        ttl_s: wish.ttl_s,
+    });
+    let key = Some(effect.of(&buyer.owner.0, &body.bytes));
+    let request = Request { command, by: "buyer".into(), key, subject: Subject::Placed(hold) };
+    answer(cinema.engine().execute(screening, request).await)
+}
+
+/// A UUIDv7: sorts by time, so rows of one screening are written side by side; 74 random bits keep it unguessable.
+fn new_key() -> HoldKey {
+    HoldKey(uuid::Uuid::now_v7().as_u128())
+}

@@ -1,0 +1,250 @@
+//! What a store promises: all changes of a house since the version that we read are saved, or none, and we hear which.
+//!
+//! A store holds no rules: rows in, rows out. A cinema with a box office of its own implements [`Store`] and gets ours.
+
+pub mod memory;
+pub mod sqlite;
+
+use std::error::Error;
+use std::sync::Arc;
+
+use admit_booking::{Changes, HoldKey, Prices, Saved};
+use admit_protocol::cinema::Cinema;
+use admit_protocol::digest::ContentName;
+use admit_protocol::film::Film;
+use admit_protocol::id::{CinemaId, DeviceId, EpochId, ScreeningId};
+use admit_protocol::screening::Screening;
+use axum::body::Bytes;
+use jiff::Timestamp;
+
+/// Something that a cinema's state is kept in. Calls block; the server makes them where that is no harm.
+pub trait Store: Send + Sync + 'static {
+    /// What is shown and sold: read at start, and again when it has changed.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn catalogue(&self) -> Result<Listing, StoreError>;
+
+    /// A house as it was saved last, and the keys of requests that had an effect on it. A house that was never saved is
+    /// at version 0. All of it must be of one version.
+    ///
+    /// # Errors
+    /// When it cannot be read, or what is there contradicts itself.
+    fn load(
+        &self,
+        screening: ScreeningId,
+        prices: &dyn Fn(ContentName) -> Option<Arc<Prices>>,
+    ) -> Result<Loaded, StoreError>;
+
+    /// Saves houses in one durable commit; for each, all changes or none. On return with `Ok`, what is [`Outcome::Saved`]
+    /// is on disk (D1).
+    ///
+    /// # Errors
+    /// When nothing was saved, or when that is not known (D2).
+    fn save(&self, batch: &[Save<'_>]) -> Result<Vec<Outcome>, CommitError>;
+
+    /// The answer that a request got, by its key.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn answer(&self, screening: ScreeningId, key: KeyPrint) -> Result<Option<Answer>, StoreError>;
+}
+
+/// What is shown and sold.
+#[derive(Debug, Clone)]
+pub struct Listing {
+    /// The current run of the houses.
+    pub epoch: EpochId,
+    /// The latest logical time of any house: the clock starts after it (C1).
+    pub latest: Timestamp,
+    /// Cinemas.
+    pub cinemas: Vec<Cinema>,
+    /// Films.
+    pub films: Vec<Film>,
+    /// Screenings.
+    pub screenings: Vec<ListedScreening>,
+    /// Screenings that are gone, as long as the feed tells of them.
+    pub removed: Vec<RemovedScreening>,
+    /// Layouts and price tables, as bytes.
+    pub documents: Vec<(ContentName, Bytes)>,
+    /// Scanners that may check in.
+    pub devices: Vec<Device>,
+}
+
+/// A screening, and where its last change is in the feed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListedScreening {
+    /// The screening.
+    pub screening: Screening,
+    /// Counts changes of the programme: every change gets the next number.
+    pub changed: u64,
+    /// When it changed.
+    pub changed_at: Timestamp,
+}
+
+/// A screening that was taken out of the programme.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RemovedScreening {
+    /// Which.
+    pub screening: ScreeningId,
+    /// Of which cinema.
+    pub cinema: CinemaId,
+    /// The number of that change.
+    pub changed: u64,
+    /// When.
+    pub changed_at: Timestamp,
+}
+
+/// A scanner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Device {
+    /// Its name.
+    pub id: DeviceId,
+    /// SHA-256 of its token.
+    pub token_hash: [u8; 32],
+}
+
+/// The first 16 bytes of SHA-256 over principal, method, full path and idempotency key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct KeyPrint(pub [u8; 16]);
+
+/// The first 16 bytes of SHA-256 over a request's body as it came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BodyPrint(pub [u8; 16]);
+
+/// What a store has of a house.
+#[derive(Debug, Default)]
+pub struct Loaded {
+    /// The house.
+    pub house: Saved,
+    /// Which requests had an effect, and what they said.
+    pub keys: Vec<(KeyPrint, BodyPrint)>,
+}
+
+/// What to save of one house.
+#[derive(Debug)]
+pub struct Save<'a> {
+    /// Which house.
+    pub screening: ScreeningId,
+    /// The version that the changes were decided on.
+    pub seen: u64,
+    /// The logical time of the new version, `seen + 1`.
+    pub now: Timestamp,
+    /// The changes, to be made one after another.
+    pub changes: &'a [Changes],
+    /// Answers to be given again to the same keys (I1).
+    pub answers: &'a [NewAnswer],
+    /// What was done, for the audit trail and for followers.
+    pub log: &'a [LogEntry],
+    /// What is to leave: mail, webhooks (D4).
+    pub outbox: &'a [Message],
+}
+
+/// An answer to be kept.
+#[derive(Debug, Clone)]
+pub struct NewAnswer {
+    /// For which request.
+    pub key: KeyPrint,
+    /// What the request said.
+    pub body: BodyPrint,
+    /// The answer.
+    pub answer: Answer,
+}
+
+/// An answer that was given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    /// The body; nothing after a day, when the answer is made anew from what is there.
+    pub body: Option<Bytes>,
+    /// The hold or booking it was about.
+    pub hold: Option<HoldKey>,
+}
+
+/// One line of the audit trail.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct LogEntry {
+    /// Who: a buyer, a staff member, a device, the clock.
+    pub by: String,
+    /// What: the command's name.
+    pub did: String,
+    /// To which hold or booking.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold: Option<String>,
+    /// Places that were taken.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub claimed: Vec<u16>,
+    /// Places that became free.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub freed: Vec<u16>,
+}
+
+/// Something that leaves after the commit: at least once, under a stable id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// What kind: `booking_confirmed`, `booking_cancelled`.
+    pub kind: &'static str,
+    /// What about, as JSON.
+    pub body: String,
+}
+
+/// What became of one house in a save.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is on disk.
+    Saved,
+    /// Somebody else saved it since `seen`: load and decide again.
+    Conflict,
+    /// Its rows contradict the changes: a bug, or a damaged store. Nothing of this house was saved.
+    Broken(String),
+}
+
+/// Why something could not be read or edited.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The database said no.
+    #[error("{step}: {source}")]
+    Database {
+        /// Which step.
+        step: &'static str,
+        /// What it said.
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// A row is not what it must be.
+    #[error("{table}, row {row}: {why}")]
+    BadRow {
+        /// Which table.
+        table: &'static str,
+        /// Which row.
+        row: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// Another process has this store.
+    #[error("{0}: another process is using this folder")]
+    InUse(String),
+    /// An edit that contradicts what is there.
+    #[error("{0}")]
+    Refused(String),
+}
+
+impl StoreError {
+    /// A database error at this step.
+    pub fn at<E: Into<Box<dyn Error + Send + Sync>>>(step: &'static str) -> impl FnOnce(E) -> Self {
+        move |source| Self::Database { step, source: source.into() }
+    }
+}
+
+/// Why a save did not end well.
+#[derive(Debug, thiserror::Error)]
+pub enum CommitError {
+    /// Nothing was saved.
+    #[error("nothing was saved: {0}")]
+    NotDone(#[source] StoreError),
+    /// It may have been saved or not: only a restart tells (D2).
+    #[error("it is not known whether this was saved: {0}")]
+    Unknown(#[source] StoreError),
+}

@@ -1,0 +1,121 @@
+//! A store that forgets: for tests, and to show how little a store must do.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use admit_booking::{Claim, Hold, HoldKey, Place, Prices, Saved, ScanRecord};
+use admit_protocol::digest::ContentName;
+use admit_protocol::id::ScreeningId;
+use jiff::Timestamp;
+
+use super::{Answer, BodyPrint, CommitError, KeyPrint, Listing, Loaded, Outcome, Save, Store, StoreError};
+
+/// Everything in memory.
+#[derive(Debug)]
+pub struct MemoryStore {
+    listing: Listing,
+    houses: Mutex<HashMap<ScreeningId, Rows>>,
+}
+
+#[derive(Debug, Default)]
+struct Rows {
+    version: u64,
+    now: Timestamp,
+    claims: BTreeMap<Place, Claim>,
+    holds: BTreeMap<HoldKey, Hold>,
+    scans: Vec<ScanRecord>,
+    answers: HashMap<KeyPrint, (BodyPrint, Answer)>,
+}
+
+impl MemoryStore {
+    /// A store of this programme, with nothing sold.
+    #[must_use]
+    pub fn new(listing: Listing) -> Self {
+        Self { listing, houses: Mutex::default() }
+    }
+}
+
+impl Store for MemoryStore {
+    fn catalogue(&self) -> Result<Listing, StoreError> {
+        Ok(self.listing.clone())
+    }
+
+    fn load(
+        &self,
+        screening: ScreeningId,
+        _: &dyn Fn(ContentName) -> Option<Arc<Prices>>,
+    ) -> Result<Loaded, StoreError> {
+        let houses = self.houses.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(rows) = houses.get(&screening) else { return Ok(Loaded::default()) };
+        let house = Saved {
+            version: rows.version,
+            now: rows.now,
+            claims: rows.claims.iter().map(|(p, c)| (*p, *c)).collect(),
+            holds: rows.holds.values().cloned().collect(),
+            scans: rows.scans.clone(),
+        };
+        Ok(Loaded { house, keys: rows.answers.iter().map(|(key, (body, _))| (*key, *body)).collect() })
+    }
+
+    fn save(&self, batch: &[Save<'_>]) -> Result<Vec<Outcome>, CommitError> {
+        let mut houses = self.houses.lock().unwrap_or_else(PoisonError::into_inner);
+        let save = |save: &Save<'_>| {
+            let rows = houses.entry(save.screening).or_default();
+            if rows.version != save.seen {
+                return Outcome::Conflict;
+            }
+            if let Err(why) = rows.check(save) {
+                return Outcome::Broken(why);
+            }
+            rows.apply(save);
+            Outcome::Saved
+        };
+        Ok(batch.iter().map(save).collect())
+    }
+
+    fn answer(&self, screening: ScreeningId, key: KeyPrint) -> Result<Option<Answer>, StoreError> {
+        let houses = self.houses.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(houses.get(&screening).and_then(|rows| rows.answers.get(&key)).map(|(_, answer)| answer.clone()))
+    }
+}
+
+impl Rows {
+    /// What a database's keys and counted rows check: one owner a place (S2), the expected one (S3).
+    fn check(&self, save: &Save<'_>) -> Result<(), String> {
+        let mut claims = self.claims.clone();
+        for changes in save.changes {
+            for (place, owner) in &changes.freed {
+                if claims.remove(place) != Some(*owner) {
+                    return Err(format!("S3: {place:?} is not claimed by {owner:?}"));
+                }
+            }
+            for (place, owner) in &changes.claimed {
+                if claims.insert(*place, *owner).is_some() {
+                    return Err(format!("S2: {place:?} is claimed already"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn apply(&mut self, save: &Save<'_>) {
+        for changes in save.changes {
+            for (place, _) in &changes.freed {
+                self.claims.remove(place);
+            }
+            self.claims.extend(changes.claimed.iter().copied());
+            self.holds.extend(changes.placed.iter().map(|h| (h.key, h.clone())));
+            for (key, state) in &changes.moved {
+                if let Some(hold) = self.holds.get_mut(key) {
+                    hold.state = state.clone();
+                }
+            }
+            self.scans.extend(changes.scans.iter().cloned());
+        }
+        for new in save.answers {
+            self.answers.insert(new.key, (new.body, new.answer.clone()));
+        }
+        self.version = save.seen + 1;
+        self.now = save.now;
+    }
+}

@@ -1,0 +1,168 @@
+//! SQLite: the default. One file in the data folder, one process (D5), every commit on disk before anyone is told.
+
+mod catalogue;
+mod rows;
+mod save;
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use admit_booking::Prices;
+use admit_protocol::digest::ContentName;
+use admit_protocol::id::ScreeningId;
+use axum::body::Bytes;
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Row, Transaction, TransactionBehavior, params};
+
+pub use self::catalogue::Edit;
+use super::{Answer, CommitError, KeyPrint, Listing, Loaded, Outcome, Save, Store, StoreError};
+
+mod migrations {
+    refinery::embed_migrations!("migrations/sqlite");
+}
+
+/// Connections that read while the writer writes.
+const READERS: usize = 4;
+
+/// A cinema's data in one SQLite file.
+pub struct SqliteStore {
+    writer: Mutex<Connection>,
+    readers: Mutex<Vec<Connection>>,
+    path: std::path::PathBuf,
+    /// The numbers of screenings, as far as they were asked for.
+    numbers: Mutex<HashMap<ScreeningId, i64>>,
+    /// Held as long as this process uses the folder.
+    _lock: File,
+}
+
+impl SqliteStore {
+    /// Opens `cinema.sqlite` in `folder`, makes it if it is not there, and brings its tables up to date.
+    ///
+    /// # Errors
+    /// When another process uses the folder, or the file cannot be used.
+    pub fn open(folder: &Path) -> Result<Self, StoreError> {
+        std::fs::create_dir_all(folder).map_err(StoreError::at("making the data folder"))?;
+        let lock = File::create(folder.join("lock")).map_err(StoreError::at("opening the lock file"))?;
+        lock.try_lock().map_err(|_| StoreError::InUse(folder.display().to_string()))?;
+        let path = folder.join("cinema.sqlite");
+        let mut writer = Connection::open(&path).map_err(StoreError::at("opening the database"))?;
+        configure(&writer).map_err(StoreError::at("setting up the database"))?;
+        migrations::migrations::runner().run(&mut writer).map_err(StoreError::at("bringing tables up to date"))?;
+        writer.set_prepared_statement_cache_capacity(64);
+        let store = Self {
+            writer: Mutex::new(writer),
+            readers: Mutex::default(),
+            path,
+            numbers: Mutex::default(),
+            _lock: lock,
+        };
+        store.begin_epoch()?;
+        Ok(store)
+    }
+
+    /// A store that was never used gets its first epoch.
+    fn begin_epoch(&self) -> Result<(), StoreError> {
+        let mut bytes = [0; 8];
+        getrandom::fill(&mut bytes).map_err(StoreError::at("asking for randomness"))?;
+        let epoch = format!("e{:016x}", u64::from_be_bytes(bytes));
+        let sql = "INSERT INTO setting (name, value) VALUES ('epoch', ?1) ON CONFLICT DO NOTHING";
+        self.writer().execute(sql, [epoch]).map_err(StoreError::at("beginning an epoch"))?;
+        Ok(())
+    }
+
+    fn writer(&self) -> MutexGuard<'_, Connection> {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads beside the writer, in one snapshot.
+    fn reading<T>(
+        &self,
+        step: &'static str,
+        read: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let idle = self.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut connection = match idle {
+            Some(connection) => connection,
+            None => {
+                let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+                Connection::open_with_flags(&self.path, flags).map_err(StoreError::at(step))?
+            }
+        };
+        let result = {
+            let snapshot =
+                connection.transaction_with_behavior(TransactionBehavior::Deferred).map_err(StoreError::at(step))?;
+            read(&snapshot)
+        };
+        let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
+        if readers.len() < READERS {
+            readers.push(connection);
+        }
+        result
+    }
+
+    fn number(&self, db: &Connection, screening: ScreeningId) -> rusqlite::Result<Option<i64>> {
+        let known = self.numbers.lock().unwrap_or_else(PoisonError::into_inner).get(&screening).copied();
+        if known.is_some() {
+            return Ok(known);
+        }
+        let sql = "SELECT number FROM screening WHERE id = ?1";
+        let number = db.prepare_cached(sql)?.query_row([screening.as_str()], |row| row.get(0)).optional()?;
+        if let Some(number) = number {
+            self.numbers.lock().unwrap_or_else(PoisonError::into_inner).insert(screening, number);
+        }
+        Ok(number)
+    }
+}
+
+/// A sync for every commit: NORMAL loses acknowledged commits when the power goes.
+fn configure(db: &Connection) -> rusqlite::Result<()> {
+    db.pragma_update(None, "journal_mode", "WAL")?;
+    db.pragma_update(None, "synchronous", "FULL")?;
+    db.pragma_update(None, "foreign_keys", true)?;
+    db.pragma_update(None, "wal_autocheckpoint", 4000)?;
+    // KiB, as a negative number.
+    db.pragma_update(None, "cache_size", -64 * 1024)?;
+    db.busy_timeout(std::time::Duration::from_secs(5))
+}
+
+impl Store for SqliteStore {
+    fn catalogue(&self) -> Result<Listing, StoreError> {
+        self.reading("reading the programme", catalogue::listing)
+    }
+
+    fn load(
+        &self,
+        screening: ScreeningId,
+        prices: &dyn Fn(ContentName) -> Option<Arc<Prices>>,
+    ) -> Result<Loaded, StoreError> {
+        self.reading("loading a house", |db| {
+            let number = self.number(db, screening).map_err(StoreError::at("finding a screening"))?;
+            number.map_or_else(|| Ok(Loaded::default()), |number| rows::load(db, number, prices))
+        })
+    }
+
+    fn save(&self, batch: &[Save<'_>]) -> Result<Vec<Outcome>, CommitError> {
+        let mut db = self.writer();
+        save::save(&mut db, batch, |db, screening| self.number(db, screening))
+    }
+
+    fn answer(&self, screening: ScreeningId, key: KeyPrint) -> Result<Option<Answer>, StoreError> {
+        self.reading("reading an answer", |db| {
+            let number = self.number(db, screening).map_err(StoreError::at("finding a screening"))?;
+            let sql = "SELECT status, hold, body FROM answer WHERE screening = ?1 AND key = ?2";
+            let read = |row: &Row<'_>| {
+                let hold: Option<Vec<u8>> = row.get(1)?;
+                let body: Option<Vec<u8>> = row.get(2)?;
+                Ok(Answer {
+                    status: row.get(0)?,
+                    hold: hold.and_then(|h| rows::hold_key(&h)),
+                    body: body.map(Bytes::from),
+                })
+            };
+            let mut statement = db.prepare_cached(sql).map_err(StoreError::at("reading an answer"))?;
+            let answer = statement.query_row(params![number, key.0], read).optional();
+            answer.map_err(StoreError::at("reading an answer"))
+        })
+    }
+}

@@ -1,0 +1,245 @@
+//! What is shown and sold, in SQLite.
+
+use admit_protocol::cinema::Cinema;
+use admit_protocol::digest::ContentName;
+use admit_protocol::film::Film;
+use admit_protocol::id::{CinemaId, ScreeningId};
+use admit_protocol::screening::Screening;
+use admit_protocol::time::after;
+use axum::body::Bytes;
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, TransactionBehavior, params};
+use serde::de::DeserializeOwned;
+
+use super::SqliteStore;
+use crate::store::{Device, ListedScreening, Listing, RemovedScreening, StoreError};
+
+const READING: &str = "reading the programme";
+const WRITING: &str = "writing a screening";
+
+/// A change of the programme, or of who may scan.
+#[derive(Debug, Clone)]
+pub enum Edit {
+    /// A layout, as the bytes that name it.
+    Layout(Bytes),
+    /// A price table, as the bytes that name it.
+    PriceTable(Bytes),
+    /// A new cinema, or another description of one.
+    Cinema(Box<Cinema>),
+    /// A new film, or another description of one.
+    Film(Box<Film>),
+    /// A new screening, or a change of one.
+    Screening(Box<Screening>),
+    /// A screening that nobody has booked or holds is taken out.
+    RemoveScreening(ScreeningId),
+    /// A scanner, by the hash of its token.
+    Device {
+        /// The scanner.
+        device: Device,
+        /// What people call it.
+        name: String,
+    },
+}
+
+impl SqliteStore {
+    /// Makes all of these edits, or none.
+    ///
+    /// # Errors
+    /// When one contradicts what is there: a screening that changes its layout, one that is removed while somebody has a
+    /// seat. [`crate::Cinema::reload`] puts them into force.
+    pub fn edit(&self, edits: &[Edit], now: Timestamp) -> Result<(), StoreError> {
+        let mut db = self.writer();
+        let transaction = db
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .map_err(StoreError::at("beginning an edit"))?;
+        let mut next: i64 = transaction
+            .query_row("SELECT coalesce(max(changed), 0) + 1 FROM screening", [], |row| row.get(0))
+            .map_err(StoreError::at("beginning an edit"))?;
+        for one in edits {
+            edit(&transaction, one, &mut next, now)?;
+        }
+        transaction.commit().map_err(StoreError::at("committing an edit"))
+    }
+
+    /// A setting.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn setting(&self, name: &str) -> Result<Option<String>, StoreError> {
+        self.reading("reading a setting", |db| {
+            let sql = "SELECT value FROM setting WHERE name = ?1";
+            db.query_row(sql, [name], |row| row.get(0)).optional().map_err(StoreError::at("reading a setting"))
+        })
+    }
+
+    /// Changes a setting.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn set(&self, name: &str, value: &str) -> Result<(), StoreError> {
+        let sql = "INSERT INTO setting (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = ?2";
+        self.writer().execute(sql, [name, value]).map_err(StoreError::at("writing a setting"))?;
+        Ok(())
+    }
+}
+
+fn edit(db: &Transaction<'_>, edit: &Edit, next: &mut i64, now: Timestamp) -> Result<(), StoreError> {
+    let at = StoreError::at("writing an edit");
+    match edit {
+        Edit::Layout(bytes) => put_document(db, "layout", bytes).map_err(at),
+        Edit::PriceTable(bytes) => put_document(db, "price_table", bytes).map_err(at),
+        Edit::Cinema(cinema) => put(db, "cinema", cinema.id.as_str(), &json(cinema)?).map_err(at),
+        Edit::Film(film) => put(db, "film", film.id.as_str(), &json(film)?).map_err(at),
+        Edit::Screening(screening) => put_screening(db, screening, next, now),
+        Edit::RemoveScreening(id) => remove_screening(db, *id, next, now),
+        Edit::Device { device, name } => {
+            let sql = "INSERT INTO device (id, name, token_hash) VALUES (?1, ?2, ?3) \
+                       ON CONFLICT (id) DO UPDATE SET name = ?2, token_hash = ?3, revoked_at = NULL";
+            db.execute(sql, params![device.id.as_str(), name, device.token_hash]).map(drop).map_err(at)
+        }
+    }
+}
+
+fn json<T: serde::Serialize>(value: &T) -> Result<String, StoreError> {
+    serde_json::to_string(value).map_err(StoreError::at("writing JSON"))
+}
+
+fn put_document(db: &Connection, kind: &str, bytes: &[u8]) -> rusqlite::Result<()> {
+    let sql = "INSERT INTO document (name, kind, bytes) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
+    db.prepare_cached(sql)?.execute(params![ContentName::of(bytes).digest(), kind, bytes]).map(drop)
+}
+
+fn put(db: &Connection, table: &str, id: &str, data: &str) -> rusqlite::Result<()> {
+    let sql = format!("INSERT INTO {table} (id, data) VALUES (?1, ?2) ON CONFLICT (id) DO UPDATE SET data = ?2");
+    db.prepare_cached(&sql)?.execute([id, data]).map(drop)
+}
+
+fn put_screening(db: &Connection, screening: &Screening, next: &mut i64, now: Timestamp) -> Result<(), StoreError> {
+    let data = json(screening)?;
+    let sql = "SELECT data, removed FROM screening WHERE id = ?1";
+    let mut known = db.prepare_cached(sql).map_err(StoreError::at(WRITING))?;
+    let known: Option<(String, bool)> = known
+        .query_row([screening.id.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()
+        .map_err(StoreError::at(WRITING))?;
+    if let Some((before, removed)) = known {
+        let before: Screening = serde_json::from_str(&before).map_err(StoreError::at(WRITING))?;
+        if before == *screening && !removed {
+            return Ok(());
+        }
+        // S7, S1: claims are by place of the layout.
+        if before.layout != screening.layout {
+            return Err(StoreError::Refused(format!(
+                "screening {} keeps its layout: make a new screening",
+                screening.id
+            )));
+        }
+    }
+    let sql = "INSERT INTO screening (id, cinema, starts_at, changed, changed_at, data) VALUES (?1, ?2, ?3, ?4, ?5, ?6) \
+               ON CONFLICT (id) DO UPDATE \
+               SET cinema = ?2, starts_at = ?3, changed = ?4, changed_at = ?5, data = ?6, removed = 0";
+    let row = params![
+        screening.id.as_str(),
+        screening.cinema.as_str(),
+        screening.starts_at.at().as_millisecond(),
+        *next,
+        now.as_millisecond(),
+        data
+    ];
+    db.prepare_cached(sql).and_then(|mut s| s.execute(row)).map_err(StoreError::at(WRITING))?;
+    *next += 1;
+    Ok(())
+}
+
+fn remove_screening(db: &Connection, id: ScreeningId, next: &mut i64, now: Timestamp) -> Result<(), StoreError> {
+    let sql =
+        "SELECT EXISTS (SELECT 1 FROM claim JOIN screening ON number = screening WHERE id = ?1 AND hold IS NOT NULL)";
+    if db.query_row(sql, [id.as_str()], |row| row.get(0)).map_err(StoreError::at("removing a screening"))? {
+        let why = format!("somebody has a seat in screening {id}: cancel it instead, so that they are told");
+        return Err(StoreError::Refused(why));
+    }
+    let sql = "UPDATE screening SET removed = 1, changed = ?2, changed_at = ?3 WHERE id = ?1 AND removed = 0";
+    let removed = db
+        .execute(sql, params![id.as_str(), *next, now.as_millisecond()])
+        .map_err(StoreError::at("removing a screening"))?;
+    *next += 1;
+    if removed == 1 { Ok(()) } else { Err(StoreError::Refused(format!("there is no screening {id}"))) }
+}
+
+pub(super) fn listing(db: &Transaction<'_>) -> Result<Listing, StoreError> {
+    let epoch: String = db
+        .query_row("SELECT value FROM setting WHERE name = 'epoch'", [], |row| row.get(0))
+        .map_err(StoreError::at(READING))?;
+    let latest: Option<i64> =
+        db.query_row("SELECT max(now) FROM house", [], |row| row.get(0)).map_err(StoreError::at(READING))?;
+    let mut listing = Listing {
+        epoch: epoch.parse().map_err(StoreError::at(READING))?,
+        latest: latest.and_then(|ms| Timestamp::from_millisecond(ms).ok()).unwrap_or(Timestamp::UNIX_EPOCH),
+        cinemas: documents(db, "cinema")?,
+        films: documents(db, "film")?,
+        screenings: Vec::new(),
+        removed: Vec::new(),
+        documents: Vec::new(),
+        devices: Vec::new(),
+    };
+    each(db, "SELECT id, cinema, changed, changed_at, removed, data FROM screening", |row| {
+        let (id, changed): (String, i64) = (get(row, 0)?, get(row, 2)?);
+        let changed = changed.unsigned_abs();
+        let changed_at = Timestamp::from_millisecond(get(row, 3)?).map_err(StoreError::at(READING))?;
+        if get(row, 4)? {
+            let (screening, cinema): (ScreeningId, CinemaId) = (
+                id.parse().map_err(StoreError::at(READING))?,
+                get::<String>(row, 1)?.parse().map_err(StoreError::at(READING))?,
+            );
+            listing.removed.push(RemovedScreening { screening, cinema, changed, changed_at });
+        } else {
+            let screening = read("screening", &id, &get::<String>(row, 5)?)?;
+            listing.screenings.push(ListedScreening { screening, changed, changed_at });
+        }
+        Ok(())
+    })?;
+    let forget = after(Timestamp::now(), -admit_protocol::feed::TOMBSTONE_S);
+    listing.removed.retain(|gone| gone.changed_at >= forget);
+    each(db, "SELECT name, bytes FROM document", |row| {
+        let bytes: Vec<u8> = get(row, 1)?;
+        listing.documents.push((ContentName::from_digest(get(row, 0)?), bytes.into()));
+        Ok(())
+    })?;
+    each(db, "SELECT id, token_hash FROM device WHERE revoked_at IS NULL", |row| {
+        let id = get::<String>(row, 0)?.parse().map_err(StoreError::at(READING))?;
+        listing.devices.push(Device { id, token_hash: get(row, 1)? });
+        Ok(())
+    })?;
+    Ok(listing)
+}
+
+fn documents<T: DeserializeOwned>(db: &Connection, table: &'static str) -> Result<Vec<T>, StoreError> {
+    let mut found = Vec::new();
+    each(db, &format!("SELECT id, data FROM {table}"), |row| {
+        found.push(read(table, &get::<String>(row, 0)?, &get::<String>(row, 1)?)?);
+        Ok(())
+    })?;
+    Ok(found)
+}
+
+fn read<T: DeserializeOwned>(table: &'static str, row: &str, data: &str) -> Result<T, StoreError> {
+    let bad = |e: serde_json::Error| StoreError::BadRow { table, row: row.to_owned(), why: e.to_string() };
+    serde_json::from_str(data).map_err(bad)
+}
+
+fn each(
+    db: &Connection,
+    sql: &str,
+    mut read: impl FnMut(&Row<'_>) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    let mut statement = db.prepare(sql).map_err(StoreError::at(READING))?;
+    let mut rows = statement.query([]).map_err(StoreError::at(READING))?;
+    while let Some(row) = rows.next().map_err(StoreError::at(READING))? {
+        read(row)?;
+    }
+    Ok(())
+}
+
+fn get<T: rusqlite::types::FromSql>(row: &Row<'_>, column: usize) -> Result<T, StoreError> {
+    row.get(column).map_err(StoreError::at(READING))
+}

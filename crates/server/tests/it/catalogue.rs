@@ -1,0 +1,86 @@
+use admit_server::store::StoreError;
+use admit_server::store::sqlite::{Edit, SqliteStore};
+use serde_json::json;
+
+use crate::stage::{ANNA, NOON, Stage, bundle};
+
+fn open() -> (SqliteStore, tempfile::TempDir) {
+    let folder = tempfile::tempdir().expect("a folder");
+    (SqliteStore::open(folder.path()).expect("opens"), folder)
+}
+
+#[test]
+fn one_process_has_the_folder() {
+    let (_store, folder) = open();
+    assert!(matches!(SqliteStore::open(folder.path()), Err(StoreError::InUse(_))));
+}
+
+#[test]
+fn every_row_that_cannot_be_used_is_named_with_its_reason() {
+    let mut bad = serde_json::to_value(bundle()).expect("json");
+    bad["screenings"][0]["hall"] = json!("two");
+    bad["screenings"][1]["starts"] = json!("2026-03-29T02:30");
+    bad["cinemas"][0]["zone"] = json!("Europe/Prague");
+    bad["films"][0]["runtime_min"] = json!(94);
+    let bad: admit_server::bundle::Bundle = serde_json::from_value(bad).expect("a bundle");
+    let checked = bad.check(NOON.parse().expect("noon"));
+    let why: Vec<(&str, &str)> = checked.refused.iter().map(|r| (r.row.as_str(), r.why.as_str())).collect();
+    assert_eq!(why[0], ("eight", "cinema kino has no hall two"));
+    assert_eq!(why[1].0, "tomorrow");
+    assert!(why[1].1.contains("does not exist in Europe/Prague"), "{}", why[1].1);
+    assert_eq!((checked.cinemas, checked.films, checked.screenings), (1, 1, 0));
+}
+
+#[test]
+fn an_edit_is_made_whole_or_not_at_all() {
+    let (store, _folder) = open();
+    let now = NOON.parse().expect("noon");
+    let mut edits = bundle().check(now).edits;
+    edits.push(Edit::RemoveScreening("nobody".parse().expect("id")));
+    assert!(matches!(store.edit(&edits, now), Err(StoreError::Refused(_))));
+    let listing = admit_server::store::Store::catalogue(&store).expect("reads");
+    assert!(listing.cinemas.is_empty() && listing.screenings.is_empty() && listing.documents.is_empty());
+}
+
+#[tokio::test]
+async fn the_feed_tells_every_screening_once_and_then_what_changes() {
+    let s = Stage::new();
+    let all = s.get(ANNA, "/v1/feed").await;
+    assert_eq!(all.body["items"].as_array().map(Vec::len), Some(2));
+    let next = all.body["next"].as_str().expect("a cursor");
+    let none = s.get(ANNA, &format!("/v1/feed?cursor={next}")).await;
+    assert_eq!(none.body["items"], json!([]));
+    assert_eq!(s.get(ANNA, "/v1/feed?cursor=x").await.code(), "unreadable");
+    assert_eq!(s.get(ANNA, "/v1/feed?cursor=0.0").await.code(), "cursor_expired");
+}
+
+#[tokio::test]
+async fn what_is_not_offered_says_so() {
+    let s = Stage::new();
+    let said = s.get(ANNA, "/v1/screenings/eight/live").await;
+    assert_eq!((said.status.as_u16(), said.code().as_str()), (404, "capability_not_offered"));
+    assert_eq!(s.get(ANNA, "/v1/nothing").await.code(), "not_found");
+    assert_eq!(s.delete(ANNA, "/v1/screenings/eight/seats").await.code(), "method_not_allowed");
+}
+
+#[tokio::test]
+async fn what_has_not_changed_is_not_sent_again() {
+    let s = Stage::new();
+    for path in
+        ["/.well-known/admit", "/v1/cinemas/kino/programme", "/v1/screenings/eight", "/v1/screenings/eight/seats"]
+    {
+        let first = s.get(ANNA, path).await;
+        let request = http::Request::get(path).header("if-none-match", &first.headers["etag"]);
+        let second = s.send(request.body(axum::body::Body::empty()).expect("a request")).await;
+        assert_eq!((second.status.as_u16(), second.bytes.len()), (304, 0), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn any_page_may_ask_without_cookies() {
+    let s = Stage::new();
+    let said = s.get(ANNA, "/v1/screenings/eight/seats").await;
+    assert_eq!(said.headers["access-control-allow-origin"], "*");
+    assert!(!said.headers.contains_key("access-control-allow-credentials"));
+    assert!(said.headers.contains_key("request-id") && said.headers.contains_key("admit-now"));
+}

@@ -1,0 +1,116 @@
+//! What every store promises, whatever it is made of.
+
+use std::sync::Arc;
+
+use admit_booking::{Changes, Claim, Command, Hold, HoldKey, HoldState, House, Owner, Place, PlaceHold, example};
+use admit_server::store::{Answer, BodyPrint, KeyPrint, NewAnswer, Outcome, Save, Store};
+use jiff::Timestamp;
+
+use crate::stage::{On, Stage};
+
+fn now() -> Timestamp {
+    example::NOW.parse().expect("noon")
+}
+
+fn placed(key: u128, seat: &str) -> Changes {
+    let house = House::new(Arc::new(example::terms()));
+    let wish = PlaceHold {
+        hold: HoldKey(key),
+        owner: Owner([7; 32]),
+        network: None,
+        seats: vec![(seat.parse().expect("id"), None)],
+        areas: vec![],
+        ttl_s: None,
+    };
+    house.decide(&Command::PlaceHold(wish), now()).expect("free")
+}
+
+fn save<'a>(seen: u64, changes: &'a [Changes], answers: &'a [NewAnswer]) -> Save<'a> {
+    Save { screening: "eight".parse().expect("id"), seen, now: now(), changes, answers, log: &[], outbox: &[] }
+}
+
+fn load(store: &dyn Store) -> admit_server::store::Loaded {
+    let prices = Arc::new(example::prices());
+    store.load("eight".parse().expect("id"), &|_| Some(prices.clone())).expect("loads")
+}
+
+macro_rules! store_contract {
+    ($($name:ident($store:ident) $body:block)*) => {
+        mod memory {
+            use super::*;
+            $(#[test] fn $name() { let stage = Stage::on(On::Memory); let $store = &*stage.store; $body })*
+        }
+        mod sqlite {
+            use super::*;
+            $(#[test] fn $name() { let stage = Stage::on(On::Sqlite); let $store = &*stage.store; $body })*
+        }
+    };
+}
+
+store_contract! {
+    a_house_that_was_never_saved_is_empty(store) {
+        let loaded = load(store);
+        assert_eq!((loaded.house.version, loaded.house.holds.len()), (0, 0));
+    }
+
+    what_was_saved_is_read_back(store) {
+        let changes = [placed(1, "A1")];
+        assert_eq!(store.save(&[save(0, &changes, &[])]).expect("saves"), [Outcome::Saved]);
+        let loaded = load(store);
+        assert_eq!(loaded.house.version, 1);
+        assert_eq!(loaded.house.claims, changes[0].claimed);
+        assert_eq!(loaded.house.holds, changes[0].placed);
+    }
+
+    a_save_on_an_old_version_changes_nothing(store) {
+        store.save(&[save(0, &[placed(1, "A1")], &[])]).expect("saves");
+        assert_eq!(store.save(&[save(0, &[placed(2, "A2")], &[])]).expect("answers"), [Outcome::Conflict]);
+        assert_eq!(store.save(&[save(2, &[placed(2, "A2")], &[])]).expect("answers"), [Outcome::Conflict]);
+        assert_eq!(load(store).house.claims.len(), 1);
+    }
+
+    the_key_forbids_a_second_owner_and_nothing_of_that_save_stays(store) {
+        store.save(&[save(0, &[placed(1, "A1")], &[])]).expect("saves");
+        let doubled = [placed(2, "A2"), placed(3, "A1")];
+        let outcomes = store.save(&[save(1, &doubled, &[])]).expect("answers");
+        assert!(matches!(outcomes[..], [Outcome::Broken(_)]), "{outcomes:?}");
+        assert_eq!((load(store).house.version, load(store).house.claims.len()), (1, 1));
+    }
+
+    freeing_names_the_owner_it_expects(store) {
+        store.save(&[save(0, &[placed(1, "A1")], &[])]).expect("saves");
+        let wrong = [Changes { freed: vec![(Place(0), Claim::Hold(HoldKey(9)))], ..Changes::default() }];
+        assert!(matches!(store.save(&[save(1, &wrong, &[])]).expect("answers")[..], [Outcome::Broken(_)]));
+        let right = [Changes { freed: vec![(Place(0), Claim::Hold(HoldKey(1)))], ..Changes::default() }];
+        assert_eq!(store.save(&[save(1, &right, &[])]).expect("saves"), [Outcome::Saved]);
+        assert!(load(store).house.claims.is_empty());
+    }
+
+    one_bad_house_does_not_stop_the_others(store) {
+        let good = [placed(1, "A1")];
+        let bad = [placed(2, "A1"), placed(3, "A1")];
+        let mut other = save(0, &good, &[]);
+        other.screening = "tomorrow".parse().expect("id");
+        let outcomes = store.save(&[save(0, &bad, &[]), other]).expect("answers");
+        assert!(matches!(outcomes[..], [Outcome::Broken(_), Outcome::Saved]), "{outcomes:?}");
+    }
+
+    an_answer_is_kept_with_its_effect(store) {
+        let answer = Answer { status: 201, body: Some("{}".into()), hold: Some(HoldKey(1)) };
+        let new = NewAnswer { key: KeyPrint([1; 16]), body: BodyPrint([2; 16]), answer: answer.clone() };
+        store.save(&[save(0, &[placed(1, "A1")], &[new])]).expect("saves");
+        let screening = "eight".parse().expect("id");
+        assert_eq!(store.answer(screening, KeyPrint([1; 16])).expect("reads"), Some(answer));
+        assert_eq!(store.answer(screening, KeyPrint([3; 16])).expect("reads"), None);
+        assert_eq!(load(store).keys, [(KeyPrint([1; 16]), BodyPrint([2; 16]))]);
+    }
+
+    states_of_holds_are_read_back(store) {
+        store.save(&[save(0, &[placed(1, "A1")], &[])]).expect("saves");
+        let released = HoldState::Released { at: now() };
+        let moved = [Changes { moved: vec![(HoldKey(1), released.clone())], ..Changes::default() }];
+        store.save(&[save(1, &moved, &[])]).expect("saves");
+        let holds: Vec<Hold> = load(store).house.holds;
+        assert_eq!(holds[0].state, released);
+    }
+}

@@ -1,0 +1,10 @@
+//! What a server promises, asked through its front door.
+
+mod buying;
+mod catalogue;
+mod contract;
+mod door;
+mod hostile;
+mod idempotency;
+mod races;
+mod stage;
