@@ -1,1 +1,40 @@
-//! Find a cinema, choose seats, book them: the client library.
+//! Buy a seat at any cinema, without asking anybody.
+//!
+//! ```no_run
+//! use admit_client::{Client, Options, RequestKey, Secret};
+//! use admit_protocol::hold::{PlaceHold, SeatWish};
+//!
+//! # async fn buy() -> Result<(), Box<dyn std::error::Error>> {
+//! let client = Client::new(Options::default())?;
+//! // The manifest is fetched from the cinema itself and verified.
+//! let cinema = client.server("https://kino.example", None).await?;
+//! let screening = "scr_42".parse()?;
+//! let seats = cinema.seats(screening).await?;
+//! assert!(seats.sales.is_open());
+//!
+//! let secret = Secret::new()?;
+//! let wish = PlaceHold {
+//!     seats: vec![SeatWish { seat: "F9".parse()?, ticket_type: Some("adult".parse()?) }],
+//!     ..PlaceHold::default()
+//! };
+//! // The same key again is the same hold: a lost reply costs nothing.
+//! let hold = cinema.place_hold(screening, &secret, &RequestKey::new()?, &wish).await?;
+//! println!("held until {}", hold.expires_at);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Requests are bounded in time and size, follow no redirect, and are sent again with the same key when a reply is
+//! lost. Whoever wants secrets and bookings kept in a file uses a [`Wallet`].
+
+mod error;
+mod secret;
+mod server;
+mod transport;
+mod wallet;
+
+pub use error::ClientError;
+pub use secret::{NotASecret, RequestKey, Secret};
+pub use server::{Scanner, Server};
+pub use transport::{Client, Options};
+pub use wallet::{Purchase, Wallet, WalletError};

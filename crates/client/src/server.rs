@@ -1,0 +1,378 @@
+//! A cinema's server, as an app sees it: one method for each endpoint.
+
+use admit_protocol::booking::{Book, Booking, Cancel, CancellationQuote, QuoteCancellation, Tickets};
+use admit_protocol::cinema::{Cinema, CinemaPage};
+use admit_protocol::digest::ContentName;
+use admit_protocol::door::{AllowList, ScanResults, UploadScans};
+use admit_protocol::endpoint as at;
+use admit_protocol::feed::Feed;
+use admit_protocol::film::Film;
+use admit_protocol::hold::{ExtendHold, Hold, PlaceHold};
+use admit_protocol::id::{BookingId, CinemaId, HoldId, QuoteId, ScreeningId, SeatId};
+use admit_protocol::json::{self, DOCUMENT_BYTES_MAX, MANIFEST_BYTES_MAX, Numbers};
+use admit_protocol::jws::Jws;
+use admit_protocol::key::PublicKey;
+use admit_protocol::layout::Layout;
+use admit_protocol::manifest::{Known, MANIFEST_PATH, Manifest};
+use admit_protocol::origin::Origin;
+use admit_protocol::price::PriceTable;
+use admit_protocol::screening::{Programme, Screening};
+use admit_protocol::seats::Seats;
+use admit_protocol::ticket::{Ticket, TicketError};
+use jiff::Timestamp;
+use reqwest::Method;
+use serde::de::DeserializeOwned;
+
+use crate::error::ClientError;
+use crate::secret::{RequestKey, Secret};
+use crate::transport::{Ask, Client, bad_answer};
+
+/// A JWS is larger than what it carries: base64 and a header.
+const JWS_BYTES_MAX: usize = MANIFEST_BYTES_MAX / 3 * 4 + 4096;
+/// Programme pages that are read of one cinema. At 1,000 screenings a page, nobody shows more.
+const PROGRAMME_PAGES_MAX: usize = 100;
+
+/// A server whose manifest was verified.
+#[derive(Debug, Clone)]
+pub struct Server {
+    client: Client,
+    manifest: Manifest,
+}
+
+impl Client {
+    /// Meets a server: fetches its manifest and verifies it. `known` is what was known of it before.
+    ///
+    /// # Errors
+    /// When the address is none of a server, it does not answer, or its manifest is not to be believed.
+    pub async fn server(&self, origin: &str, known: Option<Known>) -> Result<Server, ClientError> {
+        let bad = |source| ClientError::Origin { text: origin.to_owned(), source };
+        let origin = Origin::parse(origin, self.options.origins).map_err(bad)?;
+        let jws: Jws = self.json(&origin, &Ask::get(origin.join(MANIFEST_PATH), JWS_BYTES_MAX)).await?;
+        self.server_from(&origin, &jws, known)
+    }
+
+    /// Meets a server by a manifest that somebody passed on, such as an index. It is verified like any other.
+    ///
+    /// # Errors
+    /// When it is not to be believed.
+    pub fn server_from(&self, origin: &Origin, jws: &Jws, known: Option<Known>) -> Result<Server, ClientError> {
+        let refused = |source| ClientError::Manifest { origin: origin.to_string(), source };
+        let manifest = Manifest::accept(jws, origin, known, Timestamp::now()).map_err(refused)?;
+        Ok(Server { client: self.clone(), manifest })
+    }
+}
+
+impl Server {
+    /// What the server says of itself.
+    #[must_use]
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn origin(&self) -> &Origin {
+        &self.manifest.origin
+    }
+
+    /// What to remember of it, so that nobody can take its place later.
+    #[must_use]
+    pub fn known(&self) -> Known {
+        Known { identity: self.manifest.keys.identity, serial: self.manifest.serial }
+    }
+
+    fn url(&self, endpoint: at::Endpoint, parameters: &[&str]) -> String {
+        self.manifest.api_url(&endpoint.fill(parameters))
+    }
+
+    async fn json<T: DeserializeOwned>(&self, ask: Ask<'_>) -> Result<T, ClientError> {
+        self.client.json(self.origin(), &ask).await
+    }
+
+    /// A document by its name. Other bytes are refused, whoever sent them.
+    async fn document<T: DeserializeOwned>(&self, endpoint: at::Endpoint, name: ContentName) -> Result<T, ClientError> {
+        let ask = Ask::get(self.url(endpoint, &[&name.to_string()]), DOCUMENT_BYTES_MAX);
+        let bytes = self.client.ask(self.origin(), &ask).await?;
+        if !name.fits(&bytes) {
+            return Err(ClientError::WrongDocument { origin: self.origin().to_string(), name });
+        }
+        json::read(&bytes, DOCUMENT_BYTES_MAX, Numbers::Integers).map_err(|e| bad_answer(self.origin(), e.to_string()))
+    }
+
+    /// All cinemas of this server.
+    ///
+    /// # Errors
+    /// When a page cannot be had, or is not the one that the manifest names.
+    pub async fn cinemas(&self) -> Result<Vec<Cinema>, ClientError> {
+        let mut cinemas = Vec::new();
+        for page in &self.manifest.cinema_pages {
+            let page: CinemaPage = self.document(at::GET_CINEMA_PAGE, *page).await?;
+            cinemas.extend(page.cinemas);
+        }
+        Ok(cinemas)
+    }
+
+    /// What a cinema shows: all pages of its programme.
+    ///
+    /// # Errors
+    /// When a page cannot be had or read.
+    pub async fn programme(&self, cinema: CinemaId) -> Result<(Vec<Film>, Vec<Screening>), ClientError> {
+        let (mut films, mut screenings): (Vec<Film>, Vec<Screening>) = (Vec::new(), Vec::new());
+        let mut cursor = String::new();
+        for _ in 0..PROGRAMME_PAGES_MAX {
+            let url = format!("{}{cursor}", self.url(at::GET_PROGRAMME, &[cinema.as_str()]));
+            let page: Programme = self.json(Ask::get(url, DOCUMENT_BYTES_MAX)).await?;
+            let new =
+                page.films.into_iter().filter(|f| !films.iter().any(|known| known.id == f.id)).collect::<Vec<_>>();
+            films.extend(new);
+            screenings.extend(page.screenings);
+            let Some(next) = page.next else { return Ok((films, screenings)) };
+            let query: String =
+                url::form_urlencoded::Serializer::new(String::new()).append_pair("cursor", &next).finish();
+            cursor = format!("?{query}");
+        }
+        Err(bad_answer(self.origin(), format!("a programme of more than {PROGRAMME_PAGES_MAX} pages")))
+    }
+
+    /// What changed since `cursor` (capability `feed`).
+    ///
+    /// # Errors
+    /// When it cannot be had or read; `cursor_expired` when the cursor is too old.
+    pub async fn feed(&self, cursor: Option<&str>) -> Result<Feed, ClientError> {
+        let query =
+            cursor.map(|c| url::form_urlencoded::Serializer::new(String::new()).append_pair("cursor", c).finish());
+        let query = query.map(|q| format!("?{q}")).unwrap_or_default();
+        self.json(Ask::get(format!("{}{query}", self.url(at::GET_FEED, &[])), DOCUMENT_BYTES_MAX)).await
+    }
+
+    /// One screening, as it is now: what an index said of it is a hint.
+    ///
+    /// # Errors
+    /// When it cannot be had or read.
+    pub async fn screening(&self, screening: ScreeningId) -> Result<Screening, ClientError> {
+        self.json(Ask::get(self.url(at::GET_SCREENING, &[screening.as_str()]), DOCUMENT_BYTES_MAX)).await
+    }
+
+    /// How seats are arranged.
+    ///
+    /// # Errors
+    /// When it cannot be had, is not the document of that name, or is not sound.
+    pub async fn layout(&self, name: ContentName) -> Result<Layout, ClientError> {
+        let layout: Layout = self.document(at::GET_LAYOUT, name).await?;
+        layout.check().map_err(|e| bad_answer(self.origin(), e.to_string()))?;
+        Ok(layout)
+    }
+
+    /// What seats cost.
+    ///
+    /// # Errors
+    /// When it cannot be had, is not the document of that name, or is not sound.
+    pub async fn price_table(&self, name: ContentName) -> Result<PriceTable, ClientError> {
+        let table: PriceTable = self.document(at::GET_PRICE_TABLE, name).await?;
+        table.check().map_err(|e| bad_answer(self.origin(), e.to_string()))?;
+        Ok(table)
+    }
+
+    /// Which seats are not free.
+    ///
+    /// # Errors
+    /// When it cannot be had or read.
+    pub async fn seats(&self, screening: ScreeningId) -> Result<Seats, ClientError> {
+        self.json(Ask::get(self.url(at::GET_SEATS, &[screening.as_str()]), DOCUMENT_BYTES_MAX)).await
+    }
+
+    /// Holds seats: all of them or none.
+    ///
+    /// # Errors
+    /// `seats_taken` names every seat in the way.
+    pub async fn place_hold(
+        &self,
+        screening: ScreeningId,
+        secret: &Secret,
+        key: &RequestKey,
+        wish: &PlaceHold,
+    ) -> Result<Hold, ClientError> {
+        let url = self.url(at::PLACE_HOLD, &[screening.as_str()]);
+        self.json(Ask::post(url, wish).by(secret).once(key)).await
+    }
+
+    /// A hold of one's own.
+    ///
+    /// # Errors
+    /// `not_found`, also when it is somebody else's.
+    pub async fn hold(&self, screening: ScreeningId, secret: &Secret, hold: HoldId) -> Result<Hold, ClientError> {
+        let url = self.url(at::GET_HOLD, &[screening.as_str(), hold.as_str()]);
+        self.json(Ask::get(url, crate::transport::ANSWER_BYTES_MAX).by(secret)).await
+    }
+
+    /// Gives a hold back. Done again, it is done.
+    ///
+    /// # Errors
+    /// `hold_converted` when it is a booking.
+    pub async fn release_hold(&self, screening: ScreeningId, secret: &Secret, hold: HoldId) -> Result<(), ClientError> {
+        let url = self.url(at::RELEASE_HOLD, &[screening.as_str(), hold.as_str()]);
+        let ask = Ask { method: Method::DELETE, ..Ask::get(url, crate::transport::ANSWER_BYTES_MAX) };
+        self.client.ask(self.origin(), &ask.by(secret)).await.map(drop)
+    }
+
+    /// More time for a hold (capability `extend`).
+    ///
+    /// # Errors
+    /// `hold_expired` when it is too late.
+    pub async fn extend_hold(
+        &self,
+        screening: ScreeningId,
+        secret: &Secret,
+        key: &RequestKey,
+        hold: HoldId,
+        wish: &ExtendHold,
+    ) -> Result<Hold, ClientError> {
+        let url = self.url(at::EXTEND_HOLD, &[screening.as_str(), hold.as_str()]);
+        self.json(Ask::post(url, wish).by(secret).once(key)).await
+    }
+
+    /// Turns a hold into a booking, for the total that the buyer saw.
+    ///
+    /// # Errors
+    /// `price_changed` with the right total; the hold stays.
+    pub async fn book(
+        &self,
+        screening: ScreeningId,
+        secret: &Secret,
+        key: &RequestKey,
+        book: &Book,
+    ) -> Result<Booking, ClientError> {
+        let booking: Booking =
+            self.json(Ask::post(self.url(at::BOOK, &[screening.as_str()]), book).by(secret).once(key)).await?;
+        // F8: what was booked is what the buyer saw.
+        if booking.total != book.total {
+            let why = format!("booked for {}, but the buyer agreed to {}", booking.total, book.total);
+            return Err(bad_answer(self.origin(), why));
+        }
+        Ok(booking)
+    }
+
+    /// A booking of one's own.
+    ///
+    /// # Errors
+    /// `not_found`, also when it is somebody else's.
+    pub async fn booking(
+        &self,
+        screening: ScreeningId,
+        secret: &Secret,
+        booking: BookingId,
+    ) -> Result<Booking, ClientError> {
+        let url = self.url(at::GET_BOOKING, &[screening.as_str(), booking.as_str()]);
+        self.json(Ask::get(url, crate::transport::ANSWER_BYTES_MAX).by(secret)).await
+    }
+
+    /// The tickets of a booking.
+    ///
+    /// # Errors
+    /// `not_found`, also when it is somebody else's; a ticket that this server's keys did not sign is a bad answer.
+    pub async fn tickets(
+        &self,
+        screening: ScreeningId,
+        secret: &Secret,
+        booking: BookingId,
+    ) -> Result<Tickets, ClientError> {
+        let url = self.url(at::GET_TICKETS, &[screening.as_str(), booking.as_str()]);
+        let tickets: Tickets = self.json(Ask::get(url, crate::transport::ANSWER_BYTES_MAX).by(secret)).await?;
+        for ticket in &tickets.tickets {
+            self.read_ticket(&ticket.code, Timestamp::now())
+                .map_err(|e| bad_answer(self.origin(), format!("the ticket for {}: {e}", ticket.seat)))?;
+        }
+        Ok(tickets)
+    }
+
+    /// What cancelling these seats would bring back; all of them if none are named.
+    ///
+    /// # Errors
+    /// `not_cancellable` when the policy does not allow it.
+    pub async fn quote_cancellation(
+        &self,
+        screening: ScreeningId,
+        secret: &Secret,
+        booking: BookingId,
+        seats: Vec<SeatId>,
+    ) -> Result<CancellationQuote, ClientError> {
+        let url = self.url(at::QUOTE_CANCELLATION, &[screening.as_str(), booking.as_str()]);
+        self.json(Ask::post(url, &QuoteCancellation { seats }).by(secret)).await
+    }
+
+    /// Cancels what a quote is for.
+    ///
+    /// # Errors
+    /// `quote_changed` when it does not hold any more.
+    pub async fn cancel(
+        &self,
+        screening: ScreeningId,
+        secret: &Secret,
+        key: &RequestKey,
+        booking: BookingId,
+        quote: QuoteId,
+    ) -> Result<Booking, ClientError> {
+        let url = self.url(at::CANCEL, &[screening.as_str(), booking.as_str()]);
+        self.json(Ask::post(url, &Cancel { quote }).by(secret).once(key)).await
+    }
+
+    /// Reads a ticket that one of this server's keys signed and that may still be believed at `now`.
+    ///
+    /// # Errors
+    /// When the code is no ticket of this server.
+    pub fn read_ticket(&self, code: &str, now: Timestamp) -> Result<Ticket, TicketError> {
+        Ticket::verify(code, |short| self.ticket_keys(short, now))
+    }
+
+    /// The ticket keys with this short name that may be believed at `now`.
+    #[must_use]
+    pub fn ticket_keys(&self, short: [u8; 8], now: Timestamp) -> Vec<PublicKey> {
+        let keys = self.manifest.keys.ticket.iter();
+        let good = |k: &&admit_protocol::manifest::TicketKey| {
+            k.key.id().short() == short && now < k.verify_until && k.revoked_at.is_none_or(|at| now < at)
+        };
+        keys.filter(good).map(|k| k.key).collect()
+    }
+}
+
+/// A scanner at the door (capability `door`): has a token that staff gave it.
+#[derive(Debug, Clone)]
+pub struct Scanner {
+    server: Server,
+    token: Secret,
+}
+
+impl Server {
+    /// The door of this server, for a scanner with this token.
+    #[must_use]
+    pub fn scanner(&self, token: Secret) -> Scanner {
+        Scanner { server: self.clone(), token }
+    }
+}
+
+impl Scanner {
+    /// Every ticket of a screening, so that the door works without a network.
+    ///
+    /// # Errors
+    /// When it cannot be had, or is not signed by a ticket key of this server.
+    pub async fn allow_list(&self, screening: ScreeningId) -> Result<AllowList, ClientError> {
+        let url = self.server.url(at::GET_ALLOW_LIST, &[screening.as_str()]);
+        let ask = Ask::get(url, admit_protocol::door::ALLOW_LIST_BYTES_MAX);
+        let bytes = self.server.client.ask(self.server.origin(), &ask.by(&self.token)).await?;
+        let keys = |short| self.server.ticket_keys(short, Timestamp::now());
+        let list = AllowList::verify(&bytes, keys).map_err(|e| bad_answer(self.server.origin(), e.to_string()))?;
+        if list.screening != screening {
+            return Err(bad_answer(self.server.origin(), format!("a list of {} for {screening}", list.screening)));
+        }
+        Ok(list)
+    }
+
+    /// Checks tickets in. Scans have names of their own, so sending them again changes nothing.
+    ///
+    /// # Errors
+    /// When the server cannot be reached; keep the scans and send them again.
+    pub async fn upload(&self, screening: ScreeningId, scans: &UploadScans) -> Result<ScanResults, ClientError> {
+        let url = self.server.url(at::UPLOAD_SCANS, &[screening.as_str()]);
+        self.server.json(Ask::post(url, scans).by(&self.token)).await
+    }
+}

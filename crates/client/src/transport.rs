@@ -1,0 +1,208 @@
+//! Asking: bounded in time and size, without redirects or cookies, and again with the same key when a reply is lost.
+
+use std::time::Duration;
+
+use admit_protocol::json::{self, Numbers};
+use admit_protocol::origin::{Origin, OriginPolicy};
+use admit_protocol::problem::{Problem, ProblemCode};
+use reqwest::{Method, Response, StatusCode};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::error::ClientError;
+use crate::secret::{RequestKey, Secret};
+
+/// How an app behaves towards servers.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Which origins are talked to.
+    pub origins: OriginPolicy,
+    /// How long a connection may take.
+    pub connect_timeout: Duration,
+    /// How long one answer may take.
+    pub timeout: Duration,
+    /// How often a request with an effect is sent before its outcome is called unknown.
+    pub tries: u32,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            origins: OriginPolicy::Public,
+            connect_timeout: Duration::from_secs(3),
+            timeout: Duration::from_secs(10),
+            tries: 6,
+        }
+    }
+}
+
+/// Asks servers.
+#[derive(Debug, Clone)]
+pub struct Client {
+    http: reqwest::Client,
+    pub(crate) options: Options,
+}
+
+/// One request.
+pub(crate) struct Ask<'a> {
+    pub(crate) method: Method,
+    pub(crate) url: String,
+    pub(crate) secret: Option<&'a Secret>,
+    pub(crate) key: Option<&'a RequestKey>,
+    pub(crate) body: Option<Vec<u8>>,
+    /// How large an answer is read.
+    pub(crate) limit: usize,
+}
+
+impl<'a> Ask<'a> {
+    pub(crate) fn get(url: String, limit: usize) -> Self {
+        Self { method: Method::GET, url, secret: None, key: None, body: None, limit }
+    }
+
+    pub(crate) fn post<T: Serialize>(url: String, body: &T) -> Self {
+        // Wire types always serialise.
+        let body = Some(serde_json::to_vec(body).expect("wire types serialise"));
+        Self { method: Method::POST, url, secret: None, key: None, body, limit: ANSWER_BYTES_MAX }
+    }
+
+    pub(crate) fn by(mut self, secret: &'a Secret) -> Self {
+        self.secret = Some(secret);
+        self
+    }
+
+    pub(crate) fn once(mut self, key: &'a RequestKey) -> Self {
+        self.key = Some(key);
+        self
+    }
+}
+
+/// The largest answer to a buyer's request: a hundred tickets of 1.6 KiB.
+pub(crate) const ANSWER_BYTES_MAX: usize = 256 * 1024;
+
+impl Client {
+    /// A client with these manners.
+    ///
+    /// # Errors
+    /// When TLS cannot be set up.
+    pub fn new(options: Options) -> Result<Self, ClientError> {
+        // Whoever came first has chosen; all our crates choose ring.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let http = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(options.connect_timeout)
+            .timeout(options.timeout)
+            .no_proxy()
+            .user_agent(concat!("admit-client/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(|e| ClientError::Setup(e.to_string()))?;
+        Ok(Self { http, options })
+    }
+
+    /// Asks once.
+    async fn send(&self, origin: &Origin, ask: &Ask<'_>) -> Result<(StatusCode, Vec<u8>), Sent> {
+        let mut request = self.http.request(ask.method.clone(), &ask.url);
+        if let Some(secret) = ask.secret {
+            request = request.bearer_auth(secret.as_str());
+        }
+        if let Some(key) = ask.key {
+            request = request.header("idempotency-key", key.as_str());
+        }
+        if let Some(body) = &ask.body {
+            request = request.header("content-type", "application/json").body(body.clone());
+        }
+        let lost = |source| Sent::Lost(ClientError::Unreachable { origin: origin.to_string(), source });
+        let mut response = request.send().await.map_err(lost)?;
+        let status = response.status();
+        let bytes = read(&mut response, ask.limit).await.map_err(lost)?;
+        let too_large = || bad_answer(origin, format!("more than {} bytes", ask.limit));
+        Ok((status, bytes.ok_or_else(too_large).map_err(Sent::Final)?))
+    }
+
+    /// Asks, and asks again with the same key as long as the outcome is not known. What is only read is asked again, too.
+    pub(crate) async fn ask(&self, origin: &Origin, ask: &Ask<'_>) -> Result<Vec<u8>, ClientError> {
+        // Only requests that may be repeated: reads, deletes, and what carries a key.
+        let tries = if ask.key.is_some() || ask.method != Method::POST { self.options.tries.max(1) } else { 1 };
+        let mut last = None;
+        for attempt in 0..tries {
+            let wait = match self.send(origin, ask).await {
+                Ok((status, bytes)) if status.is_success() => return Ok(bytes),
+                Ok((status, bytes)) => {
+                    let problem = problem(origin, status, &bytes)?;
+                    let unknown = problem.code == ProblemCode::OutcomeUnknown;
+                    let again = unknown || matches!(problem.code, ProblemCode::Busy | ProblemCode::RequestInFlight);
+                    let wait = problem.retry_after_ms.map_or(backoff(attempt), Duration::from_millis);
+                    last = Some(ClientError::Refused(Box::new(problem)));
+                    if !again {
+                        break;
+                    }
+                    wait.min(Duration::from_secs(5))
+                }
+                Err(Sent::Lost(error)) => {
+                    last = Some(error);
+                    backoff(attempt)
+                }
+                Err(Sent::Final(error)) => return Err(error),
+            };
+            if attempt + 1 < tries {
+                tokio::time::sleep(wait).await;
+            }
+        }
+        let last = last.unwrap_or_else(|| bad_answer(origin, "no answer".into()));
+        let unknown = match &last {
+            ClientError::Refused(problem) => problem.code == ProblemCode::OutcomeUnknown,
+            _ => ask.key.is_some(),
+        };
+        Err(if unknown { ClientError::OutcomeUnknown { last: last.to_string() } } else { last })
+    }
+
+    /// Asks for JSON.
+    pub(crate) async fn json<T: DeserializeOwned>(&self, origin: &Origin, ask: &Ask<'_>) -> Result<T, ClientError> {
+        let bytes = self.ask(origin, ask).await?;
+        json::read(&bytes, ask.limit, Numbers::Any).map_err(|e| bad_answer(origin, e.to_string()))
+    }
+}
+
+/// What came of sending.
+enum Sent {
+    /// Perhaps it arrived, perhaps not.
+    Lost(ClientError),
+    /// It arrived, and the answer is useless.
+    Final(ClientError),
+}
+
+pub(crate) fn bad_answer(origin: &Origin, why: String) -> ClientError {
+    ClientError::BadAnswer { origin: origin.to_string(), why }
+}
+
+async fn read(response: &mut Response, limit: usize) -> Result<Option<Vec<u8>>, reqwest::Error> {
+    let mut bytes = Vec::new();
+    while let Some(chunk) = response.chunk().await? {
+        if bytes.len() + chunk.len() > limit {
+            return Ok(None);
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(Some(bytes))
+}
+
+/// A problem document, or the best that can be said of an answer that has none.
+fn problem(origin: &Origin, status: StatusCode, bytes: &[u8]) -> Result<Problem, ClientError> {
+    if let Ok(problem) = json::read::<Problem>(bytes, ANSWER_BYTES_MAX, Numbers::Any) {
+        return Ok(problem);
+    }
+    match status.as_u16() {
+        // A proxy in between answers like this, and knows nothing of what happened behind it.
+        502..=504 => {
+            Ok(Problem::new(ProblemCode::OutcomeUnknown, format!("status {status} without a problem document")))
+        }
+        _ => Err(bad_answer(origin, format!("status {status} without a problem document"))),
+    }
+}
+
+/// 100 ms, 200 ms, 400 ms ... and up to half as much again, so that clients that failed together do not come together.
+fn backoff(attempt: u32) -> Duration {
+    let base = 100_u64 << attempt.min(5);
+    let mut random = [0; 2];
+    let _ = getrandom::fill(&mut random);
+    Duration::from_millis(base + base / 2 * u64::from(u16::from_be_bytes(random)) / u64::from(u16::MAX))
+}
