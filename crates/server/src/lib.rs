@@ -31,6 +31,7 @@ mod cinema;
 pub mod clock;
 mod engine;
 pub mod keys;
+pub mod management;
 mod refusals;
 mod routes;
 pub mod store;

@@ -3,6 +3,7 @@
 mod catalogue;
 mod rows;
 mod save;
+mod staff;
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -16,6 +17,8 @@ use axum::body::Bytes;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Row, Transaction, TransactionBehavior, params};
 
 pub use self::catalogue::Edit;
+pub(crate) use self::staff::Session;
+pub use self::staff::{AuditEntry, Permission, Role, StaffMember};
 use super::{Answer, CommitError, KeyPrint, Listing, Loaded, Outcome, Save, Store, StoreError};
 
 mod migrations {

@@ -6,5 +6,6 @@ mod contract;
 mod door;
 mod hostile;
 mod idempotency;
+mod management;
 mod races;
 mod stage;

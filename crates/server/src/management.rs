@@ -1,0 +1,98 @@
+//! How staff run their own server: not part of the protocol, but by the same HTTP rules.
+//!
+//! Staff sign in with a password (Argon2id) and get a session cookie and a CSRF token; every change needs both. What a role
+//! may do is in [`Role::may`]; what was done is in the houses' log and in the audit table. There is no CORS here.
+
+mod houses;
+mod programme;
+mod session;
+mod staff;
+
+use std::sync::Arc;
+
+use admit_http::{Reply, headers};
+use admit_protocol::problem::{Problem, ProblemCode};
+use axum::Router;
+use axum::routing::{delete, get, post, put};
+use tokio::sync::Semaphore;
+
+pub use self::session::{BadPassword, hash_password};
+use crate::cinema::Cinema;
+use crate::store::StoreError;
+use crate::store::sqlite::SqliteStore;
+pub use crate::store::sqlite::{AuditEntry, Permission, Role, StaffMember};
+
+/// The staff's side of a server whose data is in SQLite.
+#[derive(Clone)]
+pub struct Management(Arc<Inner>);
+
+struct Inner {
+    cinema: Cinema,
+    store: Arc<SqliteStore>,
+    /// Argon2id takes 19 MiB and 20 ms each: two at a time.
+    hashing: Semaphore,
+    failures: session::Failures,
+}
+
+impl Management {
+    /// The staff's side of `cinema`, whose data is in `store`.
+    #[must_use]
+    pub fn new(cinema: Cinema, store: Arc<SqliteStore>) -> Self {
+        Self(Arc::new(Inner { cinema, store, hashing: Semaphore::new(2), failures: session::Failures::default() }))
+    }
+
+    /// Its routes, under `/manage/v1`.
+    pub fn router(&self) -> Router {
+        let screening = "/screenings/{screening}";
+        let booking = format!("{screening}/bookings/{{booking}}");
+        let api = Router::new()
+            .route("/sessions", post(session::sign_in))
+            .route("/sessions/current", get(session::who_am_i).delete(session::sign_out))
+            .route("/cinemas/{cinema}", get(programme::get_cinema).put(programme::put_cinema))
+            .route("/films/{film}", get(programme::get_film).put(programme::put_film))
+            .route(
+                screening,
+                get(programme::get_screening).put(programme::put_screening).delete(programme::remove_screening),
+            )
+            .route("/layouts", post(programme::add_layout))
+            .route("/price_tables", post(programme::add_price_table))
+            .route("/imports", post(programme::import))
+            .route(&format!("{screening}/holds"), get(houses::list))
+            .route(&format!("{screening}/holds/{{hold}}"), delete(houses::release))
+            .route(&format!("{screening}/blocks"), post(houses::block))
+            .route(&format!("{screening}/unblocks"), post(houses::unblock))
+            .route(&format!("{booking}/settlements"), post(houses::settle))
+            .route(&format!("{booking}/cancellations"), post(houses::cancel))
+            .route("/staff", get(staff::list))
+            .route("/staff/{login}", put(staff::put))
+            .route("/devices/{device}", put(staff::put_device))
+            .route("/audit", get(staff::audit))
+            .fallback(nothing_here)
+            .with_state(self.clone());
+        headers::layer(Router::new().nest("/manage/v1", api))
+    }
+
+    /// Runs something that blocks.
+    async fn store<T: Send + 'static>(
+        &self,
+        run: impl FnOnce(&SqliteStore) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, Reply> {
+        let store = self.0.store.clone();
+        let ran = tokio::task::spawn_blocking(move || run(&store)).await.map_err(|e| Reply::internal(&e))?;
+        ran.map_err(|error| match error {
+            StoreError::Refused(why) => Problem::new(ProblemCode::Invalid, why).into(),
+            other => Reply::internal(&other),
+        })
+    }
+
+    /// Notes what somebody did.
+    async fn note(&self, by: &StaffMember, did: &str, subject: impl Into<String>) -> Result<(), Reply> {
+        let at = self.0.cinema.now();
+        let entry = AuditEntry { at, by: by.login.clone(), did: did.to_owned(), subject: subject.into() };
+        self.store(move |store| store.note(&entry)).await
+    }
+}
+
+async fn nothing_here() -> Reply {
+    Reply::not_found()
+}

@@ -1,0 +1,169 @@
+//! Holds and bookings, as staff see and handle them.
+
+use admit_booking::{BlockReason, By, Cancellation, Command, Hold, HoldKey, HoldState};
+use admit_http::{Path, Reply, StrictJson};
+use admit_protocol::digest::sha256;
+use admit_protocol::id::{BookingId, HoldId, ScreeningId, SeatId};
+use admit_protocol::money::Money;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::{StatusCode, header};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::Management;
+use super::session::SignedInAs;
+use crate::answers::Subject;
+use crate::asker::OneEffect;
+use crate::engine::Request;
+use crate::refusals::reply;
+use crate::store::sqlite::Permission;
+
+pub(super) fn json<T: Serialize>(value: &T) -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], crate::answers::json(value)).into_response()
+}
+
+/// A hold or booking as staff see it: nothing disappears, whatever became of it.
+#[derive(Serialize)]
+struct Row {
+    hold: admit_protocol::hold::Hold,
+    #[serde(rename = "ref")]
+    reference: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    booking: Option<admit_protocol::booking::Booking>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    buyer: Option<admit_protocol::booking::Buyer>,
+    needs_refund: bool,
+}
+
+pub(super) async fn list(
+    State(management): State<Management>,
+    somebody: SignedInAs,
+    Path(screening): Path<ScreeningId>,
+) -> Result<Response, Reply> {
+    somebody.may(Permission::Look)?;
+    let cinema = &management.0.cinema;
+    let resident = cinema.engine().settle(screening).await.map_err(reply)?;
+    let answers = cinema.answers();
+    let rows: Vec<Row> = resident.read(|house| {
+        let row = |hold: &Hold| Row {
+            hold: answers.hold(house, hold, house.version()),
+            reference: hold.key.reference(),
+            booking: hold.booking().map(|b| answers.booking(house, hold, b, house.version())),
+            buyer: hold.booking().and_then(|b| b.buyer.clone()),
+            needs_refund: matches!(hold.state, HoldState::RefundDue { .. }),
+        };
+        house.holds().map(row).collect()
+    });
+    Ok(json(&rows))
+}
+
+/// Runs a command for a staff member, and says what became of it.
+async fn run(
+    management: &Management,
+    somebody: &SignedInAs,
+    screening: ScreeningId,
+    command: Command,
+    subject: Subject,
+    effect: Option<(OneEffect, &[u8])>,
+) -> Result<Response, Reply> {
+    let by = format!("staff:{}", somebody.staff.login);
+    let key = effect.map(|(effect, body)| effect.of(&sha256(&[by.as_bytes()]), body));
+    let request = Request { command, by, key, subject };
+    let done = management.0.cinema.engine().execute(screening, request).await.map_err(reply)?;
+    let status = StatusCode::from_u16(done.status).unwrap_or(StatusCode::OK);
+    Ok((status, [(header::CONTENT_TYPE, "application/json")], done.body).into_response())
+}
+
+pub(super) async fn release(
+    State(management): State<Management>,
+    somebody: SignedInAs,
+    Path((screening, hold)): Path<(ScreeningId, HoldId)>,
+) -> Result<Response, Reply> {
+    somebody.may(Permission::Sell)?;
+    let hold = HoldKey::of_hold(hold).ok_or_else(Reply::not_found)?;
+    let command = Command::Release { hold, by: By::Staff };
+    run(&management, &somebody, screening, command, Subject::Released(hold), None).await
+}
+
+#[derive(Deserialize)]
+pub(super) struct Block {
+    seats: Vec<SeatId>,
+    reason: BlockReason,
+    until: Option<Timestamp>,
+}
+
+pub(super) async fn block(
+    State(management): State<Management>,
+    somebody: SignedInAs,
+    Path(screening): Path<ScreeningId>,
+    body: StrictJson<Block>,
+) -> Result<Response, Reply> {
+    somebody.may(Permission::Sell)?;
+    let Block { seats, reason, until } = body.value;
+    let command = Command::Block { seats, reason, until };
+    run(&management, &somebody, screening, command, Subject::Nothing, None).await
+}
+
+#[derive(Deserialize)]
+pub(super) struct Unblock {
+    seats: Vec<SeatId>,
+}
+
+pub(super) async fn unblock(
+    State(management): State<Management>,
+    somebody: SignedInAs,
+    Path(screening): Path<ScreeningId>,
+    body: StrictJson<Unblock>,
+) -> Result<Response, Reply> {
+    somebody.may(Permission::Sell)?;
+    let command = Command::Unblock { seats: body.value.seats };
+    run(&management, &somebody, screening, command, Subject::Nothing, None).await
+}
+
+#[derive(Deserialize)]
+pub(super) struct Settle {
+    amount: Money,
+}
+
+/// Somebody paid at the counter: exactly what is due.
+pub(super) async fn settle(
+    State(management): State<Management>,
+    somebody: SignedInAs,
+    Path((screening, booking)): Path<(ScreeningId, BookingId)>,
+    effect: OneEffect,
+    body: StrictJson<Settle>,
+) -> Result<Response, Reply> {
+    somebody.may(Permission::Sell)?;
+    let booking = HoldKey::of_booking(booking).ok_or_else(Reply::not_found)?;
+    let command = Command::Settle { booking, amount: body.value.amount };
+    let effect = Some((effect, &*body.bytes));
+    run(&management, &somebody, screening, command, Subject::Booking(booking), effect).await
+}
+
+#[derive(Deserialize)]
+pub(super) struct Cancel {
+    #[serde(default)]
+    seats: Vec<SeatId>,
+    refund: bool,
+    reason: String,
+}
+
+/// Staff cancels, whatever the policy says, with a reason.
+pub(super) async fn cancel(
+    State(management): State<Management>,
+    somebody: SignedInAs,
+    Path((screening, booking)): Path<(ScreeningId, BookingId)>,
+    effect: OneEffect,
+    body: StrictJson<Cancel>,
+) -> Result<Response, Reply> {
+    somebody.may(Permission::Refund)?;
+    let key = HoldKey::of_booking(booking).ok_or_else(Reply::not_found)?;
+    let Cancel { seats, refund, reason } = body.value;
+    let reason: String = reason.chars().take(500).collect();
+    let command = Command::Cancel { booking: key, cancellation: Cancellation::Staff { seats, refund } };
+    let effect = Some((effect, &*body.bytes));
+    let done = run(&management, &somebody, screening, command, Subject::Booking(key), effect).await?;
+    management.note(&somebody.staff, "cancel", format!("{screening} {booking}: {reason}")).await?;
+    Ok(done)
+}

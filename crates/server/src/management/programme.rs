@@ -1,0 +1,224 @@
+//! Changing what is shown and sold. An edit names the version it was made on (`If-Match`), a new thing that there is none
+//! (`If-None-Match: *`), so nobody overwrites what somebody else just changed.
+
+use admit_http::{Path, Reply, StrictJson};
+use admit_protocol::cinema::Cinema;
+use admit_protocol::digest::ContentName;
+use admit_protocol::film::Film;
+use admit_protocol::id::{CinemaId, FilmId, ScreeningId};
+use admit_protocol::json::DOCUMENT_BYTES_MAX;
+use admit_protocol::layout::Layout;
+use admit_protocol::price::PriceTable;
+use admit_protocol::problem::{Problem, ProblemCode};
+use admit_protocol::screening::Screening;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, StatusCode, header};
+use serde::Serialize;
+
+use super::Management;
+use super::houses::json;
+use super::session::SignedInAs;
+use crate::bundle::Bundle;
+use crate::store::sqlite::{Edit, Permission};
+
+type LargeJson<T> = StrictJson<T, DOCUMENT_BYTES_MAX>;
+
+fn etag<T: Serialize>(thing: &T) -> String {
+    format!("\"{}\"", ContentName::of(&crate::answers::json(thing)))
+}
+
+/// A thing with its version.
+fn versioned<T: Serialize>(thing: Option<&T>) -> Result<Response, Reply> {
+    let thing = thing.ok_or_else(Reply::not_found)?;
+    let mut response = json(thing);
+    response.headers_mut().extend(etag(thing).parse().ok().map(|tag| (header::ETAG, tag)));
+    Ok(response)
+}
+
+/// Whether an edit was made on what is there now.
+fn check_version<T: Serialize>(request: &HeaderMap, now: Option<&T>) -> Result<(), Reply> {
+    let tag = |name| request.get(name).and_then(|v: &http::HeaderValue| v.to_str().ok());
+    let matches = match (now, tag(header::IF_MATCH), tag(header::IF_NONE_MATCH)) {
+        (Some(now), Some(seen), _) => seen == etag(now),
+        (None, _, Some("*")) => true,
+        (_, None, None) => {
+            let why = "send If-Match with the ETag that you read, or If-None-Match: * for something new";
+            return Err(Reply::new(ProblemCode::PreconditionFailed, why));
+        }
+        _ => false,
+    };
+    let changed =
+        || Reply::new(ProblemCode::PreconditionFailed, "somebody changed this since you read it: read it again");
+    matches.then_some(()).ok_or_else(changed)
+}
+
+fn invalid(why: impl Into<String>) -> Reply {
+    Problem::new(ProblemCode::Invalid, why).into()
+}
+
+impl Management {
+    async fn edit(&self, somebody: &SignedInAs, did: &str, subject: String, edits: Vec<Edit>) -> Result<(), Reply> {
+        let now = self.0.cinema.now();
+        self.store(move |store| store.edit(&edits, now)).await?;
+        self.note(&somebody.staff, did, subject).await?;
+        self.0.cinema.reload().await.map_err(|e| Reply::internal(&e))
+    }
+}
+
+pub(super) async fn get_cinema(
+    State(management): State<Management>,
+    somebody: SignedInAs,
+    Path(id): Path<CinemaId>,
+) -> Result<Response, Reply> {
+    somebody.may(Permission::Look)?;
+    versioned(management.0.cinema.catalogue().cinemas.get(&id))
+}
+
+pub(super) async fn put_cinema(
+    State(management): State<Management>,
+    somebody: SignedInAs,
+    Path(id): Path<CinemaId>,
+    request: HeaderMap,
+    body: LargeJson<Cinema>,
+) -> Result<StatusCode, Reply> {
+    somebody.may(Permission::Edit)?;
+    let cinema = body.value;
+    check_version(&request, management.0.cinema.catalogue().cinemas.get(&id))?;
+    if cinema.id != id {
+        return Err(invalid("the id in the address and in the body differ"));
+    }
+    cinema.check().map_err(invalid)?;
+    management.edit(&somebody, "put_cinema", id.to_string(), vec![Edit::Cinema(Box::new(cinema))]).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+pub(super) async fn get_film(
+    State(management): State<Management>,
+    somebody: SignedInAs,
+    Path(id): Path<FilmId>,
+) -> Result<Response, Reply> {
+    somebody.may(Permission::Look)?;
+    versioned(management.0.cinema.catalogue().films.get(&id))
+}
+
+pub(super) async fn put_film(
+    State(management): State<Management>,
+    somebody: SignedInAs,
+    Path(id): Path<FilmId>,
+    request: HeaderMap,
+    body: LargeJson<Film>,
+) -> Result<StatusCode, Reply> {
+    somebody.may(Permission::Edit)?;
+    let film = body.value;
+    check_version(&request, management.0.cinema.catalogue().films.get(&id))?;
+    if film.id != id {
+        return Err(invalid("the id in the address and in the body differ"));
+    }
+    film.check().map_err(invalid)?;
+    management.edit(&somebody, "put_film", id.to_string(), vec![Edit::Film(Box::new(film))]).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+pub(super) async fn get_screening(
+    State(management): State<Management>,
+    somebody: SignedInAs,
+    Path(id): Path<ScreeningId>,
+) -> Result<Response, Reply> {
+    somebody.may(Permission::Look)?;
+    versioned(management.0.cinema.catalogue().screening(id))
+}
+
+pub(super) async fn put_screening(
+    State(management): State<Management>,
+    somebody: SignedInAs,
+    Path(id): Path<ScreeningId>,
+    request: HeaderMap,
+    body: LargeJson<Screening>,
+) -> Result<StatusCode, Reply> {
+    somebody.may(Permission::Edit)?;
+    let screening = body.value;
+    let catalogue = management.0.cinema.catalogue();
+    check_version(&request, catalogue.screening(id))?;
+    if screening.id != id {
+        return Err(invalid("the id in the address and in the body differ"));
+    }
+    screening.check().map_err(invalid)?;
+    let cinema = catalogue.cinemas.get(&screening.cinema).ok_or_else(|| invalid("there is no such cinema"))?;
+    cinema.hall(screening.hall).ok_or_else(|| invalid("this cinema has no such hall"))?;
+    for item in &screening.items {
+        let film = catalogue.films.get(&item.film).ok_or_else(|| invalid(format!("there is no film {}", item.film)))?;
+        film.version(item.version).ok_or_else(|| invalid(format!("{} has no version {}", item.film, item.version)))?;
+    }
+    for (what, name) in [("layout", screening.layout), ("price table", screening.price_table)] {
+        catalogue.document(name).ok_or_else(|| invalid(format!("there is no {what} {name}: add it first")))?;
+    }
+    let edits = vec![Edit::Screening(Box::new(screening))];
+    management.edit(&somebody, "put_screening", id.to_string(), edits).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+pub(super) async fn remove_screening(
+    State(management): State<Management>,
+    somebody: SignedInAs,
+    Path(id): Path<ScreeningId>,
+) -> Result<StatusCode, Reply> {
+    somebody.may(Permission::Edit)?;
+    management.edit(&somebody, "remove_screening", id.to_string(), vec![Edit::RemoveScreening(id)]).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// The name of a document that was added.
+#[derive(Serialize)]
+struct Added {
+    name: ContentName,
+}
+
+pub(super) async fn add_layout(
+    State(management): State<Management>,
+    somebody: SignedInAs,
+    body: LargeJson<Layout>,
+) -> Result<Response, Reply> {
+    somebody.may(Permission::Edit)?;
+    body.value.check().map_err(|e| invalid(e.to_string()))?;
+    let name = ContentName::of(&body.bytes);
+    management.edit(&somebody, "add_layout", name.to_string(), vec![Edit::Layout(body.bytes)]).await?;
+    Ok((StatusCode::CREATED, json(&Added { name })).into_response())
+}
+
+pub(super) async fn add_price_table(
+    State(management): State<Management>,
+    somebody: SignedInAs,
+    body: LargeJson<PriceTable>,
+) -> Result<Response, Reply> {
+    somebody.may(Permission::Edit)?;
+    body.value.check().map_err(|e| invalid(e.to_string()))?;
+    let name = ContentName::of(&body.bytes);
+    management.edit(&somebody, "add_price_table", name.to_string(), vec![Edit::PriceTable(body.bytes)]).await?;
+    Ok((StatusCode::CREATED, json(&Added { name })).into_response())
+}
+
+/// A whole programme at once: all rows, or none and why.
+pub(super) async fn import(
+    State(management): State<Management>,
+    somebody: SignedInAs,
+    body: LargeJson<Bundle>,
+) -> Result<StatusCode, Reply> {
+    somebody.may(Permission::Edit)?;
+    let now = management.0.cinema.now();
+    let bundle = body.value;
+    let checked = tokio::task::spawn_blocking(move || bundle.check(now)).await.map_err(|e| Reply::internal(&e))?;
+    if let Some(first) = checked.refused.first() {
+        let count = checked.refused.len();
+        let why = format!(
+            "{count} rows cannot be used, nothing was imported; the first: {} {}: {}",
+            first.kind, first.row, first.why
+        );
+        let pointers = checked.refused.iter().take(100).map(|r| format!("/{}s/{}", r.kind, r.row));
+        let problem = Problem { pointers: pointers.collect(), ..Problem::new(ProblemCode::Invalid, why) };
+        return Err(problem.into());
+    }
+    let subject = format!("{} cinemas, {} films, {} screenings", checked.cinemas, checked.films, checked.screenings);
+    management.edit(&somebody, "import", subject, checked.edits).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

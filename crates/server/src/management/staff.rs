@@ -1,0 +1,102 @@
+//! Who works here, which scanners there are, and what was done.
+
+use admit_http::{Path, Query, Reply, StrictJson};
+use admit_protocol::digest::sha256;
+use admit_protocol::id::DeviceId;
+use admit_protocol::problem::{Problem, ProblemCode};
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+
+use super::Management;
+use super::houses::json;
+use super::session::{SignedInAs, hash_password};
+use crate::store::Device;
+use crate::store::sqlite::{Edit, Permission, Role, StaffMember};
+
+pub(super) async fn list(State(management): State<Management>, somebody: SignedInAs) -> Result<Response, Reply> {
+    somebody.may(Permission::Staff)?;
+    Ok(json(&management.store(crate::store::sqlite::SqliteStore::staff).await?))
+}
+
+#[derive(Deserialize)]
+pub(super) struct PutStaff {
+    name: String,
+    role: Role,
+    #[serde(default)]
+    disabled: bool,
+    password: Option<String>,
+}
+
+pub(super) async fn put(
+    State(management): State<Management>,
+    somebody: SignedInAs,
+    Path(login): Path<String>,
+    body: StrictJson<PutStaff>,
+) -> Result<StatusCode, Reply> {
+    somebody.may(Permission::Staff)?;
+    let PutStaff { name, role, disabled, password } = body.value;
+    let plain = |text: &str, max: usize| (1..=max).contains(&text.len()) && !text.chars().any(char::is_control);
+    if !plain(&login, 64) || !plain(&name, 200) {
+        return Err(Problem::new(ProblemCode::Invalid, "login and name have 1 to 64 and 1 to 200 bytes").into());
+    }
+    let member = StaffMember { login, name, role, disabled };
+    let subject = format!("{} as {}{}", member.login, role.as_str(), if disabled { ", disabled" } else { "" });
+    let _permit = management.0.hashing.acquire().await.map_err(|e| Reply::internal(&e))?;
+    let hashed = tokio::task::spawn_blocking(move || password.as_deref().map(hash_password).transpose());
+    let hashed = hashed.await.map_err(|e| Reply::internal(&e))?;
+    let hashed = hashed.map_err(|e| Problem::new(ProblemCode::Invalid, e.to_string()).at("/password"))?;
+    management.store(move |store| store.put_staff(&member, hashed.as_deref())).await?;
+    management.note(&somebody.staff, "put_staff", subject).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+#[derive(Deserialize)]
+pub(super) struct PutDevice {
+    name: String,
+}
+
+/// A token is shown once, when it is made; only its hash is kept.
+#[derive(Serialize)]
+struct NewToken {
+    device: DeviceId,
+    token: String,
+}
+
+/// Registers a scanner, or gives it a new token; the old one ends.
+pub(super) async fn put_device(
+    State(management): State<Management>,
+    somebody: SignedInAs,
+    Path(id): Path<DeviceId>,
+    body: StrictJson<PutDevice>,
+) -> Result<Response, Reply> {
+    somebody.may(Permission::Supervise)?;
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).map_err(|e| Reply::internal(&e))?;
+    let token = URL_SAFE_NO_PAD.encode(bytes);
+    let device = Device { id, token_hash: sha256(&[token.as_bytes()]) };
+    let name: String = body.value.name.chars().filter(|c| !c.is_control()).take(100).collect();
+    let now = management.0.cinema.now();
+    management.store(move |store| store.edit(&[Edit::Device { device, name }], now)).await?;
+    management.note(&somebody.staff, "put_device", id.to_string()).await?;
+    management.0.cinema.reload().await.map_err(|e| Reply::internal(&e))?;
+    Ok((StatusCode::CREATED, json(&NewToken { device: id, token })).into_response())
+}
+
+#[derive(Deserialize)]
+pub(super) struct Latest {
+    limit: Option<u32>,
+}
+
+pub(super) async fn audit(
+    State(management): State<Management>,
+    somebody: SignedInAs,
+    Query(latest): Query<Latest>,
+) -> Result<Response, Reply> {
+    somebody.may(Permission::Supervise)?;
+    let limit = latest.limit.unwrap_or(100).min(1000);
+    Ok(json(&management.store(move |store| store.audit(limit)).await?))
+}

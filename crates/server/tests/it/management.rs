@@ -1,0 +1,296 @@
+use std::sync::Arc;
+
+use admit_server::management::{Management, Role, StaffMember, hash_password};
+use admit_server::store::sqlite::SqliteStore;
+use axum::Router;
+use axum::body::Body;
+use http::{Method, Request};
+use serde_json::{Value, json};
+use tower::ServiceExt as _;
+
+use crate::stage::{ANNA, Said, Stage, bundle, path};
+
+const PASSWORD: &str = "correct horse battery";
+
+struct Office {
+    stage: Stage,
+    router: Router,
+}
+
+/// A session: cookie and CSRF token.
+#[derive(Clone, Default)]
+struct Session {
+    cookie: String,
+    csrf: String,
+}
+
+impl Office {
+    fn new() -> Self {
+        let now = crate::stage::NOON.parse().expect("noon");
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = Arc::new(SqliteStore::open(folder.path()).expect("opens"));
+        store.edit(&bundle().check(now).edits, now).expect("edits");
+        let hash = hash_password(PASSWORD).expect("long enough");
+        // The admin comes first: there must always be one.
+        for role in [Role::Admin, Role::Manager, Role::Programme, Role::BoxOffice, Role::Door] {
+            let member = StaffMember { login: role.as_str().into(), name: "Somebody".into(), role, disabled: false };
+            store.put_staff(&member, Some(&hash)).expect("saves");
+        }
+        let (keys, _) = admit_server::keys::KeyRing::generate(now).expect("randomness");
+        let clock = Arc::new(admit_server::clock::ManualClock::new(now));
+        let stage = Stage::with(store.clone(), clock, keys, folder);
+        let router = Management::new(stage.cinema.clone(), store).router();
+        Self { stage, router }
+    }
+
+    async fn ask(&self, session: &Session, method: Method, path: &str, headers: &[(&str, &str)], body: &Value) -> Said {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(format!("/manage/v1{path}"))
+            .header("cookie", &session.cookie)
+            .header("csrf-token", &session.csrf)
+            .header("content-type", "application/json")
+            .header("idempotency-key", "k");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Body::from(body.to_string())).expect("a request");
+        let response = self.router.clone().oneshot(request).await.expect("infallible");
+        let (parts, body) = response.into_parts();
+        let bytes = axum::body::to_bytes(body, usize::MAX).await.expect("a body").to_vec();
+        let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
+        Said { status: parts.status, headers: parts.headers, bytes, body }
+    }
+
+    async fn post(&self, session: &Session, path: &str, body: &Value) -> Said {
+        self.ask(session, Method::POST, path, &[], body).await
+    }
+
+    async fn sign_in(&self, login: &str, password: &str) -> Result<Session, String> {
+        let said = self.post(&Session::default(), "/sessions", &json!({"login": login, "password": password})).await;
+        if said.status != 201 {
+            return Err(said.code());
+        }
+        let cookie = said.headers["set-cookie"].to_str().expect("text").split(';').next().expect("a pair").to_owned();
+        Ok(Session { cookie, csrf: said.body["csrf"].as_str().expect("a token").to_owned() })
+    }
+}
+
+#[tokio::test]
+async fn staff_signs_in_with_a_password_and_out_again() {
+    let office = Office::new();
+    assert_eq!(office.sign_in("admin", "wrong password").await.err().as_deref(), Some("unauthenticated"));
+    assert_eq!(office.sign_in("nobody", PASSWORD).await.err().as_deref(), Some("unauthenticated"));
+    let session = office.sign_in("admin", PASSWORD).await.expect("signs in");
+    let me = office.ask(&session, Method::GET, "/sessions/current", &[], &json!({})).await;
+    assert_eq!(me.body["role"], "admin");
+    assert_eq!(office.ask(&session, Method::DELETE, "/sessions/current", &[], &json!({})).await.status, 204);
+    let me = office.ask(&session, Method::GET, "/sessions/current", &[], &json!({})).await;
+    assert_eq!(me.code(), "unauthenticated");
+}
+
+#[tokio::test]
+async fn a_session_ends_by_itself() {
+    let office = Office::new();
+    let session = office.sign_in("admin", PASSWORD).await.expect("signs in");
+    office.stage.clock.advance(12 * 3600);
+    let me = office.ask(&session, Method::GET, "/sessions/current", &[], &json!({})).await;
+    assert_eq!(me.code(), "unauthenticated");
+}
+
+#[tokio::test]
+async fn a_login_that_is_guessed_at_has_to_wait() {
+    let office = Office::new();
+    for _ in 0..5 {
+        assert_eq!(office.sign_in("door", "guess guess guess").await.err().as_deref(), Some("unauthenticated"));
+    }
+    assert_eq!(office.sign_in("door", PASSWORD).await.err().as_deref(), Some("rate_limited"));
+    assert!(office.sign_in("admin", PASSWORD).await.is_ok(), "others do not");
+    office.stage.clock.advance(900);
+    assert!(office.sign_in("door", PASSWORD).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_change_needs_the_csrf_token() {
+    let office = Office::new();
+    let session = office.sign_in("admin", PASSWORD).await.expect("signs in");
+    for csrf in ["", "wrong"] {
+        let forged = Session { csrf: csrf.into(), ..session.clone() };
+        let said = office.post(&forged, "/screenings/eight/blocks", &json!({"seats": ["A1"], "reason": "house"})).await;
+        assert_eq!((said.status.as_u16(), said.code().as_str()), (403, "forbidden"));
+    }
+}
+
+/// Every route, and which roles may use it. A route that is missing here is found by `every_route_is_in_the_matrix`.
+const MATRIX: &[(&str, &str, &[&str])] = &[
+    ("GET", "/cinemas/kino", &["door", "box_office", "programme", "manager", "admin"]),
+    ("GET", "/films/nosferatu", &["door", "box_office", "programme", "manager", "admin"]),
+    ("GET", "/screenings/eight", &["door", "box_office", "programme", "manager", "admin"]),
+    ("GET", "/screenings/eight/holds", &["door", "box_office", "programme", "manager", "admin"]),
+    ("PUT", "/cinemas/kino", &["programme", "manager", "admin"]),
+    ("PUT", "/films/nosferatu", &["programme", "manager", "admin"]),
+    ("PUT", "/screenings/eight", &["programme", "manager", "admin"]),
+    ("DELETE", "/screenings/eight", &["programme", "manager", "admin"]),
+    ("POST", "/layouts", &["programme", "manager", "admin"]),
+    ("POST", "/price_tables", &["programme", "manager", "admin"]),
+    ("POST", "/imports", &["programme", "manager", "admin"]),
+    ("DELETE", "/screenings/eight/holds/hold_1", &["box_office", "manager", "admin"]),
+    ("POST", "/screenings/eight/blocks", &["box_office", "manager", "admin"]),
+    ("POST", "/screenings/eight/unblocks", &["box_office", "manager", "admin"]),
+    ("POST", "/screenings/eight/bookings/book_1/settlements", &["box_office", "manager", "admin"]),
+    ("POST", "/screenings/eight/bookings/book_1/cancellations", &["manager", "admin"]),
+    ("PUT", "/devices/door-2", &["manager", "admin"]),
+    ("GET", "/audit", &["manager", "admin"]),
+    ("GET", "/staff", &["admin"]),
+    ("PUT", "/staff/somebody", &["admin"]),
+];
+
+/// A body that each route can read, so that what is refused is refused for the role.
+fn body_for(method: &str, path: &str) -> Value {
+    let bundle = serde_json::to_value(bundle()).expect("json");
+    let money = json!({"amount": 1, "currency": "EUR"});
+    match (method, path.rsplit('/').next().unwrap_or_default()) {
+        ("PUT", "kino") => {
+            let mut cinema = bundle["cinemas"][0].clone();
+            cinema["halls"] = json!([]);
+            cinema
+        }
+        ("PUT", "nosferatu") => bundle["films"][0].clone(),
+        ("POST", "layouts") => bundle["layouts"]["one"].clone(),
+        ("POST", "price_tables") => bundle["price_tables"]["evening"].clone(),
+        ("POST", "imports") => json!({}),
+        ("POST", "settlements") => json!({"amount": money}),
+        ("POST", "cancellations") => json!({"refund": true, "reason": "r"}),
+        ("POST", _) => json!({"seats": ["A1"], "reason": "house"}),
+        ("PUT", "somebody") => json!({"name": "n", "role": "door", "password": PASSWORD}),
+        _ => json!({"name": "n"}),
+    }
+}
+
+#[tokio::test]
+async fn each_role_may_do_what_the_matrix_says_and_nothing_else() {
+    let office = Office::new();
+    let screening = office.stage.get(ANNA, "/v1/screenings/eight").await.body;
+    for role in ["door", "box_office", "programme", "manager", "admin"] {
+        let session = office.sign_in(role, PASSWORD).await.expect("signs in");
+        for (method, path, may) in MATRIX {
+            // Deletes last: they would take away what the others are tried on.
+            if *method == "DELETE" && may.contains(&role) {
+                continue;
+            }
+            let body = if *path == "/screenings/eight" { screening.clone() } else { body_for(method, path) };
+            let method = Method::from_bytes(method.as_bytes()).expect("a method");
+            let said = office.ask(&session, method.clone(), path, &[], &body).await;
+            let forbidden = said.code() == "forbidden";
+            assert_eq!(forbidden, !may.contains(&role), "{role} {method} {path}: {} {}", said.status, said.body);
+        }
+    }
+    for (method, path, _) in MATRIX {
+        let method = Method::from_bytes(method.as_bytes()).expect("a method");
+        let said = office.ask(&Session::default(), method, path, &[], &body_for("", path)).await;
+        assert_eq!(said.status, 401, "{path}");
+    }
+}
+
+#[test]
+fn every_route_is_in_the_matrix() {
+    let source = include_str!("../../src/management.rs");
+    let router =
+        source.split("pub fn router").nth(1).expect("a router").split("async fn store").next().expect("its end");
+    let handlers = ["get(", "post(", "put(", "delete("];
+    let count: usize = handlers.iter().map(|h| router.matches(h).count()).sum();
+    // `get(session::who_am_i).delete(session::sign_out)` and `post(session::sign_in)` are for everybody.
+    assert_eq!(count - 3, MATRIX.len(), "a new route needs a line in the matrix");
+}
+
+#[tokio::test]
+async fn money_taken_at_the_counter_opens_the_door() {
+    let office = Office::new();
+    let booking = office.stage.booked(ANNA, &["A1"]).await;
+    let session = office.sign_in("box_office", PASSWORD).await.expect("signs in");
+    let url = path(&booking).replace("/v1", "");
+    let wrong = office
+        .post(&session, &format!("{url}/settlements"), &json!({"amount": {"amount": 1, "currency": "EUR"}}))
+        .await;
+    assert_eq!(wrong.code(), "booking_state");
+    let paid =
+        office.post(&session, &format!("{url}/settlements"), &json!({"amount": booking.body["balance_due"]})).await;
+    assert_eq!((paid.status.as_u16(), &paid.body["balance_due"]["amount"]), (200, &json!(0)), "{}", paid.body);
+    let rows = office.ask(&session, Method::GET, "/screenings/eight/holds", &[], &json!({})).await;
+    assert_eq!(rows.body[0]["booking"]["ref"], booking.body["ref"]);
+}
+
+#[tokio::test]
+async fn an_edit_names_the_version_it_was_made_on() {
+    let office = Office::new();
+    let session = office.sign_in("programme", PASSWORD).await.expect("signs in");
+    let read = office.ask(&session, Method::GET, "/films/nosferatu", &[], &json!({})).await;
+    let mut film = read.body.clone();
+    film["runtime_min"] = json!(95);
+    let tag = read.headers["etag"].to_str().expect("text");
+    let put = |headers: Vec<(&'static str, String)>, film: Value| {
+        let (office, session) = (&office, &session);
+        async move {
+            let headers: Vec<(&str, &str)> = headers.iter().map(|(n, v)| (*n, v.as_str())).collect();
+            office.ask(session, Method::PUT, "/films/nosferatu", &headers, &film).await.code()
+        }
+    };
+    assert_eq!(put(vec![], film.clone()).await, "precondition_failed");
+    assert_eq!(put(vec![("if-none-match", "*".into())], film.clone()).await, "precondition_failed");
+    assert_eq!(put(vec![("if-match", tag.into())], film.clone()).await, "204");
+    assert_eq!(put(vec![("if-match", tag.into())], film.clone()).await, "precondition_failed");
+    let programme = office.stage.get(ANNA, "/v1/cinemas/kino/programme").await;
+    assert_eq!(programme.body["films"][0]["runtime_min"], 95, "it is in force at once");
+}
+
+#[tokio::test]
+async fn a_changed_screening_reaches_its_house_and_its_holds_keep_their_prices() {
+    let office = Office::new();
+    let hold = office.stage.hold(ANNA, &["A1"]).await;
+    let session = office.sign_in("manager", PASSWORD).await.expect("signs in");
+    let read = office.ask(&session, Method::GET, "/screenings/eight", &[], &json!({})).await;
+    let mut paused = read.body.clone();
+    paused["status"] = json!("paused");
+    let tag = read.headers["etag"].to_str().expect("text").to_owned();
+    let put = office.ask(&session, Method::PUT, "/screenings/eight", &[("if-match", &tag)], &paused).await;
+    assert_eq!(put.status, 204, "{}", put.body);
+    let seats = office.stage.seats().await;
+    assert_eq!((&seats["sales"], &seats["seq"]), (&json!("paused"), &json!(2)));
+    assert_eq!(office.stage.hold(crate::stage::BEN, &["A2"]).await.code(), "sales_closed");
+    assert_eq!(office.stage.book(ANNA, &hold, 1050).await.status, 201, "a hold is a promise");
+}
+
+#[tokio::test]
+async fn a_bad_import_changes_nothing_and_names_its_rows() {
+    let office = Office::new();
+    let session = office.sign_in("manager", PASSWORD).await.expect("signs in");
+    let mut bad = serde_json::to_value(bundle()).expect("json");
+    bad["films"][0]["id"] = json!("other");
+    let said = office.post(&session, "/imports", &bad).await;
+    assert_eq!((said.status.as_u16(), said.code().as_str()), (422, "invalid"));
+    assert_eq!(said.body["pointers"], json!(["/screenings/eight", "/screenings/tomorrow"]));
+    let films = office.ask(&session, Method::GET, "/films/other", &[], &json!({})).await;
+    assert_eq!(films.code(), "not_found");
+}
+
+#[tokio::test]
+async fn what_staff_did_is_on_record() {
+    let office = Office::new();
+    let session = office.sign_in("admin", PASSWORD).await.expect("signs in");
+    let put = office.ask(&session, Method::PUT, "/devices/door-9", &[], &json!({"name": "Side door"})).await;
+    assert_eq!(put.status, 201, "{}", put.body);
+    let token = put.body["token"].as_str().expect("a token");
+    assert_eq!(office.stage.get(token, "/v1/screenings/eight/allow_list").await.status, 200);
+    let audit = office.ask(&session, Method::GET, "/audit", &[], &json!({})).await;
+    assert_eq!((&audit.body[0]["did"], &audit.body[0]["subject"]), (&json!("put_device"), &json!("door-9")));
+}
+
+#[tokio::test]
+async fn somebody_is_always_admin() {
+    let office = Office::new();
+    let session = office.sign_in("admin", PASSWORD).await.expect("signs in");
+    let demoted = json!({"name": "Somebody", "role": "door"});
+    let said = office.ask(&session, Method::PUT, "/staff/admin", &[], &demoted).await;
+    assert_eq!(said.code(), "invalid");
+    assert!(office.sign_in("admin", PASSWORD).await.is_ok());
+}
