@@ -28,12 +28,15 @@
 //! lost. Whoever wants secrets and bookings kept in a file uses a [`Wallet`].
 
 mod error;
+mod index;
 mod secret;
 mod server;
 mod transport;
 mod wallet;
 
 pub use error::ClientError;
+pub use index::{Index, Near, Search};
+pub use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 pub use secret::{NotASecret, RequestKey, Secret};
 pub use server::{Scanner, Server};
 pub use transport::{Client, Options};

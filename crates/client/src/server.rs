@@ -47,8 +47,16 @@ impl Client {
     pub async fn server(&self, origin: &str, known: Option<Known>) -> Result<Server, ClientError> {
         let bad = |source| ClientError::Origin { text: origin.to_owned(), source };
         let origin = Origin::parse(origin, self.options.origins).map_err(bad)?;
-        let jws: Jws = self.json(&origin, &Ask::get(origin.join(MANIFEST_PATH), JWS_BYTES_MAX)).await?;
+        let jws = self.manifest(&origin).await?;
         self.server_from(&origin, &jws, known)
+    }
+
+    /// The well-known document of an origin, unverified: for who passes it on.
+    ///
+    /// # Errors
+    /// When it cannot be had, or is no JWS.
+    pub async fn manifest(&self, origin: &Origin) -> Result<Jws, ClientError> {
+        self.json(origin, &Ask::get(origin.join(MANIFEST_PATH), JWS_BYTES_MAX)).await
     }
 
     /// Meets a server by a manifest that somebody passed on, such as an index. It is verified like any other.

@@ -1,5 +1,7 @@
 //! Asking: bounded in time and size, without redirects or cookies, and again with the same key when a reply is lost.
 
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use admit_protocol::json::{self, Numbers};
@@ -13,7 +15,7 @@ use crate::error::ClientError;
 use crate::secret::{RequestKey, Secret};
 
 /// How an app behaves towards servers.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Options {
     /// Which origins are talked to.
     pub origins: OriginPolicy,
@@ -21,6 +23,8 @@ pub struct Options {
     pub connect_timeout: Duration,
     /// How long one answer may take.
     pub timeout: Duration,
+    /// How names become addresses; the system's way, if nothing is said. An index lets only global addresses through.
+    pub resolver: Option<Arc<dyn reqwest::dns::Resolve>>,
     /// How often a request with an effect is sent before its outcome is called unknown.
     pub tries: u32,
 }
@@ -31,16 +35,23 @@ impl Default for Options {
             origins: OriginPolicy::Public,
             connect_timeout: Duration::from_secs(3),
             timeout: Duration::from_secs(10),
+            resolver: None,
             tries: 6,
         }
     }
 }
 
 /// Asks servers.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Client {
     http: reqwest::Client,
     pub(crate) options: Options,
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("origins", &self.options.origins).finish_non_exhaustive()
+    }
 }
 
 /// One request.
@@ -87,14 +98,16 @@ impl Client {
     pub fn new(options: Options) -> Result<Self, ClientError> {
         // Whoever came first has chosen; all our crates choose ring.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let http = reqwest::Client::builder()
+        let mut http = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(options.connect_timeout)
             .timeout(options.timeout)
             .no_proxy()
-            .user_agent(concat!("admit-client/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|e| ClientError::Setup(e.to_string()))?;
+            .user_agent(concat!("admit-client/", env!("CARGO_PKG_VERSION")));
+        if let Some(resolver) = &options.resolver {
+            http = http.dns_resolver(resolver.clone());
+        }
+        let http = http.build().map_err(|e| ClientError::Setup(e.to_string()))?;
         Ok(Self { http, options })
     }
 

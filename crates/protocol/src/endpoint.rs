@@ -77,3 +77,18 @@ endpoints! { SERVER,
     /// Checks tickets in (capability `door`).
     UPLOAD_SCANS "POST" "/screenings/{screening}/scans";
 }
+
+endpoints! { INDEX,
+    /// Tells the index of a server.
+    ANNOUNCE "POST" "/announcements";
+    /// Why a server is listed or not.
+    GET_ANNOUNCEMENT "GET" "/announcements";
+    /// Cinemas by name and place.
+    FIND_CINEMAS "GET" "/cinemas";
+    /// Films that are shown near a place.
+    FIND_FILMS "GET" "/films";
+    /// Screenings near a place.
+    FIND_SCREENINGS "GET" "/screenings";
+    /// A server's manifest, passed on unchanged.
+    GET_MANIFEST "GET" "/manifests";
+}

@@ -197,6 +197,8 @@ ids! {
     DeviceId;
     /// Names a run of the houses: a new epoch voids what a client knew of seats.
     EpochId;
+    /// Names a cinema within an index.
+    ListingId;
     /// Names one line of a price (a fee, a tax).
     FeeId;
 }

@@ -41,6 +41,7 @@ pub mod booking;
 pub mod capability;
 pub mod cinema;
 pub mod digest;
+pub mod directory;
 pub mod door;
 pub mod endpoint;
 pub mod feed;

@@ -8,6 +8,8 @@ use schemars::{JsonSchema, Schema};
 pub fn all() -> Vec<(&'static str, Schema)> {
     vec![
         ("upload_scans", of::<crate::door::UploadScans>()),
+        ("announce", of::<crate::directory::Announce>()),
+        ("announcement", of::<crate::directory::Announcement>()),
         ("book", of::<crate::booking::Book>()),
         ("booking", of::<crate::booking::Booking>()),
         ("cancel", of::<crate::booking::Cancel>()),
@@ -15,9 +17,11 @@ pub fn all() -> Vec<(&'static str, Schema)> {
         ("cinema_page", of::<crate::cinema::CinemaPage>()),
         ("extend_hold", of::<crate::hold::ExtendHold>()),
         ("feed", of::<crate::feed::Feed>()),
+        ("films_showing", of::<crate::directory::FilmsShowing>()),
         ("hold", of::<crate::hold::Hold>()),
         ("jws", of::<crate::jws::Jws>()),
         ("layout", of::<crate::layout::Layout>()),
+        ("listings", of::<crate::directory::Listings>()),
         ("manifest", of::<crate::manifest::Manifest>()),
         ("place_hold", of::<crate::hold::PlaceHold>()),
         ("price_table", of::<crate::price::PriceTable>()),
@@ -26,6 +30,7 @@ pub fn all() -> Vec<(&'static str, Schema)> {
         ("quote_cancellation", of::<crate::booking::QuoteCancellation>()),
         ("scan_results", of::<crate::door::ScanResults>()),
         ("screening", of::<crate::screening::Screening>()),
+        ("screening_hints", of::<crate::directory::ScreeningHints>()),
         ("seats", of::<crate::seats::Seats>()),
         ("tickets", of::<crate::booking::Tickets>()),
     ]

@@ -1,0 +1,288 @@
+//! An index: what it knows, and how it comes to know it.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use admit_client::{Client, ClientError, Resolve};
+use admit_protocol::capability::{Capability, Role};
+use admit_protocol::directory::{Announcement, Listing, ListingKind};
+use admit_protocol::id::ListingId;
+use admit_protocol::key::{PublicKey, SecretKey};
+use admit_protocol::manifest::{Contact, Keys, Manifest};
+use admit_protocol::origin::{Origin, OriginError, OriginPolicy};
+use admit_protocol::text::Texts;
+use admit_protocol::time::after;
+use axum::Router;
+use jiff::Timestamp;
+use url::Url;
+
+use crate::import::Imported;
+use crate::look::{self, Found};
+use crate::store::{SqliteStore, StoreError, StoredListing};
+use crate::world::World;
+
+/// F6: strangers cause at most one look at a server in this time.
+const LOOK_AGAIN: Duration = Duration::from_secs(300);
+/// Looks under way at once.
+const LOOKS_MAX: usize = 8;
+/// An imported entry this near with a similar name is taken for the same place, in metres.
+const SAME_PLACE_M: f64 = 300.0;
+
+/// Who an index is.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where it is reached.
+    pub origin: Origin,
+    /// Who runs it.
+    pub operator: Texts,
+    /// How to reach them.
+    pub contact: Contact,
+    /// Signs its manifest.
+    pub identity: SecretKey,
+    /// Kept offline; this is its public half.
+    pub recovery: PublicKey,
+    /// Which servers it looks at.
+    pub origins: OriginPolicy,
+}
+
+/// Why an index does not open, or an announcement could not be looked at.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum IndexError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The fetcher could not be set up.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// The address is none of a server.
+    #[error("{0}")]
+    Address(#[from] OriginError),
+    /// Too many are being looked at.
+    #[error("the index is looking at as many servers as it can: try again in a minute")]
+    Busy,
+}
+
+/// An index. Cheap to clone; all clones are the same.
+#[derive(Clone)]
+pub struct Index(Arc<Inner>);
+
+struct Inner {
+    settings: Settings,
+    store: SqliteStore,
+    client: Client,
+    world: RwLock<Arc<World>>,
+    looked: Mutex<HashMap<Origin, Instant>>,
+    looks: tokio::sync::Semaphore,
+}
+
+impl Index {
+    /// Opens an index on what its store remembers.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn open(settings: Settings, store: SqliteStore) -> Result<Self, IndexError> {
+        Self::open_with(settings, store, None)
+    }
+
+    /// As [`Index::open`], with another way from names to addresses. Whatever it answers, only global addresses are used.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn open_with(
+        settings: Settings,
+        store: SqliteStore,
+        resolver: Option<Arc<dyn Resolve>>,
+    ) -> Result<Self, IndexError> {
+        let client = crate::fetcher::client(settings.origins, resolver)?;
+        let world = World::new(store.servers()?, store.listings()?);
+        Ok(Self(Arc::new(Inner {
+            settings,
+            store,
+            client,
+            world: RwLock::new(Arc::new(world)),
+            looked: Mutex::default(),
+            looks: tokio::sync::Semaphore::new(LOOKS_MAX),
+        })))
+    }
+
+    /// Everything that apps and servers call.
+    pub fn router(&self) -> Router {
+        crate::routes::router(self)
+    }
+
+    pub(crate) fn world(&self) -> Arc<World> {
+        self.0.world.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn rebuild(&self) -> Result<(), StoreError> {
+        let world = World::new(self.0.store.servers()?, self.0.store.listings()?);
+        *self.0.world.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(world);
+        Ok(())
+    }
+
+    /// How many cinemas and screenings it knows.
+    #[must_use]
+    pub fn counts(&self) -> (usize, usize) {
+        self.world().counts()
+    }
+
+    pub(crate) fn manifest(&self, now: Timestamp) -> Manifest {
+        let settings = &self.0.settings;
+        Manifest {
+            origin: settings.origin.clone(),
+            role: Role::Index,
+            versions: BTreeSet::from(["v1".to_owned()]),
+            api_base: "/v1".into(),
+            operator: settings.operator.clone(),
+            cinema_pages: Vec::new(),
+            keys: Keys { identity: settings.identity.public(), recovery: settings.recovery, ticket: Vec::new() },
+            capabilities: [Capability::Screenings].into(),
+            auth_methods: Vec::new(),
+            payment_methods: Vec::new(),
+            hold_policy: None,
+            contact: settings.contact.clone(),
+            serial: now.as_millisecond().unsigned_abs(),
+            issued: now,
+            expires: after(now, 24 * 3600),
+        }
+    }
+
+    pub(crate) fn identity(&self) -> &SecretKey {
+        &self.0.settings.identity
+    }
+
+    /// Reads an address as people write it.
+    ///
+    /// # Errors
+    /// When it is none of a server that this index looks at.
+    pub fn read_origin(&self, text: &str) -> Result<Origin, IndexError> {
+        let text = text.trim();
+        let address = if text.contains("://") { text.to_owned() } else { format!("https://{text}") };
+        Ok(Origin::parse(&address, self.0.settings.origins)?)
+    }
+
+    /// Somebody says that there is a server. Looks at it, at most once in five minutes whoever asks.
+    ///
+    /// # Errors
+    /// When the address is none of a server, too many are being looked at, or the store fails.
+    pub async fn announce(&self, text: &str) -> Result<Announcement, IndexError> {
+        let origin = self.read_origin(text)?;
+        if !self.may_look(&origin)
+            && let Some((_, before)) = self.0.store.look(&origin)?
+        {
+            return Ok(before);
+        }
+        let _permit = self.0.looks.try_acquire().map_err(|_| IndexError::Busy)?;
+        self.look(&origin).await
+    }
+
+    fn may_look(&self, origin: &Origin) -> bool {
+        let mut looked = self.0.looked.lock().unwrap_or_else(PoisonError::into_inner);
+        looked.retain(|_, at| at.elapsed() < LOOK_AGAIN);
+        if looked.contains_key(origin) {
+            return false;
+        }
+        looked.insert(origin.clone(), Instant::now());
+        true
+    }
+
+    /// Looks at a server now, and takes over what it finds.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn look(&self, origin: &Origin) -> Result<Announcement, IndexError> {
+        let known = self.0.store.known(origin)?;
+        let Found { announcement, server } = look::look(&self.0.client, origin, known).await;
+        let index = self.clone();
+        let save = move || -> Result<Announcement, StoreError> {
+            index.0.store.put_look(&announcement, Timestamp::now())?;
+            if let Some((seen, cinemas)) = server {
+                let (listings, claimed) = index.claim(&seen, &cinemas);
+                index.0.store.put_server(&seen, &listings)?;
+                for (entry, by) in claimed {
+                    index.0.store.merge(entry, Some(by))?;
+                }
+                index.rebuild()?;
+            }
+            Ok(announcement)
+        };
+        let panicked = |_| IndexError::Busy;
+        Ok(tokio::task::spawn_blocking(save).await.map_err(panicked)??)
+    }
+
+    /// Listings for a server's cinemas, and imported entries that they speak for now.
+    ///
+    /// An entry is claimed by itself only when its known website is at the very host that announced; else both are
+    /// shown, the newcomer as unconfirmed, until the operator merges them.
+    fn claim(
+        &self,
+        seen: &crate::store::SeenServer,
+        cinemas: &[admit_protocol::cinema::Cinema],
+    ) -> (Vec<StoredListing>, Vec<(ListingId, ListingId)>) {
+        let world = self.world();
+        let mut listings = Vec::new();
+        let mut claimed = Vec::new();
+        for cinema in cinemas {
+            let near = world.unclaimed_near(cinema.position, SAME_PLACE_M);
+            let own = |entry: &&&Listing| {
+                let website = entry.website.as_deref().and_then(|w| Url::parse(w).ok());
+                website.is_some_and(|w| host_of(&w) == seen.origin.authority())
+            };
+            let kind = match (near.iter().find(own), near.is_empty()) {
+                (Some(entry), _) => {
+                    claimed.push((entry.id, crate::store::listing_id(&seen.origin, cinema.id)));
+                    ListingKind::Server
+                }
+                (None, true) => ListingKind::Server,
+                (None, false) => ListingKind::Unconfirmed,
+            };
+            listings.push(look::listing(&seen.origin, cinema, kind, seen.verified_at));
+        }
+        (listings, claimed)
+    }
+
+    /// What the last look at a server found.
+    ///
+    /// # Errors
+    /// When the address is none of a server, or the store fails.
+    pub fn why(&self, text: &str) -> Result<Option<Announcement>, IndexError> {
+        let origin = self.read_origin(text)?;
+        Ok(self.0.store.look(&origin)?.map(|(_, found)| found))
+    }
+
+    /// Takes over entries of somebody's list, as unclaimed. The same entry again is the same listing, changed.
+    ///
+    /// # Errors
+    /// When the store fails; nothing is imported then.
+    pub fn import(&self, entries: &[Imported]) -> Result<(), IndexError> {
+        let listing = |entry: &Imported| StoredListing { listing: entry.listing(), merged_into: None };
+        self.0.store.put_listings(&entries.iter().map(listing).collect::<Vec<_>>())?;
+        Ok(self.rebuild()?)
+    }
+
+    /// Lets one listing speak for another.
+    ///
+    /// # Errors
+    /// When there is no such listing.
+    pub fn merge(&self, listing: ListingId, into: ListingId) -> Result<(), IndexError> {
+        self.0.store.merge(listing, Some(into))?;
+        Ok(self.rebuild()?)
+    }
+
+    /// Takes a merge back.
+    ///
+    /// # Errors
+    /// When there is no such listing.
+    pub fn unmerge(&self, listing: ListingId) -> Result<(), IndexError> {
+        self.0.store.merge(listing, None)?;
+        Ok(self.rebuild()?)
+    }
+}
+
+/// Host, and the port of a development server.
+fn host_of(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+}

@@ -1,0 +1,149 @@
+//! Looking at a server that somebody announced: step by step, so that "why am I not listed?" has an answer.
+
+use admit_client::{Client, ClientError, Server};
+use admit_protocol::capability::Role;
+use admit_protocol::cinema::Cinema;
+use admit_protocol::directory::{Announcement, Listing, ListingKind, Step, StepName};
+use admit_protocol::jws::Jws;
+use admit_protocol::manifest::{Known, ManifestError};
+use admit_protocol::origin::Origin;
+use admit_protocol::screening::Screening;
+use jiff::Timestamp;
+
+use crate::store::{SeenProgramme, SeenServer, StoredListing, listing_id};
+
+/// What was found, and, if all went well, what to list.
+pub(crate) struct Found {
+    pub(crate) announcement: Announcement,
+    pub(crate) server: Option<(SeenServer, Vec<Cinema>)>,
+}
+
+/// Fetches and checks everything of a server.
+pub(crate) async fn look(client: &Client, origin: &Origin, known: Option<Known>) -> Found {
+    let mut steps = Steps(Vec::new());
+    let server = steps.run(client, origin, known).await;
+    let listed = server.is_some();
+    Found { announcement: Announcement { origin: origin.clone(), listed, steps: steps.0 }, server }
+}
+
+struct Steps(Vec<Step>);
+
+impl Steps {
+    /// Notes how a step went, in words of ours: nothing that the server sent is repeated.
+    fn note<T>(&mut self, step: StepName, result: Result<T, String>) -> Option<T> {
+        let (ok, detail, value) = match result {
+            Ok(value) => (true, String::new(), Some(value)),
+            Err(detail) => (false, detail, None),
+        };
+        self.0.push(Step { step, ok, detail, at: Timestamp::now() });
+        value
+    }
+
+    async fn run(
+        &mut self,
+        client: &Client,
+        origin: &Origin,
+        known: Option<Known>,
+    ) -> Option<(SeenServer, Vec<Cinema>)> {
+        self.note(StepName::Address, Ok(()));
+        let jws = client.manifest(origin).await.map_err(|e| fetch_failure(&e));
+        let jws: Jws = self.note(StepName::Fetch, jws)?;
+        let met = client.server_from(origin, &jws, known);
+        let (continuity, met) = split(met);
+        let server: Server = self.note(StepName::Manifest, met)?;
+        let role = match server.manifest().role {
+            Role::Server => continuity,
+            _ => Err("this is not a cinema's server: an index lists cinemas".to_owned()),
+        };
+        self.note(StepName::Identity, role)?;
+        let cinemas = server.cinemas().await.map_err(|e| fetch_failure(&e));
+        let cinemas: Vec<Cinema> = self.note(StepName::Cinemas, cinemas.and_then(check_cinemas))?;
+        let mut programme = SeenProgramme::default();
+        for cinema in &cinemas {
+            let read = server.programme(cinema.id).await.map_err(|e| fetch_failure(&e));
+            let (films, screenings) = match read {
+                Ok(read) => read,
+                Err(why) => {
+                    self.note::<()>(StepName::Programme, Err(format!("cinema {}: {why}", cinema.id)));
+                    return None;
+                }
+            };
+            // F5: a bad record is dropped alone. F4: only of this very cinema.
+            let good = |s: &Screening| s.cinema == cinema.id && s.check().is_ok();
+            programme.screenings.extend(screenings.into_iter().filter(good));
+            let new = films.into_iter().filter(|f| f.check().is_ok());
+            for film in new {
+                if !programme.films.iter().any(|known| known.id == film.id) {
+                    programme.films.push(film);
+                }
+            }
+        }
+        self.note(StepName::Programme, Ok(()));
+        let known = server.known();
+        let seen =
+            SeenServer { origin: origin.clone(), manifest: jws, known, verified_at: Timestamp::now(), programme };
+        Some((seen, cinemas))
+    }
+}
+
+/// A changed key or an older serial is a step of its own: somebody may be taking a server's place (F2).
+fn split(met: Result<Server, ClientError>) -> (Result<(), String>, Result<Server, String>) {
+    match met {
+        Ok(server) => (Ok(()), Ok(server)),
+        Err(ClientError::Manifest { source, .. }) => {
+            let why = match &source {
+                ManifestError::KeyChanged { .. } => {
+                    "its identity key changed: sign the change with the recovery key, or wait until the index's operator has asked you".to_owned()
+                }
+                // Numbers and times of ours, and names that were checked: nothing of the server's own words.
+                other => other.to_string(),
+            };
+            (Ok(()), Err(why))
+        }
+        Err(other) => (Ok(()), Err(fetch_failure(&other))),
+    }
+}
+
+fn check_cinemas(cinemas: Vec<Cinema>) -> Result<Vec<Cinema>, String> {
+    if cinemas.is_empty() {
+        return Err("it has no cinema: import a programme first".into());
+    }
+    for cinema in &cinemas {
+        cinema.check().map_err(|why| format!("cinema {}: {why}", cinema.id))?;
+    }
+    Ok(cinemas)
+}
+
+/// Six things that can be wrong, in words of ours.
+fn fetch_failure(error: &ClientError) -> String {
+    match error {
+        ClientError::Unreachable { source, .. } if source.is_timeout() => "it did not answer within 10 seconds",
+        ClientError::Unreachable { .. } => {
+            "no connection: check the name, that it leads to a public address, and its certificate"
+        }
+        ClientError::Refused(_) => "it answered with a refusal where a document was expected",
+        ClientError::WrongDocument { .. } => "a document does not have the hash that it is named by",
+        ClientError::BadAnswer { .. } => "an answer is too large, redirects, or is not the JSON that the protocol says",
+        _ => "it could not be read",
+    }
+    .to_owned()
+}
+
+/// A cinema of a verified server as a listing.
+pub(crate) fn listing(origin: &Origin, cinema: &Cinema, kind: ListingKind, verified_at: Timestamp) -> StoredListing {
+    let listing = Listing {
+        id: listing_id(origin, cinema.id),
+        kind,
+        origin: Some(origin.clone()),
+        cinema: Some(cinema.id),
+        name: cinema.name.clone(),
+        address: cinema.address.clone(),
+        position: cinema.position,
+        website: cinema.website.clone(),
+        halls: u32::try_from(cinema.halls.len()).ok(),
+        source: None,
+        distance_m: None,
+        last_verified_at: Some(verified_at),
+    };
+    StoredListing { listing, merged_into: None }
+}

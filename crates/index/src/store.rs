@@ -1,0 +1,236 @@
+//! What an index remembers, in SQLite.
+
+use std::error::Error;
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use admit_protocol::directory::{Announcement, Listing};
+use admit_protocol::film::Film;
+use admit_protocol::id::{CinemaId, ListingId};
+use admit_protocol::jws::Jws;
+use admit_protocol::key::PublicKey;
+use admit_protocol::manifest::Known;
+use admit_protocol::origin::Origin;
+use admit_protocol::screening::Screening;
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior, params};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+mod migrations {
+    refinery::embed_migrations!("migrations/sqlite");
+}
+
+/// Why something could not be read or written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The database said no.
+    #[error("{step}: {source}")]
+    Database {
+        /// Which step.
+        step: &'static str,
+        /// What it said.
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// An edit that contradicts what is there.
+    #[error("{0}")]
+    Refused(String),
+}
+
+fn at<E: Into<Box<dyn Error + Send + Sync>>>(step: &'static str) -> impl FnOnce(E) -> StoreError {
+    move |source| StoreError::Database { step, source: source.into() }
+}
+
+/// A server as it was last verified.
+#[derive(Debug, Clone)]
+pub(crate) struct SeenServer {
+    pub(crate) origin: Origin,
+    pub(crate) manifest: Jws,
+    pub(crate) known: Known,
+    pub(crate) verified_at: Timestamp,
+    pub(crate) programme: SeenProgramme,
+}
+
+/// Films and screenings of all cinemas of a server.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct SeenProgramme {
+    pub(crate) films: Vec<Film>,
+    pub(crate) screenings: Vec<Screening>,
+}
+
+/// A listing, and which other one speaks for it.
+#[derive(Debug, Clone)]
+pub(crate) struct StoredListing {
+    pub(crate) listing: Listing,
+    pub(crate) merged_into: Option<ListingId>,
+}
+
+/// An index's data in one SQLite file.
+pub struct SqliteStore(Mutex<Connection>);
+
+impl SqliteStore {
+    /// Opens `index.sqlite` in `folder`, makes it if it is not there, and brings its tables up to date.
+    ///
+    /// # Errors
+    /// When the file cannot be used.
+    pub fn open(folder: &Path) -> Result<Self, StoreError> {
+        std::fs::create_dir_all(folder).map_err(at("making the data folder"))?;
+        let mut db = Connection::open(folder.join("index.sqlite")).map_err(at("opening the database"))?;
+        db.pragma_update(None, "journal_mode", "WAL").map_err(at("setting up the database"))?;
+        db.pragma_update(None, "synchronous", "FULL").map_err(at("setting up the database"))?;
+        db.pragma_update(None, "foreign_keys", true).map_err(at("setting up the database"))?;
+        db.busy_timeout(std::time::Duration::from_secs(5)).map_err(at("setting up the database"))?;
+        migrations::migrations::runner().run(&mut db).map_err(at("bringing tables up to date"))?;
+        Ok(Self(Mutex::new(db)))
+    }
+
+    fn db(&self) -> MutexGuard<'_, Connection> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn servers(&self) -> Result<Vec<SeenServer>, StoreError> {
+        const STEP: &str = "reading servers";
+        let db = self.db();
+        let sql = "SELECT origin, manifest, identity, serial, verified_at, programme FROM server";
+        let mut statement = db.prepare(sql).map_err(at(STEP))?;
+        let mut rows = statement.query([]).map_err(at(STEP))?;
+        let mut servers = Vec::new();
+        while let Some(row) = rows.next().map_err(at(STEP))? {
+            let text = |column| row.get::<_, String>(column).map_err(at(STEP));
+            let identity: PublicKey = text(2)?.parse().map_err(at(STEP))?;
+            servers.push(SeenServer {
+                origin: json(&serde_json::Value::from(text(0)?).to_string())?,
+                manifest: json(&text(1)?)?,
+                known: Known { identity, serial: row.get::<_, i64>(3).map_err(at(STEP))?.unsigned_abs() },
+                verified_at: Timestamp::from_millisecond(row.get(4).map_err(at(STEP))?).map_err(at(STEP))?,
+                programme: json(&text(5)?)?,
+            });
+        }
+        Ok(servers)
+    }
+
+    pub(crate) fn known(&self, origin: &Origin) -> Result<Option<Known>, StoreError> {
+        const STEP: &str = "reading a server";
+        let db = self.db();
+        let sql = "SELECT identity, serial FROM server WHERE origin = ?1";
+        let row = db
+            .query_row(sql, [origin.as_str()], |row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?)))
+            .optional()
+            .map_err(at(STEP))?;
+        row.map(|(identity, serial)| {
+            Ok(Known { identity: identity.parse().map_err(at(STEP))?, serial: serial.unsigned_abs() })
+        })
+        .transpose()
+    }
+
+    /// Takes over everything that was seen of a server, in one: its manifest, programme and listings.
+    pub(crate) fn put_server(&self, seen: &SeenServer, listings: &[StoredListing]) -> Result<(), StoreError> {
+        const STEP: &str = "saving a server";
+        let mut db = self.db();
+        let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(at(STEP))?;
+        let sql = "INSERT INTO server (origin, manifest, identity, serial, verified_at, programme) \
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (origin) DO UPDATE \
+                   SET manifest = ?2, identity = ?3, serial = ?4, verified_at = ?5, programme = ?6";
+        let row = params![
+            seen.origin.as_str(),
+            text(&seen.manifest)?,
+            seen.known.identity.to_string(),
+            seen.known.serial.cast_signed(),
+            seen.verified_at.as_millisecond(),
+            text(&seen.programme)?,
+        ];
+        transaction.execute(sql, row).map_err(at(STEP))?;
+        transaction.execute("DELETE FROM listing WHERE origin = ?1", [seen.origin.as_str()]).map_err(at(STEP))?;
+        for listing in listings {
+            put_listing(&transaction, listing).map_err(at(STEP))?;
+        }
+        transaction.commit().map_err(at(STEP))
+    }
+
+    pub(crate) fn put_listings(&self, listings: &[StoredListing]) -> Result<(), StoreError> {
+        const STEP: &str = "saving listings";
+        let mut db = self.db();
+        let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(at(STEP))?;
+        for listing in listings {
+            put_listing(&transaction, listing).map_err(at(STEP))?;
+        }
+        transaction.commit().map_err(at(STEP))
+    }
+
+    pub(crate) fn listings(&self) -> Result<Vec<StoredListing>, StoreError> {
+        const STEP: &str = "reading listings";
+        let db = self.db();
+        let mut statement = db.prepare("SELECT data, merged_into FROM listing").map_err(at(STEP))?;
+        let mut rows = statement.query([]).map_err(at(STEP))?;
+        let mut listings = Vec::new();
+        while let Some(row) = rows.next().map_err(at(STEP))? {
+            let merged: Option<String> = row.get(1).map_err(at(STEP))?;
+            listings.push(StoredListing {
+                listing: json(&row.get::<_, String>(0).map_err(at(STEP))?)?,
+                merged_into: merged.map(|id| id.parse()).transpose().map_err(at(STEP))?,
+            });
+        }
+        Ok(listings)
+    }
+
+    /// Lets one listing speak for another, or, with nothing, for itself again.
+    pub(crate) fn merge(&self, listing: ListingId, into: Option<ListingId>) -> Result<(), StoreError> {
+        let sql = "UPDATE listing SET merged_into = ?2 WHERE id = ?1";
+        let row = params![listing.as_str(), into.as_ref().map(ListingId::as_str)];
+        let merged = self.db().execute(sql, row).map_err(at("merging listings"))?;
+        if merged == 1 { Ok(()) } else { Err(StoreError::Refused(format!("there is no listing {listing}"))) }
+    }
+
+    pub(crate) fn put_look(&self, look: &Announcement, now: Timestamp) -> Result<(), StoreError> {
+        let sql = "INSERT INTO look (origin, at, data) VALUES (?1, ?2, ?3) ON CONFLICT (origin) DO UPDATE SET at = ?2, data = ?3";
+        let row = params![look.origin.as_str(), now.as_millisecond(), text(look)?];
+        self.db().execute(sql, row).map(drop).map_err(at("saving what was found"))
+    }
+
+    pub(crate) fn look(&self, origin: &Origin) -> Result<Option<(Timestamp, Announcement)>, StoreError> {
+        const STEP: &str = "reading what was found";
+        let sql = "SELECT at, data FROM look WHERE origin = ?1";
+        let row = self
+            .db()
+            .query_row(sql, [origin.as_str()], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)))
+            .optional()
+            .map_err(at(STEP))?;
+        row.map(|(ms, data)| Ok((Timestamp::from_millisecond(ms).map_err(at(STEP))?, json(&data)?))).transpose()
+    }
+}
+
+fn put_listing(db: &Connection, stored: &StoredListing) -> rusqlite::Result<()> {
+    let listing = &stored.listing;
+    let sql = "INSERT INTO listing (id, origin, data, merged_into) VALUES (?1, ?2, ?3, ?4) \
+               ON CONFLICT (id) DO UPDATE SET origin = ?2, data = ?3, merged_into = coalesce(?4, merged_into)";
+    let data = serde_json::to_string(listing).map_err(|e| rusqlite::Error::ToSqlConversionFailure(e.into()))?;
+    let merged = stored.merged_into.as_ref().map(ListingId::as_str);
+    let row = params![listing.id.as_str(), listing.origin.as_ref().map(Origin::as_str), data, merged];
+    db.prepare_cached(sql)?.execute(row).map(drop)
+}
+
+fn text<T: Serialize>(value: &T) -> Result<String, StoreError> {
+    serde_json::to_string(value).map_err(at("writing JSON"))
+}
+
+fn json<T: DeserializeOwned>(text: &str) -> Result<T, StoreError> {
+    serde_json::from_str(text).map_err(at("reading JSON"))
+}
+
+/// The name of a server's cinema in an index: the same as long as origin and id are.
+pub(crate) fn listing_id(origin: &Origin, cinema: CinemaId) -> ListingId {
+    named(&[b"server", origin.as_str().as_bytes(), b"\0", cinema.as_str().as_bytes()])
+}
+
+/// The name of an imported entry: the same as long as its source names it so.
+pub(crate) fn imported_id(source: &str) -> ListingId {
+    named(&[b"import", source.as_bytes()])
+}
+
+fn named(parts: &[&[u8]]) -> ListingId {
+    let digest = admit_protocol::digest::sha256(parts);
+    let hex: String = digest[..12].iter().map(|b| format!("{b:02x}")).collect();
+    ListingId::parse(&format!("lst_{hex}")).expect("28 characters of an id")
+}

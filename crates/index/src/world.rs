@@ -1,0 +1,275 @@
+//! Everything an index knows, in memory, made for searching.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use admit_protocol::directory::{FilmShowing, Listing, PAGE_MAX, ScreeningHint};
+use admit_protocol::film::Film;
+use admit_protocol::geo::Position;
+use admit_protocol::id::{CinemaId, FilmId, ListingId};
+use admit_protocol::jws::Jws;
+use admit_protocol::origin::Origin;
+use admit_protocol::screening::{Screening, ScreeningStatus};
+use jiff::Timestamp;
+use jiff::civil::Date;
+use rstar::RTree;
+use rstar::primitives::GeomWithData;
+
+use crate::fold::words;
+use crate::names::Names;
+use crate::store::{SeenServer, StoredListing};
+
+/// A place on the unit sphere, and the number of what is there. In three dimensions there are no poles and no antimeridian.
+type Spot = GeomWithData<[f64; 3], u32>;
+
+/// What is looked for.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Wanted {
+    pub(crate) text: Option<String>,
+    pub(crate) near: Option<(Position, f64)>,
+    /// South, west, north, east.
+    pub(crate) within: Option<[i32; 4]>,
+    pub(crate) city: Option<String>,
+    pub(crate) country: Option<String>,
+    pub(crate) date: Option<Date>,
+    pub(crate) limit: usize,
+}
+
+/// A film at one server.
+#[derive(Debug)]
+struct SeenFilm {
+    film: Film,
+    /// What it is called everywhere: see [`work_of`].
+    work: String,
+}
+
+/// A screening, and where it is.
+#[derive(Debug)]
+struct SeenScreening {
+    screening: Screening,
+    listing: u32,
+    film: u32,
+    seen_at: Timestamp,
+}
+
+/// Everything an index knows.
+#[derive(Debug, Default)]
+pub(crate) struct World {
+    listings: Vec<Listing>,
+    by_id: HashMap<ListingId, u32>,
+    names: Names,
+    spots: RTree<Spot>,
+    films: Vec<SeenFilm>,
+    titles: Names,
+    screenings: Vec<SeenScreening>,
+    manifests: HashMap<Origin, Jws>,
+}
+
+impl World {
+    pub(crate) fn new(servers: Vec<SeenServer>, stored: Vec<StoredListing>) -> Self {
+        let mut world = Self::default();
+        let shown: Vec<Listing> = stored.into_iter().filter(|s| s.merged_into.is_none()).map(|s| s.listing).collect();
+        let mut spots = Vec::with_capacity(shown.len());
+        let mut by_cinema: HashMap<(Origin, CinemaId), u32> = HashMap::new();
+        for listing in shown {
+            let number = index(world.listings.len());
+            for (_, text) in listing.name.iter() {
+                world.names.add(number, text);
+                // "lux paris": a name and its city, typed as one.
+                for (_, city) in listing.address.city.iter() {
+                    world.names.add(number, &format!("{text} {city}"));
+                }
+            }
+            spots.push(Spot::new(listing.position.unit_vector(), number));
+            if let (Some(origin), Some(cinema)) = (&listing.origin, listing.cinema) {
+                by_cinema.insert((origin.clone(), cinema), number);
+            }
+            world.by_id.insert(listing.id, number);
+            world.listings.push(listing);
+        }
+        world.spots = RTree::bulk_load(spots);
+        for server in servers {
+            world.add_programme(server, &by_cinema);
+        }
+        world.screenings.sort_by_key(|s| (s.screening.starts_at.at(), s.screening.id));
+        world
+    }
+
+    fn add_programme(&mut self, server: SeenServer, by_cinema: &HashMap<(Origin, CinemaId), u32>) {
+        let mut numbers: HashMap<FilmId, u32> = HashMap::new();
+        for film in server.programme.films {
+            let number = index(self.films.len());
+            for (_, title) in film.title.iter() {
+                self.titles.add(number, title);
+            }
+            film.original_title.iter().for_each(|title| self.titles.add(number, title));
+            numbers.insert(film.id, number);
+            self.films.push(SeenFilm { work: work_of(&film), film });
+        }
+        for screening in server.programme.screenings {
+            let listing = by_cinema.get(&(server.origin.clone(), screening.cinema));
+            let film = screening.items.first().and_then(|item| numbers.get(&item.film));
+            if let (Some(&listing), Some(&film)) = (listing, film) {
+                self.screenings.push(SeenScreening { screening, listing, film, seen_at: server.verified_at });
+            }
+        }
+        self.manifests.insert(server.origin, server.manifest);
+    }
+
+    pub(crate) fn manifest(&self, origin: &Origin) -> Option<&Jws> {
+        self.manifests.get(origin)
+    }
+
+    pub(crate) fn counts(&self) -> (usize, usize) {
+        (self.listings.len(), self.screenings.len())
+    }
+
+    /// Entries without a server within `metres`, nearest first.
+    pub(crate) fn unclaimed_near(&self, position: Position, metres: f64) -> Vec<&Listing> {
+        let near = self.near(position, metres).map(|(number, _)| &self.listings[number as usize]);
+        near.filter(|l| l.origin.is_none()).collect()
+    }
+
+    fn near(&self, position: Position, metres: f64) -> impl Iterator<Item = (u32, f64)> + '_ {
+        let chord = Position::chord_of(metres);
+        let from = position.unit_vector();
+        let nearest = self.spots.nearest_neighbor_iter_with_distance_2(&from);
+        // A hair more than the chord, so that rounding drops nobody at the very edge; the exact distance decides.
+        let reach = (chord + 1e-9).powi(2);
+        nearest.take_while(move |(_, d2)| *d2 <= reach).filter_map(move |(spot, _)| {
+            let distance = position.distance_m(&self.listings[spot.data as usize].position);
+            (distance <= metres).then_some((spot.data, distance))
+        })
+    }
+
+    /// Cinemas that fit, best first: by name if one was typed, else by distance, else by name.
+    pub(crate) fn cinemas(&self, wanted: &Wanted) -> Vec<Listing> {
+        let limit = wanted.limit.clamp(1, PAGE_MAX);
+        let fits = |number: &u32| self.listing_fits(&self.listings[*number as usize], wanted);
+        let numbers: Vec<u32> = match (&wanted.text, wanted.near) {
+            // Enough to be left with a page after the other filters.
+            (Some(text), _) => {
+                self.names.find(text, 2000).into_iter().map(|(n, _)| n).filter(fits).take(limit).collect()
+            }
+            (None, Some((position, radius))) => {
+                self.near(position, radius).map(|(n, _)| n).filter(fits).take(limit).collect()
+            }
+            (None, None) => {
+                let mut all: Vec<u32> = (0..index(self.listings.len())).filter(fits).collect();
+                all.sort_by_cached_key(|n| {
+                    let listing = &self.listings[*n as usize];
+                    (listing.name.iter().next().map(|(_, text)| words(text)), listing.id)
+                });
+                all.truncate(limit);
+                all
+            }
+        };
+        let shown = |number: u32| {
+            let listing = &self.listings[number as usize];
+            let distance_m = wanted.near.map(|(position, _)| metres(position.distance_m(&listing.position)));
+            Listing { distance_m, ..listing.clone() }
+        };
+        numbers.into_iter().map(shown).collect()
+    }
+
+    fn listing_fits(&self, listing: &Listing, wanted: &Wanted) -> bool {
+        let near = wanted.near.is_none_or(|(position, radius)| position.distance_m(&listing.position) <= radius);
+        let within = wanted.within.is_none_or(|[south, west, north, east]| {
+            let (lat, lon) = (listing.position.lat_e6(), listing.position.lon_e6());
+            let inside = if west <= east { (west..=east).contains(&lon) } else { lon >= west || lon <= east };
+            (south..=north).contains(&lat) && inside
+        });
+        let city = wanted.city.as_ref().is_none_or(|city| {
+            let city = words(city);
+            listing.address.city.iter().any(|(_, name)| words(name).starts_with(&city))
+        });
+        let country = wanted.country.as_ref().is_none_or(|c| listing.address.country.as_str() == c);
+        near && within && city && country
+    }
+
+    /// Screenings that fit and have not begun, by start.
+    fn screenings_that_fit<'a>(
+        &'a self,
+        wanted: &'a Wanted,
+        now: Timestamp,
+    ) -> impl Iterator<Item = &'a SeenScreening> {
+        let place = Wanted { text: None, ..wanted.clone() };
+        let places: HashSet<u32> = (0..index(self.listings.len()))
+            .filter(|n| {
+                let listing = &self.listings[*n as usize];
+                listing.origin.is_some() && self.listing_fits(listing, &place)
+            })
+            .collect();
+        let films: Option<HashSet<u32>> =
+            wanted.text.as_ref().map(|text| self.titles.find(text, 500).into_iter().map(|(n, _)| n).collect());
+        let from = self.screenings.partition_point(|s| s.screening.starts_at.at() <= now);
+        self.screenings[from..].iter().filter(move |s| {
+            s.screening.status == ScreeningStatus::OnSale
+                && places.contains(&s.listing)
+                && films.as_ref().is_none_or(|films| films.contains(&s.film))
+                && wanted.date.is_none_or(|date| s.screening.business_date == date)
+        })
+    }
+
+    /// Screenings, as hints.
+    pub(crate) fn screenings(&self, wanted: &Wanted, now: Timestamp) -> Vec<ScreeningHint> {
+        let hint = |s: &SeenScreening| {
+            let listing = &self.listings[s.listing as usize];
+            Some(ScreeningHint {
+                origin: listing.origin.clone()?,
+                listing: listing.id,
+                cinema_name: listing.name.clone(),
+                title: self.films[s.film as usize].film.title.clone(),
+                business_date: s.screening.business_date,
+                screening: s.screening.clone(),
+                distance_m: wanted.near.map(|(position, _)| metres(position.distance_m(&listing.position))),
+                seen_at: s.seen_at,
+            })
+        };
+        self.screenings_that_fit(wanted, now).filter_map(hint).take(wanted.limit.clamp(1, PAGE_MAX)).collect()
+    }
+
+    /// Films, most screenings first: the same film at several cinemas is one.
+    pub(crate) fn films(&self, wanted: &Wanted, now: Timestamp) -> Vec<FilmShowing> {
+        let mut works: BTreeMap<&str, (u32, Vec<&SeenScreening>)> = BTreeMap::new();
+        for screening in self.screenings_that_fit(wanted, now) {
+            let work = self.films[screening.film as usize].work.as_str();
+            works.entry(work).or_insert((screening.film, Vec::new())).1.push(screening);
+        }
+        let showing = |(film, screenings): (u32, Vec<&SeenScreening>)| {
+            let cinemas: HashSet<u32> = screenings.iter().map(|s| s.listing).collect();
+            let next = screenings.iter().map(|s| s.screening.starts_at.at()).min()?;
+            Some(FilmShowing {
+                film: self.films[film as usize].film.clone(),
+                cinemas: index(cinemas.len()),
+                screenings: index(screenings.len()),
+                next_starts_at: next,
+            })
+        };
+        let mut films: Vec<FilmShowing> = works.into_values().filter_map(showing).collect();
+        films.sort_by(|a, b| b.screenings.cmp(&a.screenings).then(a.next_starts_at.cmp(&b.next_starts_at)));
+        films.truncate(wanted.limit.clamp(1, PAGE_MAX));
+        films
+    }
+}
+
+/// What a film is called in every cinema: an id that all share, else title, year and length.
+fn work_of(film: &Film) -> String {
+    match film.external_ids.iter().next() {
+        Some(id) => format!("{}:{}", id.scheme, id.value),
+        None => {
+            let title = film.original_title.as_deref().or(film.title.iter().next().map(|(_, t)| t));
+            format!("{} {:?} {}", words(title.unwrap_or_default()).join(" "), film.release_year, film.runtime_min)
+        }
+    }
+}
+
+/// Numbers of things in memory fit 32 bits.
+fn index(n: usize) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX)
+}
+
+fn metres(distance: f64) -> u32 {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most half the earth's girth")]
+    let metres = distance.round() as u32;
+    metres
+}
