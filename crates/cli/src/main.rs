@@ -1,2 +1,133 @@
-//! x
-fn main() {}
+//! The `admit` program: run a cinema or an index, find a film, buy a seat, let people in.
+#![allow(clippy::print_stdout, reason = "a program that talks to people")]
+
+mod audit;
+mod buy;
+mod cinema;
+mod demo;
+mod door;
+mod find;
+mod folder;
+mod index;
+mod office;
+mod sample;
+mod seats;
+mod serve;
+mod show;
+mod ticket;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Cinema tickets without a middleman: run a cinema or an index, find a film, buy a seat, let people in.
+///
+/// Try `admit demo` first: it starts an index and three cinemas on this machine and buys a seat.
+#[derive(Parser)]
+#[command(name = "admit", version, max_term_width = 100, after_help = EXAMPLES)]
+struct Arguments {
+    /// Print JSON instead of words.
+    #[arg(long, global = true)]
+    json: bool,
+    /// Talk to servers on this machine (http://127.0.0.1:PORT), too.
+    #[arg(long, global = true, env = "ADMIT_DEVELOPMENT")]
+    development: bool,
+    /// Where your secrets and bookings are kept.
+    #[arg(long, global = true, env = "ADMIT_WALLET", default_value = "admit-wallet.json")]
+    wallet: PathBuf,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  admit demo                                            see a whole federation work
+  admit find --index https://index.example 'le brady'   find a cinema
+  admit seats https://kino.example SCREENING            look at the seats
+  admit book https://kino.example SCREENING F8 F9       hold them, book them, keep the tickets
+  admit cinema init ./kino --origin https://kino.example --name Kino --email box@kino.example
+  admit serve cinema ./kino                             sell";
+
+#[derive(Subcommand)]
+enum Command {
+    /// Start an index and three cinemas on this machine, and buy a seat.
+    Demo(demo::Demo),
+    /// Run a server until it is told to stop.
+    #[command(subcommand)]
+    Serve(serve::Serve),
+    /// Set up a cinema: keys, programme, staff, scanners; check its books.
+    #[command(subcommand)]
+    Cinema(cinema::CinemaCommand),
+    /// Set up an index, announce a server to one, ask why a server is not listed.
+    #[command(subcommand)]
+    Index(index::IndexCommand),
+    /// Find cinemas.
+    Find(find::Find),
+    /// Find films that are shown.
+    Films(find::Find),
+    /// Find screenings.
+    Screenings(find::Find),
+    /// Look at the seats of a screening.
+    Seats(seats::Seats),
+    /// Hold seats and book them.
+    Book(buy::Book),
+    /// Your bookings.
+    Bookings,
+    /// Cancel tickets of a booking.
+    Cancel(buy::Cancel),
+    /// Show your tickets, or check one.
+    #[command(subcommand)]
+    Ticket(ticket::TicketCommand),
+    /// Let people in.
+    #[command(subcommand)]
+    Door(door::DoorCommand),
+}
+
+/// What every command may need.
+struct Context {
+    json: bool,
+    development: bool,
+    wallet: PathBuf,
+}
+
+fn main() -> ExitCode {
+    tracing_subscriber::fmt()
+        .with_env_filter(
+            tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "warn,admit=info".into()),
+        )
+        .with_writer(std::io::stderr)
+        .init();
+    let Arguments { json, development, wallet, command } = Arguments::parse();
+    let context = Context { json, development, wallet };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let ran = runtime.map_err(anyhow::Error::from).and_then(|runtime| {
+        // On the heap: some commands keep a whole federation in their state.
+        runtime.block_on(Box::pin(run(command, &context)))
+    });
+    match ran {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            show::error(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(command: Command, context: &Context) -> anyhow::Result<()> {
+    match command {
+        Command::Demo(demo) => demo.run().await,
+        Command::Serve(serve) => serve.run().await,
+        Command::Cinema(cinema) => cinema.run(context),
+        Command::Index(index) => index.run(context).await,
+        Command::Find(find) => find.cinemas(context).await,
+        Command::Films(find) => find.films(context).await,
+        Command::Screenings(find) => find.screenings(context).await,
+        Command::Seats(seats) => seats.run(context).await,
+        Command::Book(book) => book.run(context).await,
+        Command::Bookings => buy::bookings(context),
+        Command::Cancel(cancel) => cancel.run(context).await,
+        Command::Ticket(ticket) => ticket.run(context).await,
+        Command::Door(door) => door.run(context).await,
+    }
+}

@@ -1,0 +1,155 @@
+//! The books of a cinema, checked with SQL of its own: nothing here knows the server's code.
+
+use std::path::Path;
+
+use anyhow::Context as _;
+use rusqlite::{Connection, OpenFlags};
+use serde::Serialize;
+
+use crate::show;
+
+/// What the audit found.
+#[derive(Debug, Serialize)]
+pub(crate) struct Report {
+    pub(crate) holds: i64,
+    pub(crate) bookings: i64,
+    pub(crate) tickets: i64,
+    pub(crate) violations: Vec<Violation>,
+}
+
+/// A broken invariant, by its name.
+#[derive(Debug, Serialize)]
+pub(crate) struct Violation {
+    pub(crate) invariant: &'static str,
+    pub(crate) found: i64,
+    pub(crate) what: &'static str,
+}
+
+/// Each invariant as a query that counts what breaks it.
+const CHECKS: &[(&str, &str, &str)] = &[
+    (
+        "S1",
+        "places sold twice",
+        "
+        WITH line AS (
+            SELECT h.screening, h.hold, l.value ->> 0 AS place
+            FROM hold h, json_each(h.details, '$.lines') l
+            WHERE h.state = 'converted' AND l.value ->> 4 = 0)
+        SELECT count(*) FROM (SELECT 1 FROM line GROUP BY screening, place HAVING count(*) > 1)",
+    ),
+    (
+        "S1",
+        "standing tickets whose place is not theirs",
+        "
+        WITH line AS (
+            SELECT h.screening, h.hold, l.value ->> 0 AS place
+            FROM hold h, json_each(h.details, '$.lines') l
+            WHERE h.state = 'converted' AND l.value ->> 4 = 0)
+        SELECT count(*) FROM line LEFT JOIN claim c ON c.screening = line.screening AND c.place = line.place
+        WHERE c.hold IS NOT line.hold",
+    ),
+    (
+        "S4",
+        "held places that are not claimed by their hold",
+        "
+        SELECT count(*) FROM hold h, json_each(h.places) p
+        LEFT JOIN claim c ON c.screening = h.screening AND c.place = p.value ->> 0
+        WHERE h.state IN ('active', 'paying', 'closing') AND c.hold IS NOT h.hold",
+    ),
+    (
+        "S1",
+        "claims whose hold is over or unknown",
+        "
+        SELECT count(*) FROM claim c LEFT JOIN hold h ON h.screening = c.screening AND h.hold = c.hold
+        WHERE c.hold IS NOT NULL AND (h.state IS NULL OR h.state NOT IN ('active', 'paying', 'closing', 'converted'))",
+    ),
+    (
+        "S5",
+        "claims of bookings for tickets that are cancelled",
+        "
+        SELECT count(*) FROM claim c JOIN hold h ON h.screening = c.screening AND h.hold = c.hold
+        WHERE h.state = 'converted' AND NOT EXISTS (
+            SELECT 1 FROM json_each(h.details, '$.lines') l WHERE l.value ->> 0 = c.place AND l.value ->> 4 = 0)",
+    ),
+    (
+        "H1",
+        "holds that outlive their bound of 50 minutes",
+        "
+        SELECT count(*) FROM hold WHERE state IN ('active', 'paying', 'closing') AND at > created_at + 3000000",
+    ),
+    (
+        "P5",
+        "bookings that gave back more than was paid",
+        "
+        SELECT count(*) FROM hold
+        WHERE state = 'converted' AND details ->> '$.booked.refunded' > details ->> '$.booked.paid'",
+    ),
+    (
+        "P5",
+        "bookings whose total is not the sum of its parts",
+        "
+        SELECT count(*) FROM hold h WHERE state = 'converted' AND details ->> '$.booked.paid' > 0
+        AND (SELECT sum(l.value ->> 2) FROM json_each(h.details, '$.lines') l)
+            + (details ->> '$.booking_fees') <> details ->> '$.total'",
+    ),
+    (
+        "I1",
+        "answers without the hold that they are about",
+        "
+        SELECT count(*) FROM answer a WHERE a.hold IS NOT NULL AND NOT EXISTS (
+            SELECT 1 FROM hold h WHERE h.screening = a.screening AND h.hold = a.hold)",
+    ),
+    (
+        "T3",
+        "tickets that were let in twice without being offline or undone",
+        "
+        SELECT count(*) FROM (
+            SELECT 1 FROM scan s WHERE s.kind = 'entry' AND s.admitted = 1 AND s.offline = 0 AND NOT EXISTS (
+                SELECT 1 FROM scan u WHERE u.screening = s.screening AND u.device = s.device AND u.undoes = s.id)
+            GROUP BY s.screening, s.hold, s.line HAVING count(*) > 1)",
+    ),
+    (
+        "D1",
+        "houses whose trail does not lead to their version",
+        "
+        SELECT count(*) FROM house h WHERE h.version <> (SELECT max(version) FROM log l WHERE l.screening = h.screening)
+            OR h.version <> (SELECT count(*) FROM log l WHERE l.screening = h.screening)",
+    ),
+];
+
+/// Reads the books without changing them.
+pub(crate) fn audit(database: &Path) -> anyhow::Result<Report> {
+    let db = Connection::open_with_flags(database, OpenFlags::SQLITE_OPEN_READ_ONLY)
+        .with_context(|| format!("opening {}", database.display()))?;
+    let one = |sql: &str| db.query_row(sql, [], |row| row.get::<_, i64>(0));
+    let mut violations = Vec::new();
+    let integrity: String = db.query_row("PRAGMA integrity_check", [], |row| row.get(0))?;
+    if integrity != "ok" {
+        violations.push(Violation { invariant: "D3", found: 1, what: "the file is damaged" });
+    }
+    for (invariant, what, sql) in CHECKS {
+        let found = one(sql).with_context(|| format!("checking {invariant}: {what}"))?;
+        if found > 0 {
+            violations.push(Violation { invariant, found, what });
+        }
+    }
+    Ok(Report {
+        holds: one("SELECT count(*) FROM hold")?,
+        bookings: one("SELECT count(*) FROM hold WHERE state = 'converted'")?,
+        tickets: one("SELECT count(*) FROM hold h, json_each(h.details, '$.lines') l
+                      WHERE h.state = 'converted' AND l.value ->> 4 = 0")?,
+        violations,
+    })
+}
+
+impl Report {
+    pub(crate) fn print(&self) {
+        show::line(&format!("{} holds, {} bookings, {} tickets", self.holds, self.bookings, self.tickets));
+        for v in &self.violations {
+            show::line(&format!("{} {}: {}", show::colour("1;31", v.invariant), v.what, v.found));
+        }
+        if self.violations.is_empty() {
+            show::line(&format!("{} checks, all in order", CHECKS.len() + 1));
+        }
+    }
+}

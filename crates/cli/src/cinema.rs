@@ -1,0 +1,160 @@
+//! Setting up a cinema.
+
+use std::fs;
+use std::path::PathBuf;
+
+use admit_server::bundle::Bundle;
+use admit_server::management::{Role, StaffMember, hash_password};
+use admit_server::store::Device;
+use admit_server::store::sqlite::{Edit, SqliteStore};
+use anyhow::{Context as _, bail};
+use clap::Subcommand;
+use jiff::Timestamp;
+use serde_json::json;
+
+use crate::folder::{Folder, ServerFile, new_token, read_origin};
+use crate::{Context, audit, show};
+
+#[derive(Subcommand)]
+pub(crate) enum CinemaCommand {
+    /// Make a folder for a cinema's server, with new keys.
+    Init {
+        /// The folder.
+        folder: PathBuf,
+        /// Where the world reaches the server: https://kino.example
+        #[arg(long)]
+        origin: String,
+        /// Where it listens, behind a proxy that speaks TLS.
+        #[arg(long, default_value = "127.0.0.1:8080")]
+        listen: String,
+        /// Who runs it.
+        #[arg(long)]
+        name: String,
+        /// How to reach them.
+        #[arg(long)]
+        email: String,
+    },
+    /// Take over a programme: halls, films, prices, screenings. All rows, or none and why.
+    Import {
+        /// The folder.
+        folder: PathBuf,
+        /// A programme in JSON: see spec/files/programme.md.
+        file: PathBuf,
+        /// Import the rows that can be used, and name the others.
+        #[arg(long)]
+        skip_bad_rows: bool,
+    },
+    /// Add somebody who works here, or change what they may do. The password is read from standard input.
+    Staff {
+        /// The folder.
+        folder: PathBuf,
+        /// What they sign in with.
+        login: String,
+        /// door, box_office, programme, manager or admin.
+        #[arg(long)]
+        role: String,
+        /// What they are called.
+        #[arg(long, default_value = "")]
+        name: String,
+    },
+    /// Register a scanner; prints its token, once.
+    Device {
+        /// The folder.
+        folder: PathBuf,
+        /// Its name, such as door-1.
+        id: String,
+    },
+    /// Check the books with SQL of its own: no seat twice, no booking without its seats.
+    Audit {
+        /// The folder.
+        folder: PathBuf,
+    },
+}
+
+impl CinemaCommand {
+    pub(crate) fn run(self, context: &Context) -> anyhow::Result<()> {
+        match self {
+            Self::Init { folder, origin, listen, name, email } => {
+                let origin = read_origin(&origin, context.development)?;
+                let server =
+                    ServerFile { origin, listen, name, email, trusted_proxies: vec![], connections_per_address: 64 };
+                server.operator()?;
+                server.check_listen()?;
+                let folder = Folder::init(&folder, &server)?;
+                SqliteStore::open(&folder.0)?;
+                let path = folder.0.display();
+                show::line(&format!("{path} is ready. Next:"));
+                show::line(&format!(
+                    "  1. move {path}/keys/recovery.json to a safe place off this machine: it is only needed if the identity key is lost"
+                ));
+                show::line(&format!("  2. admit cinema import {path} PROGRAMME.json"));
+                show::line(&format!("  3. admit cinema staff {path} LOGIN --role admin"));
+                show::line(&format!("  4. admit serve cinema {path}"));
+                Ok(())
+            }
+            Self::Import { folder, file, skip_bad_rows } => import(&folder, &file, skip_bad_rows, context),
+            Self::Staff { folder, login, role, name } => {
+                let mut password = String::new();
+                std::io::stdin().read_line(&mut password).context("reading the password from standard input")?;
+                let hash = hash_password(password.trim_end_matches(['\r', '\n']))?;
+                let role: Role = role.parse()?;
+                let name = if name.is_empty() { login.clone() } else { name };
+                let member = StaffMember { login, name, role, disabled: false };
+                SqliteStore::open(&folder)?.put_staff(&member, Some(&hash))?;
+                show::line(&format!("{} may sign in as {}", member.login, role.as_str()));
+                Ok(())
+            }
+            Self::Device { folder, id } => {
+                let (token, token_hash) = new_token()?;
+                let device = Device { id: id.parse().with_context(|| id.clone())?, token_hash };
+                let edit = Edit::Device { device, name: id.clone() };
+                SqliteStore::open(&folder)?.edit(&[edit], Timestamp::now())?;
+                if context.json {
+                    return show::json(&json!({"device": id, "token": token}));
+                }
+                show::line(&format!("the token of {id}, shown once: {token}"));
+                Ok(())
+            }
+            Self::Audit { folder } => {
+                let report = audit::audit(&folder.join("cinema.sqlite"))?;
+                if context.json {
+                    show::json(&report)?;
+                } else {
+                    report.print();
+                }
+                if report.violations.is_empty() { Ok(()) } else { bail!("the books are not in order") }
+            }
+        }
+    }
+}
+
+fn import(folder: &std::path::Path, file: &std::path::Path, skip: bool, context: &Context) -> anyhow::Result<()> {
+    let bytes = fs::read(file).with_context(|| format!("reading {}", file.display()))?;
+    let limit = 64 * 1024 * 1024;
+    let bundle: Bundle = admit_protocol::json::read(&bytes, limit, admit_protocol::json::Numbers::Any)
+        .with_context(|| format!("{} is not a programme", file.display()))?;
+    let now = Timestamp::now();
+    let checked = bundle.check(now);
+    let refused = &checked.refused;
+    if !refused.is_empty() && !context.json {
+        for row in refused {
+            show::line(&format!("{} {}: {}", row.kind, row.row, row.why));
+        }
+    }
+    if !refused.is_empty() && !skip {
+        if context.json {
+            show::json(&json!({"imported": false, "refused": refused}))?;
+        }
+        bail!("{} rows cannot be used, nothing was imported (--skip-bad-rows imports the others)", refused.len());
+    }
+    SqliteStore::open(folder)?.edit(&checked.edits, now)?;
+    let (cinemas, halls, films, screenings) = (checked.cinemas, checked.halls, checked.films, checked.screenings);
+    if context.json {
+        return show::json(&json!({
+            "imported": true, "cinemas": cinemas, "halls": halls, "films": films, "screenings": screenings,
+            "refused": refused,
+        }));
+    }
+    show::line(&format!("imported {cinemas} cinemas with {halls} halls, {films} films, {screenings} screenings"));
+    Ok(())
+}

@@ -1,0 +1,78 @@
+//! The door.
+
+use std::io::BufRead as _;
+
+use admit_client::{RequestKey, Scanner, Secret};
+use admit_protocol::door::{Scan, ScanKind, ScanResult, UploadScans, Verdict};
+use admit_protocol::id::ScreeningId;
+use anyhow::Context as _;
+use clap::Subcommand;
+use jiff::Timestamp;
+
+use crate::{Context, find, show};
+
+#[derive(Subcommand)]
+pub(crate) enum DoorCommand {
+    /// Scan tickets: one code a line on standard input, as a hand scanner types them.
+    Scan {
+        /// The cinema's server.
+        server: String,
+        /// The screening.
+        screening: String,
+        /// The scanner's token, from `admit cinema device`.
+        #[arg(long, env = "ADMIT_DEVICE_TOKEN", hide_env_values = true)]
+        token: String,
+    },
+}
+
+impl DoorCommand {
+    pub(crate) async fn run(self, context: &Context) -> anyhow::Result<()> {
+        let Self::Scan { server, screening, token } = self;
+        let token: Secret = token.parse().context("the scanner's token")?;
+        let screening: ScreeningId = screening.parse().with_context(|| screening.clone())?;
+        let scanner = find::client(context)?.server(&server, None).await?.scanner(token);
+        for line in std::io::stdin().lock().lines() {
+            let line = line?;
+            if !line.trim().is_empty() {
+                print(&scan(&scanner, screening, line.trim()).await?, context)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Scans one code, now.
+pub(crate) async fn scan(scanner: &Scanner, screening: ScreeningId, code: &str) -> anyhow::Result<ScanResult> {
+    // A random name: never used again, also after a restart.
+    let id = serde_json::to_value(RequestKey::new()?)?;
+    let scan = Scan {
+        id: id.as_str().context("a name")?.parse()?,
+        kind: ScanKind::Entry,
+        code: code.to_owned(),
+        undoes: None,
+        at: Timestamp::now(),
+        offline: false,
+    };
+    let results = scanner.upload(screening, &UploadScans { scans: vec![scan] }).await?;
+    results.results.into_iter().next().context("the server did not say what came of the scan")
+}
+
+fn print(result: &ScanResult, context: &Context) -> anyhow::Result<()> {
+    if context.json {
+        return show::json(result);
+    }
+    let seat = result.seat.map(|s| format!("  seat {s}")).unwrap_or_default();
+    let (code, word) = match result.verdict {
+        Verdict::Green => ("1;42;30", " COME IN "),
+        Verdict::Duplicate => ("1;41;37", " USED BEFORE "),
+        Verdict::Unpaid => ("1;43;30", " TO THE BOX OFFICE: NOT PAID "),
+        Verdict::WrongShow => ("1;41;37", " ANOTHER SCREENING "),
+        Verdict::Expired => ("1;41;37", " TOO EARLY OR TOO LATE "),
+        Verdict::Revoked => ("1;41;37", " CANCELLED OR REPLACED "),
+        _ => ("1;41;37", " NO TICKET OF OURS "),
+    };
+    let first = result.first.as_ref().filter(|_| result.verdict == Verdict::Duplicate);
+    let first = first.map(|f| format!("  first at {} on {}", f.at, f.device)).unwrap_or_default();
+    show::line(&format!("{}{seat}{first}", show::colour(code, word)));
+    Ok(())
+}

@@ -1,0 +1,142 @@
+//! Finding cinemas, films and screenings through an index.
+
+use admit_client::{Client, Index, Near, Options, Search};
+use admit_protocol::geo::Position;
+use admit_protocol::origin::OriginPolicy;
+use anyhow::{Context as _, ensure};
+use clap::Args;
+use jiff::civil::Date;
+
+use crate::{Context, show};
+
+/// What to look for.
+#[derive(Args)]
+pub(crate) struct Find {
+    /// A name or title, as you would say it; typos are forgiven.
+    text: Option<String>,
+    /// The index to ask.
+    #[arg(long, env = "ADMIT_INDEX")]
+    index: String,
+    /// Around this place: LATITUDE,LONGITUDE in degrees.
+    #[arg(long, allow_hyphen_values = true)]
+    near: Option<String>,
+    /// How far around it, in kilometres.
+    #[arg(long, default_value_t = 50, requires = "near")]
+    radius_km: u32,
+    /// In this city.
+    #[arg(long)]
+    city: Option<String>,
+    /// In this country: two letters.
+    #[arg(long)]
+    country: Option<String>,
+    /// On this evening: 2026-11-21. A show after midnight belongs to the evening before.
+    #[arg(long)]
+    date: Option<Date>,
+    /// How many at most.
+    #[arg(long, default_value_t = 20)]
+    limit: usize,
+}
+
+/// A client for this command line.
+pub(crate) fn client(context: &Context) -> anyhow::Result<Client> {
+    let origins = if context.development { OriginPolicy::Loopback } else { OriginPolicy::Public };
+    Ok(Client::new(Options { origins, ..Options::default() })?)
+}
+
+/// Meets an index.
+pub(crate) async fn meet(index: &str, context: &Context) -> anyhow::Result<Index> {
+    Ok(client(context)?.index(index).await?)
+}
+
+fn read_place(text: &str) -> anyhow::Result<Position> {
+    let (lat, lon) = text.split_once(',').context("a place is LATITUDE,LONGITUDE, such as 48.8566,2.3522")?;
+    let degrees = |text: &str| text.trim().parse::<f64>().with_context(|| format!("{text:?} is not a number"));
+    Ok(Position::from_degrees(degrees(lat)?, degrees(lon)?)?)
+}
+
+impl Find {
+    fn search(&self) -> anyhow::Result<Search> {
+        let near = self.near.as_deref().map(read_place).transpose()?;
+        ensure!(self.radius_km <= 20_100, "nothing on earth is further away than 20,038 km");
+        Ok(Search {
+            text: self.text.clone(),
+            near: near.map(|position| Near { position, radius_m: self.radius_km * 1000 }),
+            within: None,
+            city: self.city.clone(),
+            country: self.country.clone(),
+            date: self.date,
+            limit: Some(self.limit),
+        })
+    }
+
+    pub(crate) async fn cinemas(self, context: &Context) -> anyhow::Result<()> {
+        let found = meet(&self.index, context).await?.cinemas(&self.search()?).await?;
+        if context.json {
+            return show::json(&found);
+        }
+        let rows: Vec<Vec<String>> = found
+            .listings
+            .iter()
+            .map(|l| {
+                let server = l.origin.as_ref().map_or_else(|| format!("({})", l.kind), ToString::to_string);
+                let far = l.distance_m.map_or_else(String::new, kilometres);
+                vec![show::text(&l.name).into(), show::text(&l.address.city).into(), far, server]
+            })
+            .collect();
+        print(
+            &["cinema", "city", "away", "buy from"],
+            &rows,
+            "no cinema fits: try fewer words, or a larger --radius-km",
+        );
+        Ok(())
+    }
+
+    pub(crate) async fn films(self, context: &Context) -> anyhow::Result<()> {
+        let found = meet(&self.index, context).await?.films(&self.search()?).await?;
+        if context.json {
+            return show::json(&found);
+        }
+        let rows: Vec<Vec<String>> = found
+            .films
+            .iter()
+            .map(|f| {
+                let year = f.film.release_year.map(|y| y.to_string()).unwrap_or_default();
+                let length = format!("{} min", f.film.runtime_min);
+                vec![show::text(&f.film.title).into(), year, length, f.cinemas.to_string(), f.screenings.to_string()]
+            })
+            .collect();
+        print(&["film", "year", "length", "cinemas", "screenings"], &rows, "no film fits: try another --date or place");
+        Ok(())
+    }
+
+    pub(crate) async fn screenings(self, context: &Context) -> anyhow::Result<()> {
+        let found = meet(&self.index, context).await?.screenings(&self.search()?).await?;
+        if context.json {
+            return show::json(&found);
+        }
+        let rows: Vec<Vec<String>> = found
+            .screenings
+            .iter()
+            .map(|s| {
+                let price = s.screening.price_range.map(|r| format!("from {}", r.lowest)).unwrap_or_default();
+                vec![
+                    show::moment(&s.screening.starts_at),
+                    show::text(&s.title).into(),
+                    show::text(&s.cinema_name).into(),
+                    price,
+                    format!("admit seats {} {}", s.origin, s.screening.id),
+                ]
+            })
+            .collect();
+        print(&["when", "film", "cinema", "price", "seats"], &rows, "no screening fits: try another --date or place");
+        Ok(())
+    }
+}
+
+fn print(head: &[&str], rows: &[Vec<String>], nothing: &str) {
+    if rows.is_empty() { show::line(nothing) } else { show::table(head, rows) }
+}
+
+fn kilometres(metres: u32) -> String {
+    if metres < 1000 { format!("{metres} m") } else { format!("{}.{} km", metres / 1000, metres % 1000 / 100) }
+}

@@ -1,0 +1,160 @@
+//! Setting up an index, and talking to one.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use admit_index::import::{List, read_cnc, read_geojson};
+use admit_index::{Index, Settings, SqliteStore};
+use admit_protocol::cinema::Country;
+use admit_protocol::directory::Announcement;
+use admit_protocol::origin::OriginPolicy;
+use anyhow::{Context as _, bail};
+use clap::Subcommand;
+use serde_json::json;
+
+use crate::folder::{Folder, ServerFile, read_origin};
+use crate::{Context, find, show};
+
+#[derive(Subcommand)]
+pub(crate) enum IndexCommand {
+    /// Make a folder for an index, with new keys.
+    Init {
+        /// The folder.
+        folder: PathBuf,
+        /// Where the world reaches it: https://index.example
+        #[arg(long)]
+        origin: String,
+        /// Where it listens, behind a proxy that speaks TLS.
+        #[arg(long, default_value = "127.0.0.1:8081")]
+        listen: String,
+        /// Who runs it.
+        #[arg(long)]
+        name: String,
+        /// How to reach them.
+        #[arg(long)]
+        email: String,
+    },
+    /// Take over a list of cinemas that others made, as unclaimed entries. Stop the index before.
+    Import {
+        /// The folder.
+        folder: PathBuf,
+        /// The list: OpenStreetMap as GeoJSON, or the French national list (CSV).
+        file: PathBuf,
+        /// For points of a GeoJSON file that do not say in which country they are.
+        #[arg(long, default_value = "ZZ")]
+        country: String,
+    },
+    /// Tell an index of a server. Anybody may; the index looks for itself.
+    Announce {
+        /// The index.
+        index: String,
+        /// The server.
+        server: String,
+    },
+    /// Ask an index why a server is listed or not.
+    Why {
+        /// The index.
+        index: String,
+        /// The server.
+        server: String,
+    },
+    /// Let one listing speak for another. Stop the index before.
+    Merge {
+        /// The folder.
+        folder: PathBuf,
+        /// The listing that is hidden.
+        listing: String,
+        /// The listing that speaks for it.
+        into: String,
+    },
+    /// Take a merge back. Stop the index before.
+    Unmerge {
+        /// The folder.
+        folder: PathBuf,
+        /// The listing that is shown again.
+        listing: String,
+    },
+}
+
+impl IndexCommand {
+    pub(crate) async fn run(self, context: &Context) -> anyhow::Result<()> {
+        match self {
+            Self::Init { folder, origin, listen, name, email } => {
+                let origin = read_origin(&origin, context.development)?;
+                let server =
+                    ServerFile { origin, listen, name, email, trusted_proxies: vec![], connections_per_address: 64 };
+                server.operator()?;
+                server.check_listen()?;
+                let folder = Folder::init(&folder, &server)?;
+                let path = folder.0.display();
+                show::line(&format!(
+                    "{path} is ready. Move {path}/keys/recovery.json to a safe place off this machine, then:"
+                ));
+                show::line(&format!("  admit index import {path} LIST      (if you have one)"));
+                show::line(&format!("  admit serve index {path}"));
+                Ok(())
+            }
+            Self::Import { folder, file, country } => import(&folder, &file, &country, context),
+            Self::Announce { index, server } => {
+                let found = find::meet(&index, context).await?.announce(&server).await?;
+                report(&found, context)
+            }
+            Self::Why { index, server } => {
+                let found = find::meet(&index, context).await?.why(&server).await?;
+                report(&found, context)
+            }
+            Self::Merge { folder, listing, into } => Ok(open(&folder)?.merge(listing.parse()?, into.parse()?)?),
+            Self::Unmerge { folder, listing } => Ok(open(&folder)?.unmerge(listing.parse()?)?),
+        }
+    }
+}
+
+fn open(folder: &Path) -> anyhow::Result<Index> {
+    let folder = Folder(folder.to_owned());
+    let server = folder.server()?;
+    let keys = folder.keys()?;
+    let settings = Settings {
+        origin: server.origin.clone(),
+        operator: server.operator()?,
+        contact: server.contact(),
+        identity: keys.identity,
+        recovery: keys.recovery,
+        origins: OriginPolicy::Public,
+    };
+    Ok(Index::open(settings, SqliteStore::open(&folder.0)?)?)
+}
+
+fn import(folder: &Path, file: &Path, country: &str, context: &Context) -> anyhow::Result<()> {
+    let bytes = fs::read(file).with_context(|| format!("reading {}", file.display()))?;
+    let spinner = indicatif::ProgressBar::new_spinner().with_message("reading");
+    spinner.enable_steady_tick(Duration::from_millis(100));
+    let is_json = bytes.iter().find(|b| !b.is_ascii_whitespace() && !b"\xef\xbb\xbf".contains(b)) == Some(&b'{');
+    let country = Country::parse(country).with_context(|| country.to_owned())?;
+    let list: List = if is_json { read_geojson(&bytes, country)? } else { read_cnc(&bytes)? };
+    spinner.set_message(format!("importing {} cinemas", list.entries.len()));
+    open(folder)?.import(&list.entries)?;
+    spinner.finish_and_clear();
+    if context.json {
+        return show::json(&json!({"imported": list.entries.len(), "refused": list.refused}));
+    }
+    for row in &list.refused {
+        show::line(&format!("not imported: {}: {}", row.row, row.why));
+    }
+    show::line(&format!("imported {} cinemas, {} rows could not be used", list.entries.len(), list.refused.len()));
+    Ok(())
+}
+
+fn report(found: &Announcement, context: &Context) -> anyhow::Result<()> {
+    if context.json {
+        show::json(found)?;
+    } else {
+        for step in &found.steps {
+            let mark = if step.ok { show::colour("32", "ok  ") } else { show::colour("1;31", "FAIL") };
+            show::line(&format!("{mark} {:10} {}", step.step, step.detail));
+        }
+        let listed = if found.listed { "is listed" } else { "is not listed" };
+        show::line(&format!("{} {listed}", found.origin));
+    }
+    if found.listed { Ok(()) } else { bail!("fix the step that failed, then announce it again") }
+}

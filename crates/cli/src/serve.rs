@@ -1,0 +1,106 @@
+//! Running servers.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use admit_http::TrustedProxies;
+use admit_http::listen::{Limits, serve};
+use admit_index::{Index, Settings, SqliteStore as IndexStore};
+use admit_protocol::origin::OriginPolicy;
+use admit_server::Cinema;
+use admit_server::management::Management;
+use admit_server::store::sqlite::SqliteStore;
+use anyhow::Context as _;
+use clap::Subcommand;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use crate::folder::{Folder, ServerFile};
+use crate::show;
+
+#[derive(Subcommand)]
+pub(crate) enum Serve {
+    /// A cinema's server: buyers, scanners, and staff under /manage/v1.
+    Cinema {
+        /// The folder, from `admit cinema init`.
+        folder: PathBuf,
+    },
+    /// An index.
+    Index {
+        /// The folder, from `admit index init`.
+        folder: PathBuf,
+    },
+}
+
+impl Serve {
+    pub(crate) async fn run(self) -> anyhow::Result<()> {
+        match self {
+            Self::Cinema { folder } => cinema(Folder(folder)).await,
+            Self::Index { folder } => index(Folder(folder)).await,
+        }
+    }
+}
+
+async fn cinema(folder: Folder) -> anyhow::Result<()> {
+    let server = folder.server()?;
+    let address = server.check_listen()?;
+    let store = Arc::new(SqliteStore::open(&folder.0)?);
+    let mut builder = Cinema::builder(server.origin.clone())
+        .operator(server.operator()?, server.contact())
+        .keys(folder.keys()?)
+        .shared_store(store.clone())
+        // The outcome of a commit is unknown: only a restart finds out, so do not go on for a moment (D2).
+        .on_poisoned(|| std::process::exit(3));
+    if server.origin.is_loopback() {
+        builder = builder.development();
+    }
+    let cinema = builder.build()?;
+    let router = cinema.router().merge(Management::new(cinema.clone(), store).router());
+    run(router, address, &server).await
+}
+
+async fn index(folder: Folder) -> anyhow::Result<()> {
+    let server = folder.server()?;
+    let address = server.check_listen()?;
+    let keys = folder.keys()?;
+    let settings = Settings {
+        origin: server.origin.clone(),
+        operator: server.operator()?,
+        contact: server.contact(),
+        identity: keys.identity,
+        recovery: keys.recovery,
+        origins: if server.origin.is_loopback() { OriginPolicy::Loopback } else { OriginPolicy::Public },
+    };
+    let index = Index::open(settings, IndexStore::open(&folder.0)?)?;
+    run(index.router(), address, &server).await
+}
+
+/// Serves until Ctrl-C or SIGTERM, then finishes what is under way.
+async fn run(router: axum::Router, address: std::net::SocketAddr, server: &ServerFile) -> anyhow::Result<()> {
+    let listener = TcpListener::bind(address).await.with_context(|| format!("listening on {address}"))?;
+    let (stop, stopped) = watch::channel(false);
+    let limits = Limits {
+        proxies: TrustedProxies::new(server.trusted_proxies.iter().copied()),
+        connections_per_address: server.connections_per_address,
+        ..Limits::default()
+    };
+    let serving = tokio::spawn(serve(listener, router, limits, stopped));
+    show::line(&format!("{} serves on {address}; stop it with Ctrl-C", server.origin));
+    asked_to_stop().await?;
+    stop.send(true)?;
+    Ok(serving.await?)
+}
+
+async fn asked_to_stop() -> anyhow::Result<()> {
+    #[cfg(unix)]
+    {
+        let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+        tokio::select! {
+            ended = tokio::signal::ctrl_c() => ended?,
+            _ = terminate.recv() => {}
+        }
+    }
+    #[cfg(not(unix))]
+    tokio::signal::ctrl_c().await?;
+    Ok(())
+}

@@ -1,0 +1,68 @@
+//! Words and tables for people, JSON for programs.
+
+use std::io::{IsTerminal as _, Write as _};
+
+use admit_protocol::text::{LanguageTag, Texts};
+use admit_protocol::time::Moment;
+use serde::Serialize;
+
+/// Prints a value as JSON.
+pub(crate) fn json<T: Serialize>(value: &T) -> anyhow::Result<()> {
+    line(&serde_json::to_string_pretty(value)?);
+    Ok(())
+}
+
+/// Prints a line. Somebody who stopped reading is no error.
+pub(crate) fn line(text: &str) {
+    let _ = writeln!(std::io::stdout(), "{text}");
+}
+
+/// Says what went wrong, and what caused it, once.
+pub(crate) fn error(error: &anyhow::Error) {
+    let mut said = error.to_string();
+    let mut all = said.clone();
+    for cause in error.chain().skip(1) {
+        let cause = cause.to_string();
+        if !said.contains(&cause) {
+            all.push_str(&format!("\n  because {cause}"));
+            said.push_str(&cause);
+        }
+    }
+    let _ = writeln!(std::io::stderr(), "{} {all}", colour("1;31", "error:"));
+}
+
+/// A text in colour, where there is colour.
+pub(crate) fn colour(code: &str, text: &str) -> String {
+    let plain = !std::io::stdout().is_terminal() || std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());
+    if plain { text.to_owned() } else { format!("\u{1b}[{code}m{text}\u{1b}[0m") }
+}
+
+/// The reader's language, from the environment; English if it does not say.
+pub(crate) fn language() -> LanguageTag {
+    let set = ["LC_ALL", "LC_MESSAGES", "LANG"].iter().find_map(|name| std::env::var(name).ok());
+    let tag = set.unwrap_or_default().split(['.', '@']).next().unwrap_or_default().replace('_', "-");
+    let english = || LanguageTag::parse("en").expect("en is a tag");
+    LanguageTag::parse(&tag).unwrap_or_else(|_| english())
+}
+
+/// A text in the reader's language.
+pub(crate) fn text(texts: &Texts) -> &str {
+    // The tag lives as long as the call: the borrow is of the texts.
+    texts.best(&language())
+}
+
+/// `Sat 21 Nov 20:15`, by the cinema's clock.
+pub(crate) fn moment(moment: &Moment) -> String {
+    moment.local().strftime("%a %d %b %H:%M").to_string()
+}
+
+/// A table without lines: columns as wide as they need to be.
+pub(crate) fn table(head: &[&str], rows: &[Vec<String>]) {
+    let mut table = comfy_table::Table::new();
+    table.load_style(comfy_table::presets::NOTHING).set_content_arrangement(comfy_table::ContentArrangement::Dynamic);
+    table.set_header(head.iter().map(|h| h.to_uppercase()));
+    table.add_rows(rows);
+    for row in table.lines() {
+        line(row.trim_end());
+    }
+}
