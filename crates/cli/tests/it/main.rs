@@ -1,5 +1,7 @@
 //! The program as a person or an operator runs it.
 
+mod data;
 mod demo;
 mod folder;
 mod kill;
+mod robustness;

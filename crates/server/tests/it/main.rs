@@ -2,6 +2,7 @@
 
 mod buying;
 mod catalogue;
+mod commit;
 mod contract;
 mod door;
 mod hostile;
