@@ -12,6 +12,8 @@ pub(crate) fn run() -> anyhow::Result<()> {
     step("schemas", || crate::schema::run(false))?;
     cargo("lints", &["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"])?;
     deny()?;
+    // Tests run the programs as people do: the examples' programs must be there.
+    cargo("build", &["build", "--workspace", "--locked"])?;
     cargo("tests", &["test", "--workspace", "--locked"])?;
     let docs = [("RUSTDOCFLAGS", "-D warnings")];
     cargo_with("docs", &["doc", "--workspace", "--no-deps", "--locked"], &docs)?;

@@ -1,7 +1,9 @@
 //! The program as a person or an operator runs it.
+#![allow(clippy::print_stdout, reason = "tests say what they covered")]
 
 mod data;
 mod demo;
+mod examples;
 mod folder;
 mod kill;
 mod robustness;
