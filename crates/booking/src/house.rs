@@ -12,7 +12,7 @@ use admit_protocol::ticket::TicketId;
 use jiff::Timestamp;
 
 use crate::changes::{Block, Changes, Claim, ScanRecord, ScannedTicket};
-use crate::hold::{Booking, Hold, HoldKey, HoldState, Owner};
+use crate::hold::{Booking, Hold, HoldKey, Owner};
 use crate::plan::Place;
 use crate::terms::Terms;
 
@@ -361,19 +361,5 @@ impl House {
             + self.claims.len() * size_of::<Option<Claim>>()
             + self.holds.values().map(hold).sum::<usize>()
             + self.scans.len() * size_of::<ScanRecord>()
-    }
-
-    /// Holds that ended before `before` and can be forgotten: their keys no longer need to block a repetition.
-    pub fn forgettable(&self, before: Timestamp) -> impl Iterator<Item = HoldKey> + '_ {
-        let ended = move |h: &&Hold| match &h.state {
-            HoldState::Released { at } | HoldState::Expired { at, order: None } => *at < before,
-            _ => false,
-        };
-        self.holds.values().filter(ended).map(|h| h.key)
-    }
-
-    /// Forgets a hold that [`House::forgettable`] named.
-    pub fn forget(&mut self, key: HoldKey) {
-        self.holds.remove(&key);
     }
 }

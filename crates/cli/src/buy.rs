@@ -8,6 +8,7 @@ use admit_protocol::hold::{AreaWish, PlaceHold, SeatWish};
 use admit_protocol::id::{ScreeningId, TicketTypeId, ZoneId};
 use admit_protocol::layout::Layout;
 use admit_protocol::money::Money;
+use admit_protocol::time::Moment;
 use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
 use serde_json::json;
@@ -90,7 +91,9 @@ impl Book {
         }
         show::line(&format!("{} {}", show::colour("1;32", "booked:"), booking.reference));
         if !booking.balance_due.is_zero() {
-            let by = booking.collect_by.map(|by| format!(" by {by}")).unwrap_or_default();
+            // By the cinema's clock: that is where it is paid.
+            let by = booking.collect_by.and_then(|by| Moment::new(by, screening.starts_at.zone()).ok());
+            let by = by.map(|by| format!(" by {}", show::moment(&by))).unwrap_or_default();
             show::line(&format!("pay {} at the cinema{by}, or the seats go back on sale", booking.balance_due));
         }
         show::line(&format!("your tickets: admit ticket show {}", number + 1));

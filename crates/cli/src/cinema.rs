@@ -12,28 +12,13 @@ use clap::Subcommand;
 use jiff::Timestamp;
 use serde_json::json;
 
-use crate::folder::{Folder, ServerFile, new_token, read_origin};
+use crate::folder::{Init, new_token};
 use crate::{Context, audit, show};
 
 #[derive(Subcommand)]
 pub(crate) enum CinemaCommand {
     /// Make a folder for a cinema's server, with new keys.
-    Init {
-        /// The folder.
-        folder: PathBuf,
-        /// Where the world reaches the server: https://kino.example
-        #[arg(long)]
-        origin: String,
-        /// Where it listens, behind a proxy that speaks TLS.
-        #[arg(long, default_value = "127.0.0.1:8080")]
-        listen: String,
-        /// Who runs it.
-        #[arg(long)]
-        name: String,
-        /// How to reach them.
-        #[arg(long)]
-        email: String,
-    },
+    Init(Init),
     /// Take over a programme: halls, films, prices, screenings. All rows, or none and why.
     Import {
         /// The folder.
@@ -43,6 +28,12 @@ pub(crate) enum CinemaCommand {
         /// Import the rows that can be used, and name the others.
         #[arg(long)]
         skip_bad_rows: bool,
+    },
+    /// Make a layout of a seat plan that was drawn with pretix or seats.io; prints it as JSON, for `layouts` of a
+    /// programme.
+    Plan {
+        /// The plan.
+        file: PathBuf,
     },
     /// Add somebody who works here, or change what they may do. The password is read from standard input.
     Staff {
@@ -74,25 +65,21 @@ pub(crate) enum CinemaCommand {
 impl CinemaCommand {
     pub(crate) fn run(self, context: &Context) -> anyhow::Result<()> {
         match self {
-            Self::Init { folder, origin, listen, name, email } => {
-                let origin = read_origin(&origin, context.development)?;
-                let server =
-                    ServerFile { origin, listen, name, email, trusted_proxies: vec![], connections_per_address: 64 };
-                server.operator()?;
-                server.check_listen()?;
-                let folder = Folder::init(&folder, &server)?;
+            Self::Init(init) => {
+                let folder = init.run(context.development)?;
                 SqliteStore::open(&folder.0)?;
                 let path = folder.0.display();
-                show::line(&format!("{path} is ready. Next:"));
-                show::line(&format!(
-                    "  1. move {path}/keys/recovery.json to a safe place off this machine: it is only needed if the identity key is lost"
-                ));
-                show::line(&format!("  2. admit cinema import {path} PROGRAMME.json"));
-                show::line(&format!("  3. admit cinema staff {path} LOGIN --role admin"));
-                show::line(&format!("  4. admit serve cinema {path}"));
+                show::line(&format!("  admit cinema import {path} PROGRAMME.json"));
+                show::line(&format!("  admit cinema staff {path} LOGIN --role admin"));
+                show::line(&format!("  admit serve cinema {path}"));
                 Ok(())
             }
             Self::Import { folder, file, skip_bad_rows } => import(&folder, &file, skip_bad_rows, context),
+            Self::Plan { file } => {
+                let bytes = fs::read(&file).with_context(|| format!("reading {}", file.display()))?;
+                let layout = admit_server::plans::read(&bytes).with_context(|| file.display().to_string())?;
+                show::json(&layout)
+            }
             Self::Staff { folder, login, role, name } => {
                 let mut password = String::new();
                 std::io::stdin().read_line(&mut password).context("reading the password from standard input")?;

@@ -10,7 +10,7 @@ use admit_protocol::booking::{Book, TicketChoice};
 use admit_protocol::capability::PaymentMethod;
 use admit_protocol::door::Verdict;
 use admit_protocol::geo::Position;
-use admit_protocol::hold::{PlaceHold, SeatWish};
+use admit_protocol::hold::{Hold, PlaceHold, SeatWish};
 use admit_protocol::id::{ScreeningId, SeatId};
 use admit_protocol::layout::SeatKind;
 use admit_protocol::manifest::Manifest;
@@ -134,15 +134,7 @@ fn free_address() -> anyhow::Result<String> {
 fn server_file(name: &str) -> anyhow::Result<ServerFile> {
     let listen = free_address()?;
     let origin = Origin::parse(&format!("http://{listen}"), OriginPolicy::Loopback)?;
-    let name = name.to_owned();
-    Ok(ServerFile {
-        origin,
-        listen,
-        name,
-        email: "demo@admit.example".into(),
-        trusted_proxies: vec![],
-        connections_per_address: 64,
-    })
+    Ok(ServerFile::new(origin, listen, name.to_owned(), "demo@admit.example".into()))
 }
 
 fn start(kind: &str, folder: &Path, origin: Origin) -> anyhow::Result<Process> {
@@ -287,18 +279,12 @@ impl<'a> Stage<'a> {
         seen(&format!("Ben wants them, too, and hears which are taken: {}", names.join(", ")));
 
         let quote = hold.quote.clone().context("the hold has no price")?;
-        let choice = |total: Money| Book {
-            hold: hold.id,
-            tickets: quote.lines.iter().map(|l| TicketChoice { seat: l.seat, ticket_type: l.ticket_type }).collect(),
-            total,
-            payment_method: PaymentMethod::AtCinema,
-            buyer: None,
-        };
+        let choice = pay_at_cinema(&hold)?;
         let cheaper = quote.total.minus(Money::new(1, quote.total.currency())?)?;
-        let refused = wallet.book(&server, number, choice(cheaper)).await;
+        let refused = wallet.book(&server, number, Book { total: cheaper, ..choice.clone() }).await;
         ensure!(refused.is_err(), "a wrong total was taken");
         seen(&format!("a wrong total, {cheaper}, is refused; the hold stays"));
-        let booking = wallet.book(&server, number, choice(quote.total)).await?;
+        let booking = wallet.book(&server, number, choice).await?;
         ensure!(booking.total == quote.total, "booked for {}", booking.total);
         seen(&format!("booked as {} for {}, what Anna saw", booking.reference, booking.total));
 
@@ -310,14 +296,7 @@ impl<'a> Stage<'a> {
 
         // Somebody else's booking, cancelled again: its ticket must not open the door.
         let hold = server.place_hold(screening.id, &ben, &RequestKey::new()?, &wish(other, "adult")?).await?;
-        let quote = hold.quote.clone().context("the hold has no price")?;
-        let book = Book {
-            hold: hold.id,
-            tickets: quote.lines.iter().map(|l| TicketChoice { seat: l.seat, ticket_type: l.ticket_type }).collect(),
-            total: quote.total,
-            payment_method: PaymentMethod::AtCinema,
-            buyer: None,
-        };
+        let book = pay_at_cinema(&hold)?;
         let cancelled = server.book(screening.id, &ben, &RequestKey::new()?, &book).await?;
         let mut all = codes;
         all.extend(self::codes(&server, screening.id, &ben, cancelled.id).await?);
@@ -363,14 +342,7 @@ impl<'a> Stage<'a> {
             "areas": [{"area": "floor", "count": 2, "ticket_type": "adult"}],
         }))?;
         let hold = server.place_hold(screening, &secret, &RequestKey::new()?, &wish).await?;
-        let quote = hold.quote.clone().context("the hold has no price")?;
-        let book = Book {
-            hold: hold.id,
-            tickets: quote.lines.iter().map(|l| TicketChoice { seat: l.seat, ticket_type: l.ticket_type }).collect(),
-            total: quote.total,
-            payment_method: PaymentMethod::AtCinema,
-            buyer: None,
-        };
+        let book = pay_at_cinema(&hold)?;
         let booking = server.book(screening, &secret, &RequestKey::new()?, &book).await?;
         seen(&format!("two places at Orpheum Docklands are booked all the same: {}", booking.reference));
         Ok(())
@@ -401,6 +373,18 @@ impl<'a> Stage<'a> {
         show::line(&format!("  admit book {server} {} D5 D6", sold.screening));
         show::line(&format!("  admit cinema audit {}", self.cinemas[0].folder.display()));
     }
+}
+
+/// Books everything that is held, for what it costs.
+fn pay_at_cinema(hold: &Hold) -> anyhow::Result<Book> {
+    let quote = hold.quote.as_ref().context("the hold has no price")?;
+    Ok(Book {
+        hold: hold.id,
+        tickets: quote.lines.iter().map(|l| TicketChoice { seat: l.seat, ticket_type: l.ticket_type }).collect(),
+        total: quote.total,
+        payment_method: PaymentMethod::AtCinema,
+        buyer: None,
+    })
 }
 
 async fn codes(

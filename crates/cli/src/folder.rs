@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use admit_index::Settings;
 use admit_protocol::digest::sha256;
 use admit_protocol::key::SecretKey;
 use admit_protocol::manifest::{Contact, TicketKey};
@@ -10,8 +11,11 @@ use admit_protocol::origin::{Origin, OriginPolicy};
 use admit_protocol::text::Texts;
 use admit_server::keys::{KeyRing, random_key, ticket_key};
 use anyhow::{Context as _, bail, ensure};
+use clap::Args;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+
+use crate::show;
 
 /// `server.toml` of a cinema or an index. A key that is not known is an error: a typo must not be silently ignored.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -35,6 +39,39 @@ pub(crate) struct ServerFile {
 
 fn sixty_four() -> usize {
     64
+}
+
+/// Make a folder for a server, with new keys.
+#[derive(Args)]
+pub(crate) struct Init {
+    /// The folder.
+    folder: PathBuf,
+    /// Where the world reaches the server, such as `https://kino.example`.
+    #[arg(long)]
+    origin: String,
+    /// Where it listens, behind a proxy that speaks TLS.
+    #[arg(long, default_value = "127.0.0.1:8080")]
+    listen: String,
+    /// Who runs it.
+    #[arg(long)]
+    name: String,
+    /// How to reach them.
+    #[arg(long)]
+    email: String,
+}
+
+impl Init {
+    pub(crate) fn run(self, development: bool) -> anyhow::Result<Folder> {
+        let origin = read_origin(&self.origin, development)?;
+        let server = ServerFile::new(origin, self.listen, self.name, self.email);
+        server.operator()?;
+        server.check_listen()?;
+        let folder = Folder::init(&self.folder, &server)?;
+        let path = folder.0.display();
+        show::line(&format!("{path} is ready. Now move {path}/keys/recovery.json to a safe place off this machine:"));
+        show::line("it is only needed if the identity key is lost, and must not be lost with it. Then:");
+        Ok(folder)
+    }
 }
 
 /// A folder that a server lives in.
@@ -67,6 +104,21 @@ impl Folder {
 
     pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.0.join(name)
+    }
+
+    /// Who the index in this folder is, and which servers it looks at.
+    pub(crate) fn index_settings(&self) -> anyhow::Result<Settings> {
+        let server = self.server()?;
+        let keys = self.keys()?;
+        let loopback = server.origin.is_loopback();
+        Ok(Settings {
+            operator: server.operator()?,
+            contact: server.contact(),
+            origin: server.origin,
+            identity: keys.identity,
+            recovery: keys.recovery,
+            origins: if loopback { OriginPolicy::Loopback } else { OriginPolicy::Public },
+        })
     }
 
     /// For its owner's eyes only.
@@ -116,6 +168,10 @@ impl Folder {
 }
 
 impl ServerFile {
+    pub(crate) fn new(origin: Origin, listen: String, name: String, email: String) -> Self {
+        Self { origin, listen, name, email, trusted_proxies: vec![], connections_per_address: sixty_four() }
+    }
+
     pub(crate) fn operator(&self) -> anyhow::Result<Texts> {
         Texts::one("und", &self.name).context("the name cannot be used")
     }
@@ -138,7 +194,7 @@ impl ServerFile {
 }
 
 /// The address of a new server, as people write it.
-pub(crate) fn read_origin(text: &str, development: bool) -> anyhow::Result<Origin> {
+fn read_origin(text: &str, development: bool) -> anyhow::Result<Origin> {
     let policy = if development { OriginPolicy::Loopback } else { OriginPolicy::Public };
     let with_scheme = if text.contains("://") { text.to_owned() } else { format!("https://{text}") };
     let hint = if development { "" } else { " (for http://127.0.0.1:PORT add --development)" };

@@ -5,36 +5,20 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use admit_index::import::{List, read_cnc, read_geojson};
-use admit_index::{Index, Settings, SqliteStore};
+use admit_index::{Index, SqliteStore};
 use admit_protocol::cinema::Country;
 use admit_protocol::directory::Announcement;
-use admit_protocol::origin::OriginPolicy;
 use anyhow::{Context as _, bail};
 use clap::Subcommand;
 use serde_json::json;
 
-use crate::folder::{Folder, ServerFile, read_origin};
+use crate::folder::{Folder, Init};
 use crate::{Context, find, show};
 
 #[derive(Subcommand)]
 pub(crate) enum IndexCommand {
     /// Make a folder for an index, with new keys.
-    Init {
-        /// The folder.
-        folder: PathBuf,
-        /// Where the world reaches it: https://index.example
-        #[arg(long)]
-        origin: String,
-        /// Where it listens, behind a proxy that speaks TLS.
-        #[arg(long, default_value = "127.0.0.1:8081")]
-        listen: String,
-        /// Who runs it.
-        #[arg(long)]
-        name: String,
-        /// How to reach them.
-        #[arg(long)]
-        email: String,
-    },
+    Init(Init),
     /// Take over a list of cinemas that others made, as unclaimed entries. Stop the index before.
     Import {
         /// The folder.
@@ -80,17 +64,9 @@ pub(crate) enum IndexCommand {
 impl IndexCommand {
     pub(crate) async fn run(self, context: &Context) -> anyhow::Result<()> {
         match self {
-            Self::Init { folder, origin, listen, name, email } => {
-                let origin = read_origin(&origin, context.development)?;
-                let server =
-                    ServerFile { origin, listen, name, email, trusted_proxies: vec![], connections_per_address: 64 };
-                server.operator()?;
-                server.check_listen()?;
-                let folder = Folder::init(&folder, &server)?;
+            Self::Init(init) => {
+                let folder = init.run(context.development)?;
                 let path = folder.0.display();
-                show::line(&format!(
-                    "{path} is ready. Move {path}/keys/recovery.json to a safe place off this machine, then:"
-                ));
                 show::line(&format!("  admit index import {path} LIST      (if you have one)"));
                 show::line(&format!("  admit serve index {path}"));
                 Ok(())
@@ -111,18 +87,8 @@ impl IndexCommand {
 }
 
 fn open(folder: &Path) -> anyhow::Result<Index> {
-    let folder = Folder(folder.to_owned());
-    let server = folder.server()?;
-    let keys = folder.keys()?;
-    let settings = Settings {
-        origin: server.origin.clone(),
-        operator: server.operator()?,
-        contact: server.contact(),
-        identity: keys.identity,
-        recovery: keys.recovery,
-        origins: OriginPolicy::Public,
-    };
-    Ok(Index::open(settings, SqliteStore::open(&folder.0)?)?)
+    let settings = Folder(folder.to_owned()).index_settings()?;
+    Ok(Index::open(settings, SqliteStore::open(folder)?)?)
 }
 
 fn import(folder: &Path, file: &Path, country: &str, context: &Context) -> anyhow::Result<()> {

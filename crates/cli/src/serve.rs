@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use admit_http::TrustedProxies;
 use admit_http::listen::{Limits, serve};
-use admit_index::{Index, Settings, SqliteStore as IndexStore};
-use admit_protocol::origin::OriginPolicy;
+use admit_index::{Index, SqliteStore as IndexStore};
 use admit_server::Cinema;
 use admit_server::management::Management;
 use admit_server::store::sqlite::SqliteStore;
@@ -62,16 +61,7 @@ async fn cinema(folder: Folder) -> anyhow::Result<()> {
 async fn index(folder: Folder) -> anyhow::Result<()> {
     let server = folder.server()?;
     let address = server.check_listen()?;
-    let keys = folder.keys()?;
-    let settings = Settings {
-        origin: server.origin.clone(),
-        operator: server.operator()?,
-        contact: server.contact(),
-        identity: keys.identity,
-        recovery: keys.recovery,
-        origins: if server.origin.is_loopback() { OriginPolicy::Loopback } else { OriginPolicy::Public },
-    };
-    let index = Index::open(settings, IndexStore::open(&folder.0)?)?;
+    let index = Index::open(folder.index_settings()?, IndexStore::open(&folder.0)?)?;
     run(index.router(), address, &server).await
 }
 

@@ -32,6 +32,7 @@ pub mod clock;
 mod engine;
 pub mod keys;
 pub mod management;
+pub mod plans;
 mod refusals;
 mod routes;
 pub mod store;

@@ -13,7 +13,10 @@ use std::sync::Arc;
 use admit_http::{Reply, headers};
 use admit_protocol::problem::{Problem, ProblemCode};
 use axum::Router;
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::{delete, get, post, put};
+use http::header;
+use serde::Serialize;
 use tokio::sync::Semaphore;
 
 pub use self::session::{BadPassword, hash_password};
@@ -91,6 +94,10 @@ impl Management {
         let entry = AuditEntry { at, by: by.login.clone(), did: did.to_owned(), subject: subject.into() };
         self.store(move |store| store.note(&entry)).await
     }
+}
+
+fn json<T: Serialize>(value: &T) -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], crate::answers::json(value)).into_response()
 }
 
 async fn nothing_here() -> Reply {

@@ -25,6 +25,13 @@ enum Task {
         #[arg(long)]
         write: bool,
     },
+    /// Measures: `cargo xtask bench booking --json`. Says more with --help.
+    #[command(trailing_var_arg = true, disable_help_flag = true)]
+    Bench {
+        /// Handed on.
+        #[arg(allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Checks which crate may use which.
     Dependencies,
 }
@@ -33,6 +40,15 @@ fn main() -> anyhow::Result<()> {
     match Arguments::parse().task {
         Task::Test => test::run(),
         Task::Schema { write } => schema::run(write),
+        Task::Bench { arguments } => bench(&arguments),
         Task::Dependencies => dependencies::run(),
     }
+}
+
+/// A measure is a program of its own, built as it will run.
+fn bench(arguments: &[String]) -> anyhow::Result<()> {
+    let mut command = std::process::Command::new(env!("CARGO"));
+    command.args(["run", "--release", "--quiet", "--locked", "--package", "admit-bench", "--"]).args(arguments);
+    anyhow::ensure!(command.status()?.success(), "the measure failed");
+    Ok(())
 }

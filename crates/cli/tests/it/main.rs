@@ -6,4 +6,5 @@ mod demo;
 mod examples;
 mod folder;
 mod kill;
+mod plans;
 mod robustness;

@@ -79,7 +79,7 @@ CREATE TABLE hold (
     PRIMARY KEY (screening, hold)
 ) STRICT, WITHOUT ROWID;
 
--- What a request with an effect was answered. After a day `body` is dropped; the key stays and still blocks.
+-- What a request with an effect was answered. After a day `body` may be dropped; the key stays and still blocks.
 CREATE TABLE answer (
     screening INTEGER NOT NULL,
     key       BLOB NOT NULL CHECK (length(key) = 16),

@@ -11,17 +11,13 @@ use http::{StatusCode, header};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::Management;
 use super::session::SignedInAs;
+use super::{Management, json};
 use crate::answers::Subject;
 use crate::asker::OneEffect;
 use crate::engine::Request;
 use crate::refusals::reply;
 use crate::store::sqlite::Permission;
-
-pub(super) fn json<T: Serialize>(value: &T) -> Response {
-    ([(header::CONTENT_TYPE, "application/json")], crate::answers::json(value)).into_response()
-}
 
 /// A hold or booking as staff see it: nothing disappears, whatever became of it.
 #[derive(Serialize)]

@@ -16,9 +16,8 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, StatusCode, header};
 use serde::Serialize;
 
-use super::Management;
-use super::houses::json;
 use super::session::SignedInAs;
+use super::{Management, json};
 use crate::bundle::Bundle;
 use crate::store::sqlite::{Edit, Permission};
 

@@ -138,7 +138,7 @@ fn random() -> Result<String, Reply> {
 }
 
 pub(super) async fn who_am_i(somebody: SignedInAs) -> Response {
-    super::houses::json(&somebody.staff)
+    super::json(&somebody.staff)
 }
 
 pub(super) async fn sign_out(State(management): State<Management>, somebody: SignedInAs) -> Result<StatusCode, Reply> {

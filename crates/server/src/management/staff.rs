@@ -11,9 +11,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 
-use super::Management;
-use super::houses::json;
 use super::session::{SignedInAs, hash_password};
+use super::{Management, json};
 use crate::store::Device;
 use crate::store::sqlite::{Edit, Permission, Role, StaffMember};
 

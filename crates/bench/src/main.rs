@@ -1,0 +1,32 @@
+//! Measures. Only ratios within one run count: machines differ, and so does one machine from minute to minute.
+#![allow(clippy::print_stdout, reason = "a program that talks to whoever called it")]
+
+mod booking;
+mod load;
+mod stage;
+
+use clap::{Parser, Subcommand};
+
+/// Measures of the Admit project.
+#[derive(Parser)]
+#[command(name = "cargo xtask bench", bin_name = "cargo xtask bench")]
+struct Arguments {
+    /// Print one line of JSON instead of a table.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    bench: Bench,
+}
+
+#[derive(Subcommand)]
+enum Bench {
+    /// Hold and book over HTTP, durable, against the same server's trivial route.
+    Booking(booking::Booking),
+}
+
+fn main() -> anyhow::Result<()> {
+    let arguments = Arguments::parse();
+    match arguments.bench {
+        Bench::Booking(bench) => bench.run(arguments.json),
+    }
+}

@@ -1,0 +1,117 @@
+//! A server to be measured: on disk, with its limits on, behind a listed proxy.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::Path;
+
+use admit_http::listen::{Limits, serve};
+use admit_http::{StrictJson, TrustedProxies};
+use admit_protocol::manifest::Contact;
+use admit_protocol::origin::{Origin, OriginPolicy};
+use admit_protocol::text::Texts;
+use admit_server::Cinema;
+use admit_server::bundle::Bundle;
+use admit_server::keys::KeyRing;
+use admit_server::store::sqlite::SqliteStore;
+use axum::Router;
+use axum::routing::post;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::watch;
+
+pub(crate) const SEATS_PER_ROW: usize = 20;
+pub(crate) const ROWS: usize = 15;
+
+/// A server that runs on threads of its own.
+pub(crate) struct Stage {
+    pub(crate) address: SocketAddr,
+    _stop: watch::Sender<bool>,
+    runtime: Option<Runtime>,
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// What the trivial route reads: about 300 bytes.
+#[derive(Deserialize)]
+struct Trivial {
+    items: Vec<String>,
+}
+
+/// What it answers: about 500 bytes.
+#[derive(Serialize)]
+struct Echo {
+    items: Vec<String>,
+    note: &'static str,
+}
+
+async fn trivial(body: StrictJson<Trivial>) -> axum::Json<Echo> {
+    axum::Json(Echo { items: body.value.items, note: NOTE })
+}
+
+const NOTE: &str = "an answer of about five hundred bytes, as long as a hold of four seats with its prices, so that both \
+    routes move the same amount of data through the same sockets and differ only in what they do in between, and more words";
+
+impl Stage {
+    /// A cinema with so many screenings of 300 seats, in `folder`.
+    pub(crate) fn open(folder: &Path, screenings: usize) -> anyhow::Result<Self> {
+        let store = SqliteStore::open(folder)?;
+        let now = jiff::Timestamp::now();
+        let checked = programme(screenings)?.check(now);
+        anyhow::ensure!(checked.refused.is_empty(), "{:?}", checked.refused.first());
+        store.edit(&checked.edits, now)?;
+        let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0"))?;
+        let address = listener.local_addr()?;
+        let (keys, _) = KeyRing::generate(now)?;
+        let cinema = Cinema::builder(Origin::parse(&format!("http://{address}"), OriginPolicy::Loopback)?)
+            .development()
+            .operator(Texts::one("en", "Bench")?, Contact { email: "bench@kino.example".into(), website: None })
+            .keys(keys)
+            .store(store)
+            .build()?;
+        let router = cinema.router().merge(Router::new().route("/trivial", post(trivial)));
+        let limits = Limits { proxies: TrustedProxies::new([IpAddr::V4(Ipv4Addr::LOCALHOST)]), ..Limits::default() };
+        let (stop, stopped) = watch::channel(false);
+        runtime.spawn(serve(listener, router, limits, stopped));
+        Ok(Self { address, _stop: stop, runtime: Some(runtime) })
+    }
+}
+
+fn programme(screenings: usize) -> anyhow::Result<Bundle> {
+    let id = |r: usize, n: usize| format!("{r}-{n}");
+    let seat = |r: usize, n: usize| {
+        let mut seat = json!({"id": id(r, n), "row": r.to_string(), "number": n.to_string(), "x": n * 60, "y": r * 110, "zone": "all"});
+        if n > 1 {
+            seat["left"] = json!(id(r, n - 1));
+        }
+        if n < SEATS_PER_ROW {
+            seat["right"] = json!(id(r, n + 1));
+        }
+        seat
+    };
+    let seats: Vec<Value> = (1..=ROWS).flat_map(|r| (1..=SEATS_PER_ROW).map(move |n| seat(r, n))).collect();
+    let price = json!({"amount": 1000, "currency": "EUR"});
+    let show = |n: usize| {
+        json!({"id": format!("show-{n}"), "cinema": "kino", "hall": "one", "starts": "today+9 20:00",
+        "items": [{"film": "film"}], "price_table": "all"})
+    };
+    Ok(serde_json::from_value(json!({
+        "layouts": {"one": {"screen": {"from": {"x": 0, "y": 0}, "to": {"x": 1200, "y": 0}}, "focal_point": {"x": 600, "y": 1000},
+            "zones": [{"id": "all", "name": {"en": "All"}}], "seats": seats}},
+        "price_tables": {"all": {"currency": "EUR",
+            "ticket_types": [{"id": "adult", "name": {"en": "Adult"}, "audience": "adult"}],
+            "offers": [{"ticket_type": "adult", "zone": "all", "base": price, "total": price}]}},
+        "cinemas": [{"id": "kino", "name": {"en": "Kino"}, "zone": "Europe/Prague", "currency": "EUR",
+            "address": {"street": "1", "city": {"en": "Prague"}, "country": "CZ"}, "position": {"lat_e6": 0, "lon_e6": 0},
+            "halls": [{"id": "one", "name": {"en": "One"}, "layout": "one"}]}],
+        "films": [{"id": "film", "title": {"en": "Film"}, "runtime_min": 90, "versions": [{"id": "v", "kind": "silent"}]}],
+        "screenings": (0..screenings).map(show).collect::<Vec<_>>(),
+    }))?)
+}
