@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use admit_server::bundle::Bundle;
 use admit_server::management::{Role, StaffMember, hash_password};
-use admit_server::store::Device;
 use admit_server::store::sqlite::{Edit, SqliteStore};
+use admit_server::store::{Device, Store as _};
 use anyhow::{Context as _, bail};
 use clap::Subcommand;
 use jiff::Timestamp;
@@ -28,6 +28,11 @@ pub(crate) enum CinemaCommand {
         /// Import the rows that can be used, and name the others.
         #[arg(long)]
         skip_bad_rows: bool,
+    },
+    /// Print the programme as a file that can be imported again.
+    Export {
+        /// The folder.
+        folder: PathBuf,
     },
     /// Make a layout of a seat plan that was drawn with pretix or seats.io; prints it as JSON, for `layouts` of a
     /// programme.
@@ -75,6 +80,14 @@ impl CinemaCommand {
                 Ok(())
             }
             Self::Import { folder, file, skip_bad_rows } => import(&folder, &file, skip_bad_rows, context),
+            Self::Export { folder } => {
+                let listing = SqliteStore::open(&folder)?.catalogue()?;
+                let (bundle, lost) = Bundle::export(&listing, Timestamp::now())?;
+                for row in lost {
+                    eprintln!("not exported: {} {}: {}", row.kind, row.row, row.why);
+                }
+                show::json(&bundle)
+            }
             Self::Plan { file } => {
                 let bytes = fs::read(&file).with_context(|| format!("reading {}", file.display()))?;
                 let layout = admit_server::plans::read(&bytes).with_context(|| file.display().to_string())?;

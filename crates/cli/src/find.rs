@@ -14,9 +14,9 @@ use crate::{Context, show};
 pub(crate) struct Find {
     /// A name or title, as you would say it; typos are forgiven.
     text: Option<String>,
-    /// The index to ask.
-    #[arg(long, env = "ADMIT_INDEX")]
-    index: String,
+    /// The index to ask; several can be named, with commas or again.
+    #[arg(long, env = "ADMIT_INDEX", required = true, value_delimiter = ',')]
+    index: Vec<String>,
     /// Around this place: LATITUDE,LONGITUDE in degrees.
     #[arg(long, allow_hyphen_values = true)]
     near: Option<String>,
@@ -70,12 +70,11 @@ impl Find {
     }
 
     pub(crate) async fn cinemas(self, context: &Context) -> anyhow::Result<()> {
-        let found = meet(&self.index, context).await?.cinemas(&self.search()?).await?;
+        let found = client(context)?.indexes(&self.index).await?.cinemas(&self.search()?).await?;
         if context.json {
             return show::json(&found);
         }
         let rows: Vec<Vec<String>> = found
-            .listings
             .iter()
             .map(|l| {
                 let server = l.origin.as_ref().map_or_else(|| format!("({})", l.kind), ToString::to_string);
@@ -92,12 +91,11 @@ impl Find {
     }
 
     pub(crate) async fn films(self, context: &Context) -> anyhow::Result<()> {
-        let found = meet(&self.index, context).await?.films(&self.search()?).await?;
+        let found = client(context)?.indexes(&self.index).await?.films(&self.search()?).await?;
         if context.json {
             return show::json(&found);
         }
         let rows: Vec<Vec<String>> = found
-            .films
             .iter()
             .map(|f| {
                 let year = f.film.release_year.map(|y| y.to_string()).unwrap_or_default();
@@ -110,12 +108,11 @@ impl Find {
     }
 
     pub(crate) async fn screenings(self, context: &Context) -> anyhow::Result<()> {
-        let found = meet(&self.index, context).await?.screenings(&self.search()?).await?;
+        let found = client(context)?.indexes(&self.index).await?.screenings(&self.search()?).await?;
         if context.json {
             return show::json(&found);
         }
         let rows: Vec<Vec<String>> = found
-            .screenings
             .iter()
             .map(|s| {
                 let price = s.screening.price_range.map(|r| format!("from {}", r.lowest)).unwrap_or_default();

@@ -1,6 +1,10 @@
 //! An index, as an app sees it: it helps to find, and is believed in nothing.
 
-use admit_protocol::directory::{Announce, Announcement, FilmsShowing, Listings, ScreeningHints};
+use std::collections::HashSet;
+
+use admit_protocol::directory::{
+    Announce, Announcement, FilmShowing, FilmsShowing, Listing, Listings, ScreeningHint, ScreeningHints,
+};
 use admit_protocol::endpoint as at;
 use admit_protocol::geo::Position;
 use admit_protocol::json::DOCUMENT_BYTES_MAX;
@@ -153,6 +157,96 @@ impl Index {
     pub async fn why(&self, origin: &str) -> Result<Announcement, ClientError> {
         let ask = Ask::get(self.url(at::GET_ANNOUNCEMENT, &origin_query(origin)), DOCUMENT_BYTES_MAX);
         self.client.json(self.origin(), &ask).await
+    }
+}
+
+/// Several indexes, asked at once: no single one decides what can be found. One that does not answer is left out.
+#[derive(Debug, Clone)]
+pub struct Indexes(Vec<Index>);
+
+impl Client {
+    /// Meets several indexes.
+    ///
+    /// # Errors
+    /// When none of them can be met: then what the last one said.
+    pub async fn indexes(&self, origins: &[String]) -> Result<Indexes, ClientError> {
+        let (mut met, mut failed) = (Vec::new(), None);
+        for origin in origins {
+            match self.index(origin).await {
+                Ok(index) => met.push(index),
+                Err(error) => failed = Some(error),
+            }
+        }
+        match (met.is_empty(), failed) {
+            (true, Some(error)) => Err(error),
+            (true, None) => Err(ClientError::Setup("name at least one index".into())),
+            (false, _) => Ok(Indexes(met)),
+        }
+    }
+}
+
+impl Indexes {
+    /// What all of them say, and the last failure if none says anything.
+    async fn all<T>(&self, ask: impl AsyncFn(&Index) -> Result<Vec<T>, ClientError>) -> Result<Vec<T>, ClientError> {
+        let (mut found, mut failed, mut answered) = (Vec::new(), None, false);
+        for index in &self.0 {
+            match ask(index).await {
+                Ok(more) => {
+                    answered = true;
+                    found.extend(more);
+                }
+                Err(error) => failed = Some(error),
+            }
+        }
+        match failed {
+            Some(error) if !answered => Err(error),
+            _ => Ok(found),
+        }
+    }
+
+    /// Cinemas, each once: of several listings of a server's cinema, the first.
+    ///
+    /// # Errors
+    /// When no index answers as it must.
+    pub async fn cinemas(&self, search: &Search) -> Result<Vec<Listing>, ClientError> {
+        let mut found = self.all(async |index| Ok(index.cinemas(search).await?.listings)).await?;
+        let mut seen = HashSet::new();
+        // What an index imported is known by its source, which two indexes may share.
+        found.retain(|l| seen.insert((l.origin.clone(), l.cinema, l.source.clone().filter(|_| l.origin.is_none()))));
+        if search.near.is_some() {
+            found.sort_by_key(|l| l.distance_m);
+        }
+        Ok(found)
+    }
+
+    /// Films, each once. Numbers of screenings are of the index that knows most of it.
+    ///
+    /// # Errors
+    /// When no index answers as it must.
+    pub async fn films(&self, search: &Search) -> Result<Vec<FilmShowing>, ClientError> {
+        let mut found = self.all(async |index| Ok(index.films(search).await?.films)).await?;
+        found.sort_by(|a, b| b.screenings.cmp(&a.screenings).then(a.next_starts_at.cmp(&b.next_starts_at)));
+        let mut seen = HashSet::new();
+        found.retain(|f| {
+            let id = f.film.external_ids.iter().next().map(|x| format!("{}:{}", x.scheme, x.value));
+            let title = || format!("{:?} {:?} {}", f.film.title, f.film.release_year, f.film.runtime_min);
+            seen.insert(id.unwrap_or_else(title))
+        });
+        Ok(found)
+    }
+
+    /// Screenings as hints, each once, by start.
+    ///
+    /// # Errors
+    /// When no index answers as it must.
+    pub async fn screenings(&self, search: &Search) -> Result<Vec<ScreeningHint>, ClientError> {
+        let mut found = self.all(async |index| Ok(index.screenings(search).await?.screenings)).await?;
+        // The latest look at a screening is the best hint.
+        found.sort_by_key(|s| std::cmp::Reverse(s.seen_at));
+        let mut seen = HashSet::new();
+        found.retain(|s| seen.insert((s.origin.clone(), s.screening.id)));
+        found.sort_by_key(|s| (s.screening.starts_at.at(), s.screening.id));
+        Ok(found)
     }
 }
 

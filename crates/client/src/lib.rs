@@ -35,7 +35,7 @@ mod transport;
 mod wallet;
 
 pub use error::ClientError;
-pub use index::{Index, Near, Search};
+pub use index::{Index, Indexes, Near, Search};
 pub use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 pub use secret::{NotASecret, RequestKey, Secret};
 pub use server::{Scanner, Server};

@@ -4,6 +4,7 @@
 mod data;
 mod demo;
 mod examples;
+mod federation;
 mod folder;
 mod kill;
 mod plans;

@@ -84,3 +84,22 @@ async fn any_page_may_ask_without_cookies() {
     assert!(!said.headers.contains_key("access-control-allow-credentials"));
     assert!(said.headers.contains_key("request-id") && said.headers.contains_key("admit-now"));
 }
+
+#[test]
+fn what_is_exported_is_imported_again_and_changes_nothing() {
+    let (store, _folder) = open();
+    let now = NOON.parse().expect("noon");
+    store.edit(&bundle().check(now).edits, now).expect("edits");
+    let before = admit_server::store::Store::catalogue(&store).expect("reads");
+    let (exported, lost) = admit_server::bundle::Bundle::export(&before, now).expect("exports");
+    assert_eq!(lost, []);
+    let file = serde_json::to_string(&exported).expect("writes");
+    let read: admit_server::bundle::Bundle = serde_json::from_str(&file).expect("reads");
+    let later = "2026-11-21T15:00:00Z".parse().expect("later");
+    let checked = read.check(later);
+    assert_eq!(checked.refused, []);
+    store.edit(&checked.edits, later).expect("edits");
+    let after = admit_server::store::Store::catalogue(&store).expect("reads");
+    assert_eq!((after.cinemas, after.films, after.screenings), (before.cinemas, before.films, before.screenings));
+    assert_eq!(after.documents.len(), before.documents.len());
+}

@@ -1,0 +1,133 @@
+//! Index and cinema as processes: announced, found, distrusted, asked why.
+
+use std::net::TcpListener;
+use std::process::Stdio;
+
+use admit_client::Search;
+use serde_json::Value;
+
+use crate::folder::{Folder, Serving, admit, client, run, says};
+
+struct IndexFolder {
+    origin: String,
+    path: tempfile::TempDir,
+}
+
+fn index() -> IndexFolder {
+    let path = tempfile::tempdir().expect("a folder");
+    let listen = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("its address").to_string();
+    let origin = format!("http://{listen}");
+    let folder = path.path().join("index");
+    let text = folder.to_str().expect("a path");
+    let made = run(&[
+        "index",
+        "init",
+        text,
+        "--origin",
+        &origin,
+        "--listen",
+        &listen,
+        "--name",
+        "I",
+        "--email",
+        "a@b.example",
+    ]);
+    assert!(made.status.success(), "{}", says(&made));
+    IndexFolder { origin, path }
+}
+
+impl IndexFolder {
+    fn text(&self) -> String {
+        self.path.path().join("index").to_str().expect("a path").to_owned()
+    }
+
+    async fn serve(&self) -> Serving {
+        let child = admit(&["serve", "index", &self.text()]).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        let serving = Serving(child.expect("starts"));
+        for _ in 0..500 {
+            if client(1).index(&self.origin).await.is_ok() {
+                break;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        serving
+    }
+}
+
+#[tokio::test]
+async fn two_indexes_that_know_one_cinema_list_it_once_and_one_may_be_down() {
+    let cinema = Folder::new(2, 1);
+    let _cinema = cinema.serve();
+    cinema.meet(&client(1)).await;
+    let (first, second) = (index(), index());
+    let (one, _two) = (first.serve().await, second.serve().await);
+    for index in [&first, &second] {
+        let listed = run(&["index", "announce", &index.origin, &cinema.origin]);
+        assert!(listed.status.success(), "{}", says(&listed));
+    }
+    let both = format!("{},{}", first.origin, second.origin);
+    let find = || {
+        let output = run(&["--json", "find", "--index", &both, "kino"]);
+        let found: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", says(&output)));
+        found.as_array().map(Vec::len)
+    };
+    assert_eq!(find(), Some(1));
+    drop(one);
+    assert_eq!(find(), Some(1), "the other one still answers");
+}
+
+#[tokio::test]
+async fn an_index_says_why_a_server_is_not_listed_and_remembers_over_a_restart() {
+    let index = index();
+    let serving = index.serve().await;
+    let nobody = "http://127.0.0.1:9";
+    let refused = run(&["index", "announce", &index.origin, nobody]);
+    assert!(!refused.status.success() && says(&refused).contains("no connection"), "{}", says(&refused));
+    // F6: asked again, the index does not look again, and says the same.
+    let again = run(&["--json", "index", "announce", &index.origin, nobody]);
+    let why = run(&["--json", "index", "why", &index.origin, nobody]);
+    assert_eq!(again.stdout, why.stdout);
+    drop(serving);
+    let _serving = index.serve().await;
+    let after = run(&["--json", "index", "why", &index.origin, nobody]);
+    assert_eq!(after.stdout, why.stdout);
+    let another = client(1).index(&index.origin).await.expect("an index");
+    assert!(another.announce("http://127.0.0.1:9/path").await.is_err(), "an address is an origin");
+    assert!(another.cinemas(&Search::default()).await.expect("answers").listings.is_empty());
+}
+
+#[tokio::test]
+async fn a_server_that_lost_its_key_is_not_listed_under_a_new_one() {
+    let cinema = Folder::new(2, 1);
+    let index = index();
+    let serving = index.serve().await;
+    {
+        let _cinema = cinema.serve();
+        cinema.meet(&client(1)).await;
+        assert!(run(&["index", "announce", &index.origin, &cinema.origin]).status.success());
+    }
+    // A new identity key at the same address: somebody may be taking its place.
+    let seed: Vec<u8> = vec![9; 32];
+    std::fs::write(cinema.path.join("keys/identity.json"), serde_json::to_vec(&seed).expect("writes")).expect("writes");
+    let _cinema = cinema.serve();
+    cinema.meet(&client(1)).await;
+    // A fresh process has not looked in the last five minutes.
+    drop(serving);
+    let _serving = index.serve().await;
+    let refused = run(&["index", "announce", &index.origin, &cinema.origin]);
+    assert!(!refused.status.success() && says(&refused).contains("identity key changed"), "{}", says(&refused));
+}
+
+#[test]
+fn the_french_list_is_imported_in_seconds() {
+    let Some(data) = crate::data::folder("the French national list") else { return };
+    let index = index();
+    let file = data.join("cinemas/fr-cnc-2022.csv");
+    let began = std::time::Instant::now();
+    let imported = run(&["--json", "index", "import", &index.text(), file.to_str().expect("a path")]);
+    let report: Value = serde_json::from_slice(&imported.stdout).unwrap_or_else(|_| panic!("{}", says(&imported)));
+    println!("{} imported in {:?}, refused: {}", report["imported"], began.elapsed(), report["refused"]);
+    assert!(report["imported"].as_u64() >= Some(2050), "{report}");
+    let again = run(&["--json", "index", "import", &index.text(), file.to_str().expect("a path")]);
+    assert_eq!(again.stdout, imported.stdout, "the same list again is the same listings");
+}
