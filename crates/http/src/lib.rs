@@ -3,6 +3,18 @@
 //! Problems as answers ([`Reply`]), bodies read through the strict door ([`StrictJson`]), one accept loop that does not
 //! wait for slow clients ([`listen::serve`]), the address a request comes from ([`ClientAddress`]), and the headers that
 //! every answer has ([`headers::layer`]).
+//!
+//! ```
+//! use admit_http::{Reply, StrictJson, headers};
+//! use admit_protocol::problem::ProblemCode;
+//! use axum::{Router, routing::post};
+//!
+//! async fn greet(names: StrictJson<Vec<String>>) -> Result<String, Reply> {
+//!     let first = names.value.first().ok_or_else(|| Reply::new(ProblemCode::Invalid, "name somebody"))?;
+//!     Ok(format!("good evening, {first}"))
+//! }
+//! let app = headers::layer(Router::new().route("/greetings", post(greet)));
+//! ```
 
 pub mod address;
 pub mod body;
