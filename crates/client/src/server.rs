@@ -98,13 +98,18 @@ impl Server {
     }
 
     /// A document by its name. Other bytes are refused, whoever sent them.
-    async fn document<T: DeserializeOwned>(&self, endpoint: at::Endpoint, name: ContentName) -> Result<T, ClientError> {
-        let ask = Ask::get(self.url(endpoint, &[&name.to_string()]), DOCUMENT_BYTES_MAX);
+    async fn document<T: DeserializeOwned>(
+        &self,
+        endpoint: at::Endpoint,
+        name: ContentName,
+        limit: usize,
+    ) -> Result<T, ClientError> {
+        let ask = Ask::get(self.url(endpoint, &[&name.to_string()]), limit);
         let bytes = self.client.ask(self.origin(), &ask).await?;
         if !name.fits(&bytes) {
             return Err(ClientError::WrongDocument { origin: self.origin().to_string(), name });
         }
-        json::read(&bytes, DOCUMENT_BYTES_MAX, Numbers::Integers).map_err(|e| bad_answer(self.origin(), e.to_string()))
+        json::read(&bytes, limit, Numbers::Integers).map_err(|e| bad_answer(self.origin(), e.to_string()))
     }
 
     /// All cinemas of this server.
@@ -114,7 +119,7 @@ impl Server {
     pub async fn cinemas(&self) -> Result<Vec<Cinema>, ClientError> {
         let mut cinemas = Vec::new();
         for page in &self.manifest.cinema_pages {
-            let page: CinemaPage = self.document(at::GET_CINEMA_PAGE, *page).await?;
+            let page: CinemaPage = self.document(at::GET_CINEMA_PAGE, *page, MANIFEST_BYTES_MAX).await?;
             cinemas.extend(page.cinemas);
         }
         Ok(cinemas)
@@ -166,7 +171,7 @@ impl Server {
     /// # Errors
     /// When it cannot be had, is not the document of that name, or is not sound.
     pub async fn layout(&self, name: ContentName) -> Result<Layout, ClientError> {
-        let layout: Layout = self.document(at::GET_LAYOUT, name).await?;
+        let layout: Layout = self.document(at::GET_LAYOUT, name, DOCUMENT_BYTES_MAX).await?;
         layout.check().map_err(|e| bad_answer(self.origin(), e.to_string()))?;
         Ok(layout)
     }
@@ -176,7 +181,7 @@ impl Server {
     /// # Errors
     /// When it cannot be had, is not the document of that name, or is not sound.
     pub async fn price_table(&self, name: ContentName) -> Result<PriceTable, ClientError> {
-        let table: PriceTable = self.document(at::GET_PRICE_TABLE, name).await?;
+        let table: PriceTable = self.document(at::GET_PRICE_TABLE, name, DOCUMENT_BYTES_MAX).await?;
         table.check().map_err(|e| bad_answer(self.origin(), e.to_string()))?;
         Ok(table)
     }

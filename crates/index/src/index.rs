@@ -212,7 +212,7 @@ impl Index {
         Ok(tokio::task::spawn_blocking(save).await.map_err(panicked)??)
     }
 
-    /// Listings for a server's cinemas, and imported entries that they speak for now.
+    /// Listings for a server's cinemas, and the imported entries that each of them speaks for.
     ///
     /// An entry is claimed by itself only when its known website is at the very host that announced; else both are
     /// shown, the newcomer as unconfirmed, until the operator merges them.

@@ -17,6 +17,9 @@ use crate::time::ZoneName;
 /// How many halls a cinema lists.
 pub const HALLS_MAX: usize = 200;
 
+/// The longest description of a cinema, in bytes: two of them fit a page.
+pub const CINEMA_BYTES_MAX: usize = 120 * 1024;
+
 /// A page of cinemas: an immutable document, named by its hash in the manifest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CinemaPage {
@@ -75,6 +78,9 @@ impl Cinema {
         let plain = |text: &str, max: usize| text.len() <= max && !text.chars().any(char::is_control);
         if !(1..=HALLS_MAX).contains(&self.halls.len()) {
             return Err(format!("a cinema has 1 to {HALLS_MAX} halls"));
+        }
+        if serde_json::to_vec(self).map_or(usize::MAX, |bytes| bytes.len()) > CINEMA_BYTES_MAX {
+            return Err(format!("the description of a cinema has at most {CINEMA_BYTES_MAX} bytes"));
         }
         let mut seen = BTreeSet::new();
         if let Some(hall) = self.halls.iter().find(|h| !seen.insert(h.id)) {

@@ -9,7 +9,7 @@ use admit_protocol::cinema::{Cinema, CinemaPage};
 use admit_protocol::digest::ContentName;
 use admit_protocol::film::Film;
 use admit_protocol::id::{CinemaId, DeviceId, FilmId, ScreeningId};
-use admit_protocol::json::{self, DOCUMENT_BYTES_MAX, Numbers};
+use admit_protocol::json::{self, DOCUMENT_BYTES_MAX, MANIFEST_BYTES_MAX, Numbers};
 use admit_protocol::layout::Layout;
 use admit_protocol::manifest::HoldPolicy;
 use admit_protocol::price::PriceTable;
@@ -20,8 +20,6 @@ use jiff::Timestamp;
 
 use crate::store::{Device, ListedScreening, Listing, RemovedScreening, StoreError};
 
-/// Cinemas on one page: 2.5 KiB each is generous, and 256 KiB the limit.
-const CINEMAS_PER_PAGE: usize = 100;
 /// When nothing is said: who pays at the cinema pays half an hour before the start.
 const COLLECT_BEFORE_START_S: i64 = 30 * 60;
 
@@ -77,9 +75,8 @@ impl Catalogue {
         for listed in listing.screenings {
             catalogue.list(listed, before)?;
         }
-        let cinemas: Vec<&Cinema> = catalogue.cinemas.values().collect();
-        for page in cinemas.chunks(CINEMAS_PER_PAGE) {
-            let bytes = crate::answers::json(&CinemaPage { cinemas: page.iter().copied().cloned().collect() });
+        for page in pages_of(&catalogue.cinemas) {
+            let bytes = crate::answers::json(&page);
             catalogue.pages.insert(ContentName::of(&bytes), bytes);
         }
         catalogue.programmes = catalogue.cinemas.keys().map(|id| (*id, OnceLock::new())).collect();
@@ -206,6 +203,26 @@ impl Catalogue {
         };
         chunks.iter().enumerate().map(page).collect()
     }
+}
+
+/// Cinemas in pages that every reader takes (HTTP-003): as many on each as fit.
+fn pages_of(cinemas: &BTreeMap<CinemaId, Cinema>) -> Vec<CinemaPage> {
+    // `{"cinemas":[]}` around them, and a comma after each.
+    let most = MANIFEST_BYTES_MAX - 64;
+    let mut pages: Vec<CinemaPage> = Vec::new();
+    let mut size = most;
+    for cinema in cinemas.values() {
+        let bytes = crate::answers::json(cinema).len() + 1;
+        if size + bytes > most {
+            pages.push(CinemaPage { cinemas: Vec::new() });
+            size = 0;
+        }
+        size += bytes;
+        if let Some(page) = pages.last_mut() {
+            page.cinemas.push(cinema.clone());
+        }
+    }
+    pages
 }
 
 /// Rules of the house that hold for every screening.

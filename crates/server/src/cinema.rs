@@ -149,7 +149,8 @@ impl Cinema {
         tokio::task::spawn_blocking(load).await.map_err(panicked)??;
         *self.0.manifest.lock().unwrap_or_else(PoisonError::into_inner) = None;
         let now = self.catalogue();
-        let changed = |id: &ScreeningId| now.screening(*id) != before.screening(*id);
+        // A new screening has no house yet, so nobody has an older picture of it.
+        let changed = |id: &ScreeningId| before.screening(*id).is_some_and(|b| Some(b) != now.screening(*id));
         let changed: Vec<ScreeningId> = now.screenings.keys().copied().filter(changed).collect();
         for screening in changed {
             if let Some(terms) = now.terms(screening, &self.0.programme.rules) {
@@ -159,7 +160,8 @@ impl Cinema {
         Ok(())
     }
 
-    /// Is told to the house, if anybody is using it; who is not in memory learns it when it is loaded.
+    /// Tells a house its new terms. Its version goes up also when nobody is using it: what clients keep of its seats names
+    /// the old prices.
     async fn amend(&self, screening: ScreeningId, terms: Terms) {
         let request = crate::engine::Request {
             command: admit_booking::Command::Amend(Arc::new(terms)),

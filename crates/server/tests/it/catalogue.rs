@@ -103,3 +103,40 @@ fn what_is_exported_is_imported_again_and_changes_nothing() {
     assert_eq!((after.cinemas, after.films, after.screenings), (before.cinemas, before.films, before.screenings));
     assert_eq!(after.documents.len(), before.documents.len());
 }
+
+#[tokio::test]
+async fn a_chain_of_any_size_fits_pages_that_every_reader_takes() {
+    let mut chain = serde_json::to_value(bundle()).expect("json");
+    let hall =
+        |n: usize| json!({"id": format!("h{n}"), "name": {"en": format!("Hall {n}, ").repeat(20)}, "layout": "one"});
+    for n in 0..40 {
+        let mut cinema = chain["cinemas"][0].clone();
+        cinema["id"] = json!(format!("kino-{n}"));
+        cinema["halls"] = (0..100).map(hall).collect();
+        chain["cinemas"].as_array_mut().expect("a list").push(cinema);
+    }
+    let mut bloated = chain["cinemas"][0].clone();
+    bloated["id"] = json!("bloated");
+    bloated["halls"] =
+        (0..200).map(|n| json!({"id": format!("h{n}"), "name": {"en": "x".repeat(1000)}, "layout": "one"})).collect();
+    chain["cinemas"].as_array_mut().expect("a list").push(bloated);
+    let chain: admit_server::bundle::Bundle = serde_json::from_value(chain).expect("a bundle");
+    let checked = chain.check(NOON.parse().expect("noon"));
+    assert_eq!(checked.refused.iter().map(|r| r.row.as_str()).collect::<Vec<_>>(), ["bloated"]);
+
+    let (store, folder) = open();
+    let now = NOON.parse().expect("noon");
+    store.edit(&checked.edits, now).expect("edits");
+    let (keys, _) = admit_server::keys::KeyRing::generate(now).expect("randomness");
+    let clock = std::sync::Arc::new(admit_server::clock::ManualClock::new(now));
+    let s = Stage::with(std::sync::Arc::new(store), clock, keys, folder);
+    let jws: admit_protocol::jws::Jws = serde_json::from_slice(&s.cinema.manifest()).expect("a jws");
+    let manifest: admit_protocol::manifest::Manifest = jws.unverified(1 << 20).expect("a manifest");
+    let mut cinemas = 0;
+    for page in &manifest.cinema_pages {
+        let said = s.get(ANNA, &format!("/v1/cinema_pages/{page}")).await;
+        assert!(said.bytes.len() <= admit_protocol::json::MANIFEST_BYTES_MAX, "{} bytes", said.bytes.len());
+        cinemas += said.body["cinemas"].as_array().map_or(0, Vec::len);
+    }
+    assert_eq!((cinemas, manifest.cinema_pages.len() > 1), (41, true));
+}
