@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
+use admit_server::HouseRules;
 use admit_server::bundle::Bundle;
 use admit_server::management::{Role, StaffMember, hash_password};
 use admit_server::store::sqlite::{Edit, SqliteStore};
@@ -71,9 +72,10 @@ impl CinemaCommand {
     pub(crate) fn run(self, context: &Context) -> anyhow::Result<()> {
         match self {
             Self::Init(init) => {
-                let folder = init.run(context.development)?;
+                let folder = init.run(context.development, Some(HouseRules::default()))?;
                 SqliteStore::open(&folder.0)?;
                 let path = folder.0.display();
+                show::line(&format!("  look at {path}/server.toml: how long seats are held, how they are paid"));
                 show::line(&format!("  admit cinema import {path} PROGRAMME.json"));
                 show::line(&format!("  admit cinema staff {path} LOGIN --role admin"));
                 show::line(&format!("  admit serve cinema {path}"));

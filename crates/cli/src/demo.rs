@@ -158,7 +158,7 @@ impl<'a> Stage<'a> {
         let index_folder = folder.join("index");
         let file = server_file("Demo index")?;
         Folder::init(&index_folder, &file)?;
-        let index = start("index", &index_folder, file.origin)?;
+        let mut index = start("index", &index_folder, file.origin)?;
         let hash = hash_password(STAFF_PASSWORD)?;
         let (door, token_hash) = new_token()?;
         let mut cinemas = Vec::new();
@@ -182,7 +182,7 @@ impl<'a> Stage<'a> {
                 operator.name, checked.cinemas, checked.halls, checked.screenings
             ));
         }
-        for process in cinemas.iter().chain([&index]) {
+        for process in cinemas.iter_mut().chain([&mut index]) {
             wait_for(client, process).await?;
         }
         let met = client.index(index.origin.as_str()).await?;
@@ -398,16 +398,18 @@ async fn codes(
 }
 
 /// Waits until a server answers, ten seconds at most.
-async fn wait_for(client: &Client, process: &Process) -> anyhow::Result<()> {
+async fn wait_for(client: &Client, process: &mut Process) -> anyhow::Result<()> {
     let began = Instant::now();
     loop {
-        match client.server(process.origin.as_str(), None).await {
-            Ok(_) => return Ok(()),
-            Err(error) if began.elapsed() > Duration::from_secs(10) => {
-                let log = std::fs::read_to_string(process.folder.join("log.txt")).unwrap_or_default();
-                bail!("{} did not start: {error}\n{log}", process.origin);
-            }
-            Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+        let met = client.server(process.origin.as_str(), None).await;
+        // Somebody else may answer there: then this one could not listen, and has ended.
+        if process.child.try_wait()?.is_some() || began.elapsed() > Duration::from_secs(10) {
+            let log = std::fs::read_to_string(process.folder.join("log.txt")).unwrap_or_default();
+            bail!("{} did not start\n{log}", process.origin);
         }
+        if met.is_ok() {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }

@@ -99,7 +99,7 @@ impl Find {
             .iter()
             .map(|f| {
                 let year = f.film.release_year.map(|y| y.to_string()).unwrap_or_default();
-                let length = format!("{} min", f.film.runtime_min);
+                let length = f.film.runtime_min.map(|minutes| format!("{minutes} min")).unwrap_or_default();
                 vec![show::text(&f.film.title).into(), year, length, f.cinemas.to_string(), f.screenings.to_string()]
             })
             .collect();

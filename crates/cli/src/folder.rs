@@ -9,6 +9,7 @@ use admit_protocol::key::SecretKey;
 use admit_protocol::manifest::{Contact, TicketKey};
 use admit_protocol::origin::{Origin, OriginPolicy};
 use admit_protocol::text::Texts;
+use admit_server::HouseRules;
 use admit_server::keys::{KeyRing, random_key, ticket_key};
 use anyhow::{Context as _, bail, ensure};
 use clap::Args;
@@ -35,6 +36,9 @@ pub(crate) struct ServerFile {
     /// Connections from one address; listed proxies may have any number.
     #[serde(default = "sixty_four")]
     pub(crate) connections_per_address: usize,
+    /// How a cinema sells: how long seats are held, how they are paid. An index has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) rules: Option<HouseRules>,
 }
 
 fn sixty_four() -> usize {
@@ -61,9 +65,10 @@ pub(crate) struct Init {
 }
 
 impl Init {
-    pub(crate) fn run(self, development: bool) -> anyhow::Result<Folder> {
+    /// Makes the folder; a cinema's has rules.
+    pub(crate) fn run(self, development: bool, rules: Option<HouseRules>) -> anyhow::Result<Folder> {
         let origin = read_origin(&self.origin, development)?;
-        let server = ServerFile::new(origin, self.listen, self.name, self.email);
+        let server = ServerFile { rules, ..ServerFile::new(origin, self.listen, self.name, self.email) };
         server.operator()?;
         server.check_listen()?;
         let folder = Folder::init(&self.folder, &server)?;
@@ -169,7 +174,15 @@ impl Folder {
 
 impl ServerFile {
     pub(crate) fn new(origin: Origin, listen: String, name: String, email: String) -> Self {
-        Self { origin, listen, name, email, trusted_proxies: vec![], connections_per_address: sixty_four() }
+        Self {
+            origin,
+            listen,
+            name,
+            email,
+            trusted_proxies: vec![],
+            connections_per_address: sixty_four(),
+            rules: None,
+        }
     }
 
     pub(crate) fn operator(&self) -> anyhow::Result<Texts> {

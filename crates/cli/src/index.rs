@@ -65,7 +65,7 @@ impl IndexCommand {
     pub(crate) async fn run(self, context: &Context) -> anyhow::Result<()> {
         match self {
             Self::Init(init) => {
-                let folder = init.run(context.development)?;
+                let folder = init.run(context.development, None)?;
                 let path = folder.0.display();
                 show::line(&format!("  admit index import {path} LIST      (if you have one)"));
                 show::line(&format!("  admit serve index {path}"));

@@ -9,7 +9,7 @@ use admit_index::{Index, SqliteStore as IndexStore};
 use admit_server::Cinema;
 use admit_server::management::Management;
 use admit_server::store::sqlite::SqliteStore;
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use clap::Subcommand;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -44,7 +44,10 @@ async fn cinema(folder: Folder) -> anyhow::Result<()> {
     let server = folder.server()?;
     let address = server.check_listen()?;
     let store = Arc::new(SqliteStore::open(&folder.0)?);
+    let rules = server.rules.clone().unwrap_or_default();
+    rules.check().map_err(|e| anyhow!("{}: {e}", folder.file("server.toml").display()))?;
     let mut builder = Cinema::builder(server.origin.clone())
+        .rules(rules)
         .operator(server.operator()?, server.contact())
         .keys(folder.keys()?)
         .shared_store(store.clone())

@@ -229,7 +229,7 @@ impl Indexes {
         let mut seen = HashSet::new();
         found.retain(|f| {
             let id = f.film.external_ids.iter().next().map(|x| format!("{}:{}", x.scheme, x.value));
-            let title = || format!("{:?} {:?} {}", f.film.title, f.film.release_year, f.film.runtime_min);
+            let title = || format!("{:?} {:?} {:?}", f.film.title, f.film.release_year, f.film.runtime_min);
             seen.insert(id.unwrap_or_else(title))
         });
         Ok(found)

@@ -258,7 +258,7 @@ fn work_of(film: &Film) -> String {
         Some(id) => format!("{}:{}", id.scheme, id.value),
         None => {
             let title = film.original_title.as_deref().or(film.title.iter().next().map(|(_, t)| t));
-            format!("{} {:?} {}", words(title.unwrap_or_default()).join(" "), film.release_year, film.runtime_min)
+            format!("{} {:?} {:?}", words(title.unwrap_or_default()).join(" "), film.release_year, film.runtime_min)
         }
     }
 }

@@ -30,8 +30,10 @@ pub struct Film {
     /// What kind of thing is shown.
     #[serde(default = "feature")]
     pub kind: FilmKind,
-    /// How long it is, in minutes.
-    pub runtime_min: u32,
+    /// How long it is, in minutes; nothing, if nobody knows yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1000))]
+    pub runtime_min: Option<u32>,
     /// When it first came out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub release_year: Option<u16>,
@@ -66,7 +68,7 @@ impl Film {
     /// With what is wrong.
     pub fn check(&self) -> Result<(), String> {
         let plain = |text: &str| (1..=1024).contains(&text.len()) && !text.chars().any(char::is_control);
-        if !(1..=RUNTIME_MIN_MAX).contains(&self.runtime_min) {
+        if self.runtime_min.is_some_and(|length| !(1..=RUNTIME_MIN_MAX).contains(&length)) {
             return Err(format!("a film is 1 to {RUNTIME_MIN_MAX} minutes long"));
         }
         let mut seen = BTreeSet::new();

@@ -69,6 +69,14 @@ pub fn read<T: DeserializeOwned>(bytes: &[u8], limit: usize, numbers: Numbers) -
     T::deserialize(ObjectsOnly(&mut serde_json::Deserializer::from_slice(bytes))).map_err(JsonError::WrongShape)
 }
 
+/// Reads a part of a document that was read before.
+///
+/// # Errors
+/// When it does not have the shape of `T`.
+pub fn from_value<T: DeserializeOwned>(value: &serde_json::Value) -> Result<T, JsonError> {
+    T::deserialize(ObjectsOnly(value)).map_err(JsonError::WrongShape)
+}
+
 /// Walks a document and keeps nothing of it.
 #[derive(Clone, Copy)]
 struct Checked {

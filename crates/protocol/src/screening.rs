@@ -14,12 +14,14 @@ use crate::money::Money;
 use crate::open_enum::open_enum;
 use crate::policy::CancellationPolicy;
 use crate::text::Texts;
-use crate::time::Moment;
+use crate::time::{Moment, after};
 
 /// Screenings on one page of a programme.
 pub const SCREENINGS_PER_PAGE: usize = 1_000;
 /// Films in one screening: a double bill has two, a short-film night more.
 pub const ITEMS_MAX: usize = 32;
+/// A screening of unknown length counts as over six hours after its start: longer than any single film that people go to.
+const OVER_IF_UNKNOWN_S: i64 = 6 * 3600;
 
 /// A page of what a cinema shows. Films that the page's screenings show come with it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -54,8 +56,9 @@ pub struct Screening {
     pub doors_at: Option<Moment>,
     /// The time on the poster.
     pub starts_at: Moment,
-    /// When the last item ends.
-    pub ends_at: Moment,
+    /// When the last item ends; nothing, if its length is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ends_at: Option<Moment>,
     /// The evening it belongs to: a show after midnight counts to the day before.
     pub business_date: Date,
     /// How seats are taken.
@@ -182,6 +185,12 @@ open_enum! {
 }
 
 impl Screening {
+    /// From when on it counts as over: its end, or six hours after its start where the end is not known (PROG-007).
+    #[must_use]
+    pub fn over_at(&self) -> Timestamp {
+        self.ends_at.as_ref().map_or_else(|| after(self.starts_at.at(), OVER_IF_UNKNOWN_S), Moment::at)
+    }
+
     /// Whether times, items and windows make sense together.
     ///
     /// # Errors
@@ -190,19 +199,20 @@ impl Screening {
         if !(1..=ITEMS_MAX).contains(&self.items.len()) {
             return Err("a screening has 1 to 32 items");
         }
-        if self.ends_at.at() <= self.starts_at.at() {
+        let over = self.over_at();
+        if over <= self.starts_at.at() {
             return Err("a screening ends after it starts");
         }
-        if self.ends_at.at().duration_since(self.starts_at.at()).as_hours() > 72 {
+        if over.duration_since(self.starts_at.at()).as_hours() > 72 {
             return Err("a screening lasts at most 72 hours");
         }
-        if self.items.iter().any(|i| i.starts_at.at() < self.starts_at.at() || i.starts_at.at() >= self.ends_at.at()) {
+        if self.items.iter().any(|i| i.starts_at.at() < self.starts_at.at() || i.starts_at.at() >= over) {
             return Err("every item begins while the screening lasts");
         }
         if self.doors_at.as_ref().is_some_and(|doors| doors.at() > self.starts_at.at()) {
             return Err("doors open before the start");
         }
-        if self.sales.closes_at <= self.sales.opens_at || self.sales.closes_at > self.ends_at.at() {
+        if self.sales.closes_at <= self.sales.opens_at || self.sales.closes_at > over {
             return Err("sales close after they open and before the end");
         }
         if self.collect_by.is_some_and(|by| by > self.starts_at.at()) {

@@ -8,6 +8,7 @@ use admit_protocol::capability::PaymentMethod;
 use admit_protocol::cinema::{Cinema, CinemaPage};
 use admit_protocol::digest::ContentName;
 use admit_protocol::film::Film;
+use admit_protocol::hold::SEATS_PER_HOLD_MAX;
 use admit_protocol::id::{CinemaId, DeviceId, FilmId, ScreeningId};
 use admit_protocol::json::{self, DOCUMENT_BYTES_MAX, MANIFEST_BYTES_MAX, Numbers};
 use admit_protocol::layout::Layout;
@@ -17,11 +18,14 @@ use admit_protocol::screening::{Programme, SCREENINGS_PER_PAGE, Screening};
 use admit_protocol::time::after;
 use axum::body::Bytes;
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use crate::store::{Device, ListedScreening, Listing, RemovedScreening, StoreError};
 
 /// When nothing is said: who pays at the cinema pays half an hour before the start.
 const COLLECT_BEFORE_START_S: i64 = 30 * 60;
+/// The longest that a buyer can keep seats without paying: with payment and its grace a hold ends within 50 minutes (H1).
+const CHOOSING_MAX_S: u32 = 15 * 60;
 
 /// What is shown and sold.
 pub(crate) struct Catalogue {
@@ -166,7 +170,7 @@ impl Catalogue {
             status: screening.status,
             sales: screening.sales,
             starts_at,
-            ends_at: screening.ends_at.at(),
+            ends_at: screening.over_at(),
             hold_policy: rules.hold_policy.clone(),
             cancellation: Arc::new(screening.cancellation.clone()),
             collect_by: screening.collect_by.unwrap_or(after(starts_at, -COLLECT_BEFORE_START_S)),
@@ -226,7 +230,8 @@ fn pages_of(cinemas: &BTreeMap<CinemaId, Cinema>) -> Vec<CinemaPage> {
 }
 
 /// Rules of the house that hold for every screening.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct HouseRules {
     /// What holds are like.
     pub hold_policy: HoldPolicy,
@@ -243,6 +248,34 @@ impl Default for HouseRules {
             hold_policy: HoldPolicy::default(),
             payment_methods: vec![PaymentMethod::None, PaymentMethod::AtCinema],
             unpaid_percent_per_network: 30,
+        }
+    }
+}
+
+impl HouseRules {
+    /// Whether a house can be run by these rules.
+    ///
+    /// # Errors
+    /// With the rule that makes no sense, and what it may be.
+    pub fn check(&self) -> Result<(), String> {
+        let hold = &self.hold_policy;
+        let times = [1, hold.ttl_min_s, hold.ttl_s, hold.ttl_max_s, hold.choosing_max_s, CHOOSING_MAX_S];
+        if !times.is_sorted() {
+            return Err(format!(
+                "hold_policy: 1 <= ttl_min_s <= ttl_s <= ttl_max_s <= choosing_max_s <= {CHOOSING_MAX_S} seconds"
+            ));
+        }
+        if !(1..=SEATS_PER_HOLD_MAX).contains(&usize::from(hold.seats_max)) || hold.holds_per_buyer == 0 {
+            return Err(format!("hold_policy: seats_max is 1 to {SEATS_PER_HOLD_MAX}, holds_per_buyer at least 1"));
+        }
+        if self.unpaid_percent_per_network > 100 {
+            return Err("unpaid_percent_per_network is 0 to 100".into());
+        }
+        let here = [PaymentMethod::None, PaymentMethod::AtCinema];
+        match self.payment_methods.iter().find(|m| !here.contains(m)) {
+            Some(method) => Err(format!("payment_methods: {method} cannot be taken yet, only none and at_cinema")),
+            None if self.payment_methods.is_empty() => Err("payment_methods: name at least one".into()),
+            None => Ok(()),
         }
     }
 }

@@ -82,6 +82,9 @@ pub enum BuildError {
     /// Something that a server cannot do without was not given.
     #[error("a server needs {0}")]
     Missing(&'static str),
+    /// The rules of the house make no sense.
+    #[error("{0}")]
+    Rules(String),
     /// What the store lists cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -333,7 +336,7 @@ impl Builder {
     /// Reads the programme and starts the writer.
     ///
     /// # Errors
-    /// When something is missing, the origin is not public, or the store lists what cannot be used.
+    /// When something is missing, the origin is not public, the rules make no sense, or the store lists what cannot be used.
     pub fn build(self) -> Result<Cinema, BuildError> {
         if self.origin.is_loopback() && !self.development {
             return Err(BuildError::NotPublic(self.origin));
@@ -342,6 +345,7 @@ impl Builder {
         let keys = self.keys.ok_or(BuildError::Missing("keys"))?;
         let operator = self.operator.ok_or(BuildError::Missing("the operator's name"))?;
         let contact = self.contact.ok_or(BuildError::Missing("a contact"))?;
+        self.rules.check().map_err(BuildError::Rules)?;
         let listing = store.catalogue()?;
         let (epoch, latest) = (listing.epoch, listing.latest);
         let catalogue = Catalogue::new(listing, None)?;

@@ -1,4 +1,5 @@
-//! Seat plans drawn with other people's tools, made into layouts: pretix and seats.io.
+//! Seat plans drawn with other people's tools, made into layouts: pretix and seats.io, and any other that somebody reads
+//! into a [`Drawing`].
 //!
 //! Their units are pixels; ours are centimetres. The usual distance of neighbours becomes the width of a chair and its
 //! armrest. Who sits beside whom is read from each row's own order and from gaps, once, here: from then on it is explicit.
@@ -57,48 +58,83 @@ fn bad(place: impl Into<String>, why: impl Into<String>) -> PlanError {
     PlanError::BadPlace { place: place.into(), why: why.into() }
 }
 
-/// A plan as it was drawn.
+/// A plan as it was drawn, in the units of whoever drew it; y grows away from the screen.
 #[derive(Debug, Default)]
-struct Drawing {
+pub struct Drawing {
     /// Price zones, by the name they have there.
-    categories: Vec<String>,
-    sections: Vec<String>,
-    rows: Vec<DrawnRow>,
-    areas: Vec<DrawnArea>,
-    focal_point: Option<(f64, f64)>,
+    pub categories: Vec<String>,
+    /// Parts of the hall, by the name they have there.
+    pub sections: Vec<String>,
+    /// Rows of seats. Where a wide gap is no aisle, or a narrow one is, one printed row is drawn as several.
+    pub rows: Vec<DrawnRow>,
+    /// Areas without numbered seats.
+    pub areas: Vec<DrawnArea>,
+    /// The best place; the middle, two thirds back, if nothing is said.
+    pub focal_point: Option<(f64, f64)>,
 }
 
+/// Seats one beside the other.
 #[derive(Debug)]
-struct DrawnRow {
-    label: String,
-    section: Option<String>,
-    seats: Vec<DrawnSeat>,
-    /// Seats around a table are nobody's neighbours in a row.
-    table: bool,
+pub struct DrawnRow {
+    /// What is printed on it.
+    pub label: String,
+    /// The part of the hall, one of [`Drawing::sections`].
+    pub section: Option<String>,
+    /// From one end to the other.
+    pub seats: Vec<DrawnSeat>,
+    /// Who of them sits beside whom.
+    pub neighbours: Neighbours,
 }
 
-#[derive(Debug)]
-struct DrawnSeat {
-    id: Option<String>,
-    number: String,
-    at: (f64, f64),
-    category: String,
-    kind: SeatKind,
-    attributes: BTreeSet<SeatAttribute>,
+/// Who sits beside whom in a drawn row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Neighbours {
+    /// Those that are about as near as seats usually are: between others is an aisle.
+    Near,
+    /// Each and the next.
+    All,
+    /// Nobody, as around a table.
+    None,
 }
 
+/// One seat of a row.
 #[derive(Debug)]
-struct DrawnArea {
-    name: String,
-    capacity: u32,
-    category: String,
-    at: (f64, f64),
+pub struct DrawnSeat {
+    /// Its name for machines, if it has one there; else row and number make one.
+    pub id: Option<String>,
+    /// What is printed on it.
+    pub number: String,
+    /// Its middle.
+    pub at: (f64, f64),
+    /// One of [`Drawing::categories`].
+    pub category: String,
+    /// What it is.
+    pub kind: SeatKind,
+    /// What is special about it.
+    pub attributes: BTreeSet<SeatAttribute>,
+}
+
+/// An area without numbered seats.
+#[derive(Debug)]
+pub struct DrawnArea {
+    /// Its name for people.
+    pub name: String,
+    /// How many people it takes.
+    pub capacity: u32,
+    /// One of [`Drawing::categories`].
+    pub category: String,
+    /// Its middle.
+    pub at: (f64, f64),
 }
 
 impl Drawing {
-    fn layout(&self) -> Result<Layout, PlanError> {
+    /// The layout that was drawn, in centimetres: the usual distance of neighbours becomes 60 cm.
+    ///
+    /// # Errors
+    /// With the first place that makes no sense.
+    pub fn layout(&self) -> Result<Layout, PlanError> {
         let distance = |a: &DrawnSeat, b: &DrawnSeat| (a.at.0 - b.at.0).hypot(a.at.1 - b.at.1);
-        let rows = self.rows.iter().filter(|r| !r.table);
+        let rows = self.rows.iter().filter(|r| r.neighbours != Neighbours::None);
         let mut gaps: Vec<f64> = rows.flat_map(|r| r.seats.windows(2).map(|w| distance(&w[0], &w[1]))).collect();
         gaps.retain(|gap| *gap > 0.0);
         gaps.sort_by(f64::total_cmp);
@@ -148,7 +184,12 @@ impl Drawing {
                 });
             }
             for n in 1..row.seats.len() {
-                if !row.table && distance(&row.seats[n - 1], &row.seats[n]) <= usual * AISLE {
+                let together = match row.neighbours {
+                    Neighbours::Near => distance(&row.seats[n - 1], &row.seats[n]) <= usual * AISLE,
+                    Neighbours::All => true,
+                    Neighbours::None => false,
+                };
+                if together {
                     join(&mut made, n);
                 }
             }

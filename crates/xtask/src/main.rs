@@ -5,6 +5,9 @@ mod dependencies;
 mod schema;
 mod test;
 
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, ensure};
 use clap::{Parser, Subcommand};
 
 /// Tasks of the Admit project.
@@ -32,6 +35,13 @@ enum Task {
         #[arg(allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// The main job on real data: `cargo xtask world --json`. Says more with --help.
+    #[command(trailing_var_arg = true, disable_help_flag = true)]
+    World {
+        /// Handed on.
+        #[arg(allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Checks which crate may use which.
     Dependencies,
 }
@@ -40,15 +50,30 @@ fn main() -> anyhow::Result<()> {
     match Arguments::parse().task {
         Task::Test => test::run(),
         Task::Schema { write } => schema::run(write),
-        Task::Bench { arguments } => bench(&arguments),
+        Task::Bench { arguments } => run("admit-bench", &arguments),
+        Task::World { arguments } => world(&arguments),
         Task::Dependencies => dependencies::run(),
     }
 }
 
-/// A measure is a program of its own, built as it will run.
-fn bench(arguments: &[String]) -> anyhow::Result<()> {
-    let mut command = std::process::Command::new(env!("CARGO"));
-    command.args(["run", "--release", "--quiet", "--locked", "--package", "admit-bench", "--"]).args(arguments);
-    anyhow::ensure!(command.status()?.success(), "the measure failed");
+/// Programs of their own, built as they will run.
+fn run(package: &str, arguments: &[String]) -> anyhow::Result<()> {
+    let mut command = Command::new(env!("CARGO"));
+    command.args(["run", "--release", "--quiet", "--locked", "--package", package, "--"]).args(arguments);
+    ensure!(command.status()?.success(), "{package} failed");
     Ok(())
+}
+
+/// The world runs the `admit` program, which must be there.
+fn world(arguments: &[String]) -> anyhow::Result<()> {
+    let build = ["build", "--release", "--quiet", "--locked", "--package", "admit-cli", "--message-format", "json"];
+    let output = Command::new(env!("CARGO")).args(build).stderr(Stdio::inherit()).output()?;
+    ensure!(output.status.success(), "the program was not built");
+    let messages = String::from_utf8(output.stdout)?;
+    let program = messages.lines().rev().find_map(|line| {
+        let message: serde_json::Value = serde_json::from_str(line).ok()?;
+        message["executable"].as_str().map(str::to_owned)
+    });
+    let program = program.context("cargo named no program")?;
+    run("admit-world", &[&["--program".to_owned(), program], arguments].concat())
 }

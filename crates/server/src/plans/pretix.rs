@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use admit_protocol::layout::SeatKind;
 use serde_json::Value;
 
-use super::{Drawing, DrawnRow, DrawnSeat, PlanError, bad};
+use super::{Drawing, DrawnRow, DrawnSeat, Neighbours, PlanError, bad};
 
 pub(super) fn read(plan: &Value) -> Result<Drawing, PlanError> {
     let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
@@ -35,7 +35,7 @@ pub(super) fn read(plan: &Value) -> Result<Drawing, PlanError> {
                     attributes: BTreeSet::new(),
                 });
             }
-            drawing.rows.push(DrawnRow { label, section: Some(section.clone()), seats, table: false });
+            drawing.rows.push(DrawnRow { label, section: Some(section.clone()), seats, neighbours: Neighbours::Near });
         }
         if !drawing.sections.contains(&section) {
             drawing.sections.push(section);

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use admit_protocol::layout::{SeatAttribute, SeatKind};
 use serde_json::Value;
 
-use super::{Drawing, DrawnArea, DrawnRow, DrawnSeat, PlanError, bad};
+use super::{Drawing, DrawnArea, DrawnRow, DrawnSeat, Neighbours, PlanError, bad};
 
 pub(super) fn read(chart: &Value) -> Result<Drawing, PlanError> {
     let categories = chart["categories"]["list"].as_array().or(chart["categories"].as_array());
@@ -43,10 +43,10 @@ impl Reader {
         category: &Value,
     ) -> Result<(), PlanError> {
         for row in list(part, "rows") {
-            self.row(row, section, origin, category, false)?;
+            self.row(row, section, origin, category, Neighbours::Near)?;
         }
         for table in list(part, "tables") {
-            self.row(table, section, origin, category, true)?;
+            self.row(table, section, origin, category, Neighbours::None)?;
         }
         for area in list(part, "generalAdmissionAreas") {
             let name = area["label"].as_str().unwrap_or_default();
@@ -79,7 +79,7 @@ impl Reader {
         section: Option<&str>,
         origin: (f64, f64),
         category: &Value,
-        table: bool,
+        neighbours: Neighbours,
     ) -> Result<(), PlanError> {
         let label = row["label"].as_str().unwrap_or_default().to_owned();
         let mut seats = Vec::new();
@@ -97,7 +97,7 @@ impl Reader {
             if is("restrictedView") {
                 attributes.insert(SeatAttribute::RestrictedView);
             }
-            if table {
+            if neighbours == Neighbours::None {
                 attributes.insert(SeatAttribute::Table);
             }
             seats.push(DrawnSeat {
@@ -110,7 +110,7 @@ impl Reader {
                 number,
             });
         }
-        self.drawing.rows.push(DrawnRow { label, section: section.map(str::to_owned), seats, table });
+        self.drawing.rows.push(DrawnRow { label, section: section.map(str::to_owned), seats, neighbours });
         Ok(())
     }
 

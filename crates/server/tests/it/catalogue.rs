@@ -32,6 +32,77 @@ fn every_row_that_cannot_be_used_is_named_with_its_reason() {
 }
 
 #[test]
+fn a_row_that_cannot_be_read_spoils_no_other() {
+    let mut bad = serde_json::to_value(bundle()).expect("json");
+    let screening = bad["screenings"][0].clone();
+    let mut list = |name: &str, row: serde_json::Value| bad[name].as_array_mut().expect("a list").push(row);
+    list("films", json!({"id": "nameless", "versions": []}));
+    list("films", json!(["an", "array"]));
+    list("screenings", json!({"id": "nowhere", "starts": 7}));
+    list("screenings", screening);
+    bad["layouts"]["bad"] = json!({"seats": 7});
+    let hall = json!({"id": "two", "name": {"en": "Two"}, "layout": "bad"});
+    bad["cinemas"][0]["halls"].as_array_mut().expect("halls").push(hall);
+    let bad: admit_server::bundle::Bundle = serde_json::from_value(bad).expect("a bundle");
+    let checked = bad.check(NOON.parse().expect("noon"));
+    let rows: Vec<(&str, &str)> = checked.refused.iter().map(|r| (r.kind, r.row.as_str())).collect();
+    let kinds = ["layout", "hall", "film", "film", "screening", "screening"];
+    let names = ["bad", "two of kino", "nameless", "without an id", "nowhere", "eight"];
+    assert_eq!(rows, kinds.into_iter().zip(names).collect::<Vec<_>>());
+    let why: Vec<&str> = checked.refused.iter().map(|r| r.why.as_str()).collect();
+    assert!(why[2].contains("title") && why[5].contains("twice"), "{why:?}");
+    assert_eq!((checked.cinemas, checked.halls, checked.films, checked.screenings), (1, 1, 1, 2));
+}
+
+#[tokio::test]
+async fn a_film_of_unknown_length_is_shown_without_an_end_prog_007() {
+    let mut unknown = serde_json::to_value(bundle()).expect("json");
+    unknown["films"][0].as_object_mut().expect("a film").remove("runtime_min");
+    let mut double = unknown["screenings"][0].clone();
+    double["id"] = json!("double");
+    let item = double["items"][0].clone();
+    double["items"].as_array_mut().expect("items").push(item);
+    unknown["screenings"].as_array_mut().expect("a list").push(double);
+    let unknown: admit_server::bundle::Bundle = serde_json::from_value(unknown).expect("a bundle");
+    let now = NOON.parse().expect("noon");
+    let checked = unknown.check(now);
+    let why: Vec<&str> = checked.refused.iter().map(|r| r.why.as_str()).collect();
+    assert_eq!(why, ["film nosferatu follows one of unknown length"]);
+    let (store, folder) = open();
+    store.edit(&checked.edits, now).expect("edits");
+    let (keys, _) = admit_server::keys::KeyRing::generate(now).expect("randomness");
+    let clock = std::sync::Arc::new(admit_server::clock::ManualClock::new(now));
+    let s = Stage::with(std::sync::Arc::new(store), clock.clone(), keys, folder);
+    let screening = s.get(ANNA, "/v1/screenings/eight").await;
+    assert_eq!(screening.body.get("ends_at"), None);
+    let sales = async || s.get(ANNA, "/v1/screenings/eight/seats").await.body["sales"].clone();
+    let start: admit_protocol::time::Moment =
+        serde_json::from_value(screening.body["starts_at"].clone()).expect("a moment");
+    clock.advance(start.at().duration_since(now).as_secs() + 359 * 60);
+    assert_eq!(sales().await, "under_way");
+    clock.advance(60);
+    assert_eq!(sales().await, "closed");
+}
+
+#[test]
+fn rules_that_make_no_sense_are_refused_by_name() {
+    use admit_server::HouseRules;
+    let bad = |change: fn(&mut HouseRules)| {
+        let mut rules = HouseRules::default();
+        change(&mut rules);
+        rules.check().expect_err("refused")
+    };
+    assert_eq!(HouseRules::default().check(), Ok(()));
+    assert!(bad(|r| r.hold_policy.ttl_s = 10).contains("ttl_min_s"));
+    assert!(bad(|r| r.hold_policy.choosing_max_s = 3000).contains("900"));
+    assert!(bad(|r| r.hold_policy.seats_max = 0).contains("seats_max"));
+    assert!(bad(|r| r.hold_policy.holds_per_buyer = 0).contains("holds_per_buyer"));
+    assert!(bad(|r| r.unpaid_percent_per_network = 101).contains("0 to 100"));
+    assert!(bad(|r| r.payment_methods.clear()).contains("at least one"));
+    assert!(bad(|r| r.payment_methods.push(admit_protocol::capability::PaymentMethod::Unknown)).contains("only none"));
+}
+
+#[test]
 fn an_edit_is_made_whole_or_not_at_all() {
     let (store, _folder) = open();
     let now = NOON.parse().expect("noon");

@@ -1,0 +1,242 @@
+//! A file, row by row: what can be used, and why the rest cannot.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use admit_protocol::cinema::{Cinema, Hall};
+use admit_protocol::digest::ContentName;
+use admit_protocol::film::Film;
+use admit_protocol::id::{CinemaId, FilmId};
+use admit_protocol::json::DOCUMENT_BYTES_MAX;
+use admit_protocol::layout::Layout;
+use admit_protocol::price::PriceTable;
+use admit_protocol::screening::{Item, PriceRange, SalesWindow, Screening, Seating};
+use admit_protocol::time::{Moment, ZoneName, after};
+use axum::body::Bytes;
+use jiff::civil::Time;
+use jiff::{Timestamp, ToSpan as _};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::{Bundle, BundleCinema, BundleScreening, Checked, RefusedRow, Row};
+use crate::store::sqlite::Edit;
+
+pub(super) fn check(bundle: &Bundle, now: Timestamp) -> Checked {
+    let mut work = Work::new(bundle, now);
+    work.run();
+    work.checked
+}
+
+/// What is known while the rows are checked.
+struct Work<'a> {
+    bundle: &'a Bundle,
+    now: Timestamp,
+    checked: Checked,
+    layouts: BTreeMap<&'a str, (ContentName, Layout)>,
+    tables: BTreeMap<&'a str, (ContentName, PriceTable)>,
+    cinemas: BTreeMap<CinemaId, Cinema>,
+    films: BTreeMap<FilmId, Film>,
+}
+
+impl<'a> Work<'a> {
+    fn new(bundle: &'a Bundle, now: Timestamp) -> Self {
+        Self {
+            bundle,
+            now,
+            checked: Checked::default(),
+            layouts: BTreeMap::new(),
+            tables: BTreeMap::new(),
+            cinemas: BTreeMap::new(),
+            films: BTreeMap::new(),
+        }
+    }
+
+    fn refuse(&mut self, kind: &'static str, row: impl ToString, why: impl ToString) {
+        self.checked.refused.push(RefusedRow { kind, row: row.to_string(), why: why.to_string() });
+    }
+
+    fn run(&mut self) {
+        let bundle = self.bundle;
+        for (name, row) in &bundle.layouts {
+            let layout = row.read().and_then(|layout: Layout| {
+                layout.check().map_err(|e| e.to_string())?;
+                Ok((document(&layout)?, layout))
+            });
+            match layout {
+                Ok((bytes, layout)) => {
+                    self.layouts.insert(name, (ContentName::of(&bytes), layout));
+                    self.checked.edits.push(Edit::Layout(bytes));
+                }
+                Err(why) => self.refuse("layout", name, why),
+            }
+        }
+        for (name, row) in &bundle.price_tables {
+            let table = row.read().and_then(|table: PriceTable| {
+                table.check().map_err(|e| e.to_string())?;
+                Ok((document(&table)?, table))
+            });
+            match table {
+                Ok((bytes, table)) => {
+                    self.tables.insert(name, (ContentName::of(&bytes), table));
+                    self.checked.edits.push(Edit::PriceTable(bytes));
+                }
+                Err(why) => self.refuse("price_table", name, why),
+            }
+        }
+        let mut once = Once::default();
+        for row in &bundle.cinemas {
+            match once.more(row).and_then(|()| self.cinema(&row.read()?)) {
+                Ok(cinema) => {
+                    self.checked.cinemas += 1;
+                    self.checked.halls += cinema.halls.len();
+                    self.checked.edits.push(Edit::Cinema(Box::new(cinema.clone())));
+                    self.cinemas.insert(cinema.id, cinema);
+                }
+                Err(why) => self.refuse("cinema", row.name(), why),
+            }
+        }
+        let mut once = Once::default();
+        for row in &bundle.films {
+            let film = once.more(row).and_then(|()| row.read());
+            match film.and_then(|film| film.check().map(|()| film)) {
+                Ok(film) => {
+                    self.checked.films += 1;
+                    self.checked.edits.push(Edit::Film(Box::new(film.clone())));
+                    self.films.insert(film.id, film);
+                }
+                Err(why) => self.refuse("film", row.name(), why),
+            }
+        }
+        let mut once = Once::default();
+        for row in &bundle.screenings {
+            match once.more(row).and_then(|()| self.screening(&row.read()?)) {
+                Ok(screening) => {
+                    self.checked.screenings += 1;
+                    self.checked.edits.push(Edit::Screening(Box::new(screening)));
+                }
+                Err(why) => self.refuse("screening", row.name(), why),
+            }
+        }
+    }
+
+    fn cinema(&mut self, row: &BundleCinema) -> Result<Cinema, String> {
+        let mut facts = row.cinema.clone();
+        facts.insert("halls".into(), serde_json::json!([]));
+        let mut cinema: Cinema = serde_json::from_value(facts.into()).map_err(|e| e.to_string())?;
+        for hall in &row.halls {
+            let Some((layout, plan)) = self.layouts.get(hall.layout.as_str()) else {
+                let name = format!("{} of {}", hall.id, cinema.id);
+                self.refuse("hall", name, format!("there is no layout {:?} that can be used", hall.layout));
+                continue;
+            };
+            cinema.halls.push(Hall {
+                id: hall.id,
+                name: hall.name.clone(),
+                formats: hall.formats.clone(),
+                access: hall.access.clone(),
+                capacity: plan.capacity(),
+                layout: *layout,
+            });
+        }
+        cinema.check()?;
+        Ok(cinema)
+    }
+
+    fn screening(&self, row: &BundleScreening) -> Result<Screening, String> {
+        let cinema = self.cinemas.get(&row.cinema).ok_or(format!("there is no cinema {}", row.cinema))?;
+        let hall = cinema.hall(row.hall).ok_or(format!("cinema {} has no hall {}", row.cinema, row.hall))?;
+        let (table_name, table) =
+            self.tables.get(row.price_table.as_str()).ok_or(format!("no price table {:?}", row.price_table))?;
+        let layout = self.layouts.values().find(|(name, _)| *name == hall.layout).map(|(_, layout)| layout);
+        let layout = layout.ok_or("its hall has no layout")?;
+        if let Some(zone) = layout.zones.iter().find(|z| !table.offers.iter().any(|o| o.zone == z.id)) {
+            return Err(format!("price table {:?} has no price for zone {}", row.price_table, zone.id));
+        }
+        let starts_at = self.start(&row.starts, &cinema.zone)?;
+        let moment = |at| Moment::new(at, &cinema.zone).map_err(|e| e.to_string());
+        let minutes = |n: u32| i64::from(n) * 60;
+        let mut items = Vec::with_capacity(row.items.len());
+        let mut end = None;
+        for item in &row.items {
+            let film = self.films.get(&item.film).ok_or(format!("there is no film {}", item.film))?;
+            let version = item.version.or(film.versions.first().map(|v| v.id)).ok_or("its film has no version")?;
+            film.version(version).ok_or(format!("film {} has no version {version}", film.id))?;
+            let begins = match (items.is_empty(), end) {
+                (true, _) => after(starts_at.at(), minutes(row.trailers_min)),
+                // A quarter of an hour between two films of one evening.
+                (false, Some(end)) => after(end, minutes(15)),
+                (false, None) => return Err(format!("film {} follows one of unknown length", film.id)),
+            };
+            items.push(Item { film: film.id, version, starts_at: moment(begins)? });
+            end = film.runtime_min.map(|length| after(begins, minutes(length)));
+        }
+        let start = starts_at.at();
+        let seating = match (layout.seats.is_empty(), layout.areas.is_empty()) {
+            (true, _) => Seating::Free,
+            (false, true) => Seating::Reserved,
+            (false, false) => Seating::Mixed,
+        };
+        let screening = Screening {
+            id: row.id,
+            cinema: row.cinema,
+            hall: row.hall,
+            layout: hall.layout,
+            items,
+            doors_at: Some(moment(after(start, -minutes(row.doors_min)))?),
+            business_date: starts_at.business_date(cinema.business_day_cutoff),
+            ends_at: end.map(moment).transpose()?,
+            starts_at,
+            seating: row.seating.unwrap_or(seating),
+            status: row.status,
+            sales: SalesWindow {
+                // Also a screening that began before it was imported has a window: one that is over.
+                opens_at: row.sales_open.unwrap_or(self.now).min(after(start, -60)),
+                closes_at: after(start, minutes(row.late_sales_min)),
+            },
+            attributes: row.attributes.clone(),
+            price_table: *table_name,
+            price_range: table.range().map(|(lowest, highest)| PriceRange { lowest, highest }),
+            cancellation: row.cancellation.clone().unwrap_or_else(|| self.bundle.cancellation.clone()),
+            collect_by: Some(after(start, -minutes(row.collect_min))),
+            accessible_release_at: row.companion_release_min.map(|n| after(start, -minutes(n))),
+            note: row.note.clone(),
+        };
+        screening.check()?;
+        Ok(screening)
+    }
+
+    /// `2026-11-21T20:15`, or `today+1 20:15` by the cinema's calendar.
+    fn start(&self, text: &str, zone: &ZoneName) -> Result<Moment, String> {
+        let local = match text.strip_prefix("today") {
+            None => text.to_owned(),
+            Some(rest) => {
+                let unreadable = || format!("{text:?} is not a time such as 2026-11-21T20:15 or today+1 20:15");
+                let (days, time) = rest.split_once(' ').ok_or_else(unreadable)?;
+                let days: i64 = if days.is_empty() { 0 } else { days.parse().map_err(|_| unreadable())? };
+                let time: Time = time.parse().map_err(|_| unreadable())?;
+                let today = zone.rules().map_err(|e| e.to_string())?.to_datetime(self.now).date();
+                let date = today.checked_add(days.days()).map_err(|_| unreadable())?;
+                format!("{date}T{time}")
+            }
+        };
+        Moment::from_local(&local, zone).map_err(|e| e.to_string())
+    }
+}
+
+/// Ids that were there already.
+#[derive(Default)]
+struct Once(BTreeSet<String>);
+
+impl Once {
+    fn more<T: DeserializeOwned>(&mut self, row: &Row<T>) -> Result<(), String> {
+        if self.0.insert(row.name()) { Ok(()) } else { Err("the id is used twice".into()) }
+    }
+}
+
+/// The bytes of a document, which its name is made of.
+fn document<T: Serialize>(value: &T) -> Result<Bytes, String> {
+    let bytes = serde_json::to_vec(value).map_err(|e| e.to_string())?;
+    if bytes.len() > DOCUMENT_BYTES_MAX {
+        return Err(format!("it has {} bytes, the limit is {DOCUMENT_BYTES_MAX}", bytes.len()));
+    }
+    Ok(bytes.into())
+}

@@ -1,0 +1,106 @@
+//! A programme as it is sold, written as a file.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use admit_protocol::cinema::Hall;
+use admit_protocol::digest::ContentName;
+use admit_protocol::id::ScreeningId;
+use admit_protocol::json::DOCUMENT_BYTES_MAX;
+use admit_protocol::screening::Screening;
+use jiff::Timestamp;
+
+use super::{Bundle, BundleCinema, BundleHall, BundleItem, BundleScreening, CinemaFacts, RefusedRow, Row, thirty};
+use crate::store::sqlite::Edit;
+use crate::store::{Listing, StoreError};
+
+impl Bundle {
+    /// The programme that a store lists, as a file: importing it again changes nothing. What a file cannot say, such as
+    /// sales that close before the start, is named and left out.
+    ///
+    /// # Errors
+    /// When a document is missing or damaged.
+    pub fn export(listing: &Listing, now: Timestamp) -> Result<(Self, Vec<RefusedRow>), StoreError> {
+        let mut bundle = Self { films: listing.films.iter().map(Row::of).collect(), ..Self::default() };
+        let in_halls = listing.cinemas.iter().flat_map(|c| &c.halls).map(|h| h.layout);
+        let layouts: BTreeSet<ContentName> = in_halls.collect();
+        let tables: BTreeSet<ContentName> = listing.screenings.iter().map(|l| l.screening.price_table).collect();
+        for (name, bytes) in &listing.documents {
+            if layouts.contains(name) {
+                bundle.layouts.insert(name.to_string(), Row::of(&read_document(name, bytes)?));
+            } else if tables.contains(name) {
+                bundle.price_tables.insert(name.to_string(), Row::of(&read_document(name, bytes)?));
+            }
+        }
+        for cinema in &listing.cinemas {
+            let mut facts = match serde_json::to_value(cinema) {
+                Ok(serde_json::Value::Object(facts)) => facts,
+                _ => CinemaFacts::new(),
+            };
+            facts.remove("halls");
+            let hall = |h: &Hall| BundleHall {
+                id: h.id,
+                name: h.name.clone(),
+                formats: h.formats.clone(),
+                access: h.access.clone(),
+                layout: h.layout.to_string(),
+            };
+            let halls = cinema.halls.iter().map(hall).collect();
+            bundle.cinemas.push(Row::of(&BundleCinema { cinema: facts, halls }));
+        }
+        let mut rows: Vec<&Screening> = listing.screenings.iter().map(|l| &l.screening).collect();
+        rows.sort_by_key(|s| (s.starts_at.at(), s.id));
+        bundle.screenings = rows.iter().map(|s| Row::of(&BundleScreening::of(s))).collect();
+        // What was written is read again: only rows that come back as they were are kept.
+        let checked = bundle.check(now);
+        let back: BTreeMap<ScreeningId, &Screening> = checked
+            .edits
+            .iter()
+            .filter_map(|edit| if let Edit::Screening(s) = edit { Some((s.id, &**s)) } else { None })
+            .collect();
+        let differs = |s: &&&Screening| back.get(&s.id).is_none_or(|b| **b != ***s);
+        let (lost, kept): (Vec<&Screening>, Vec<&Screening>) = rows.iter().partition(differs);
+        bundle.screenings = kept.iter().map(|s| Row::of(&BundleScreening::of(s))).collect();
+        let why = "its times, sales window or layout are none that a programme file can say";
+        let refused = |s: &&Screening| RefusedRow { kind: "screening", row: s.id.to_string(), why: why.into() };
+        Ok((bundle, lost.iter().map(refused).collect()))
+    }
+}
+
+fn read_document<T: serde::de::DeserializeOwned>(name: &ContentName, bytes: &[u8]) -> Result<T, StoreError> {
+    let bad = |e: admit_protocol::json::JsonError| StoreError::BadRow {
+        table: "document",
+        row: name.to_string(),
+        why: e.to_string(),
+    };
+    admit_protocol::json::read(bytes, DOCUMENT_BYTES_MAX, admit_protocol::json::Numbers::Integers).map_err(bad)
+}
+
+impl BundleScreening {
+    /// The poster of a screening.
+    fn of(s: &Screening) -> Self {
+        let start = s.starts_at.at();
+        let minutes = |from: Timestamp, to: Timestamp| u32::try_from(to.duration_since(from).as_mins()).unwrap_or(0);
+        let offset = s.starts_at.offset().seconds() / 60;
+        let sign = if offset < 0 { '-' } else { '+' };
+        let (hours, rest) = (offset.abs() / 60, offset.abs() % 60);
+        Self {
+            id: s.id,
+            cinema: s.cinema,
+            hall: s.hall,
+            starts: format!("{}{sign}{hours:02}:{rest:02}", s.starts_at.local()),
+            items: s.items.iter().map(|i| BundleItem { film: i.film, version: Some(i.version) }).collect(),
+            trailers_min: s.items.first().map_or(0, |i| minutes(start, i.starts_at.at())),
+            doors_min: s.doors_at.as_ref().map_or(0, |doors| minutes(doors.at(), start)),
+            price_table: s.price_table.to_string(),
+            sales_open: Some(s.sales.opens_at),
+            late_sales_min: minutes(start, s.sales.closes_at),
+            collect_min: s.collect_by.map_or_else(thirty, |by| minutes(by, start)),
+            companion_release_min: s.accessible_release_at.map(|at| minutes(at, start)),
+            seating: Some(s.seating),
+            status: s.status,
+            attributes: s.attributes.clone(),
+            cancellation: Some(s.cancellation.clone()),
+            note: s.note.clone(),
+        }
+    }
+}
