@@ -74,7 +74,7 @@ impl Imported {
 impl List {
     /// Takes a row, or names why not.
     fn take(&mut self, row: String, read: Result<Imported, String>) {
-        match read {
+        match read.and_then(|entry| entry.address.check().map(|()| entry)) {
             Ok(entry) => self.entries.push(entry),
             Err(why) => self.refused.push(RefusedRow { row, why }),
         }

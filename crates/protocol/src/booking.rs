@@ -9,7 +9,7 @@ use crate::id::{BookingId, EpochId, HoldId, QuoteId, ScreeningId, SeatId, Ticket
 use crate::money::Money;
 use crate::open_enum::open_enum;
 use crate::policy::CancellationPolicy;
-use crate::text::LanguageTag;
+use crate::text::{LanguageTag, is_plain};
 use crate::ticket::TicketId;
 
 /// Turns a hold into a booking.
@@ -62,9 +62,7 @@ impl Buyer {
     /// Whether every field is short and free of control characters.
     #[must_use]
     pub fn is_plain(&self) -> bool {
-        let plain = |text: &Option<String>, max: usize| {
-            text.as_ref().is_none_or(|t| t.len() <= max && !t.chars().any(char::is_control))
-        };
+        let plain = |text: &Option<String>, max: usize| text.as_deref().is_none_or(|t| is_plain(t, max));
         plain(&self.name, 200) && plain(&self.email, 254) && plain(&self.telephone, 32)
     }
 }

@@ -11,7 +11,7 @@ use crate::geo::Position;
 use crate::id::{CinemaId, HallId};
 use crate::money::Currency;
 use crate::open_enum::open_enum;
-use crate::text::{LanguageTag, Texts};
+use crate::text::{LanguageTag, Texts, is_plain};
 use crate::time::ZoneName;
 
 /// How many halls a cinema lists.
@@ -75,7 +75,6 @@ impl Cinema {
     /// # Errors
     /// With what is wrong.
     pub fn check(&self) -> Result<(), String> {
-        let plain = |text: &str, max: usize| text.len() <= max && !text.chars().any(char::is_control);
         if !(1..=HALLS_MAX).contains(&self.halls.len()) {
             return Err(format!("a cinema has 1 to {HALLS_MAX} halls"));
         }
@@ -88,14 +87,14 @@ impl Cinema {
         }
         self.zone.rules().map_err(|e| e.to_string())?;
         let website = self.website.as_deref().unwrap_or("https://");
-        if !website.starts_with("https://") && !website.starts_with("http://") {
-            return Err("the website must be an http or https address".into());
+        if !is_website(website) {
+            return Err("the website must be an http or https address of at most 2,048 bytes".into());
         }
         let telephone = self.telephone.as_deref().unwrap_or_default();
-        let short = plain(&self.address.street, 400) && plain(&self.address.postcode, 32) && plain(telephone, 32);
+        self.address.check()?;
         let days = self.opening_hours.iter().flat_map(|o| &o.weekdays);
-        if !short || !plain(website, 2048) || self.schemes.len() > 32 || self.opening_hours.len() > 32 {
-            return Err("an address, website, telephone or list is too long, or has control characters".into());
+        if !is_plain(telephone, 32) || self.schemes.len() > 32 || self.opening_hours.len() > 32 {
+            return Err("the telephone number or a list is too long, or has control characters".into());
         }
         if days.into_iter().any(|day| !(1..=7).contains(day)) {
             return Err("weekdays are 1 (Monday) to 7 (Sunday)".into());
@@ -134,6 +133,27 @@ pub struct Address {
     /// ISO 3166-1 alpha-2, in upper case.
     #[schemars(regex(pattern = "^[A-Z]{2}$"))]
     pub country: Country,
+}
+
+impl Address {
+    /// Checks what the schema cannot: a street of at most 400 bytes and a post code of at most 32, without control
+    /// characters.
+    ///
+    /// # Errors
+    /// With what is wrong.
+    pub fn check(&self) -> Result<(), String> {
+        if is_plain(&self.street, 400) && is_plain(&self.postcode, 32) {
+            return Ok(());
+        }
+        Err("the street or post code is too long, or has control characters".into())
+    }
+}
+
+/// Whether an address can be given to people as a link: http or https, and nothing that would be read otherwise than it
+/// stands there.
+#[must_use]
+pub fn is_website(address: &str) -> bool {
+    (address.starts_with("https://") || address.starts_with("http://")) && is_plain(address, 2048)
 }
 
 /// A country: ISO 3166-1 alpha-2 in upper case.

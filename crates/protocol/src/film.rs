@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::cinema::Country;
 use crate::id::{FilmId, FilmVersionId};
 use crate::open_enum::open_enum;
-use crate::text::{LanguageTag, Texts};
+use crate::text::{LanguageTag, Texts, is_plain};
 
 /// A film: the work.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -67,7 +67,7 @@ impl Film {
     /// # Errors
     /// With what is wrong.
     pub fn check(&self) -> Result<(), String> {
-        let plain = |text: &str| (1..=1024).contains(&text.len()) && !text.chars().any(char::is_control);
+        let plain = |text: &str| !text.trim().is_empty() && is_plain(text, 1024);
         if self.runtime_min.is_some_and(|length| !(1..=RUNTIME_MIN_MAX).contains(&length)) {
             return Err(format!("a film is 1 to {RUNTIME_MIN_MAX} minutes long"));
         }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{AreaId, GroupId, SeatId, SectionId, ZoneId};
 use crate::open_enum::open_enum;
-use crate::text::Texts;
+use crate::text::{Texts, is_plain};
 
 /// Seats and places of one layout: the largest halls on earth seat fewer.
 pub const PLACES_MAX: usize = 20_000;
@@ -336,8 +336,7 @@ impl Layout {
         let mut labels = BTreeMap::new();
         let mut points = BTreeMap::new();
         for seat in &self.seats {
-            let good =
-                |label: &str| (1..=LABEL_BYTES_MAX).contains(&label.len()) && !label.chars().any(char::is_control);
+            let good = |label: &str| !label.trim().is_empty() && is_plain(label, LABEL_BYTES_MAX);
             if !good(&seat.row) || !good(&seat.number) {
                 return Err(LayoutError::BadLabel(seat.id));
             }

@@ -20,15 +20,29 @@ pub enum TextError {
     /// Not a BCP 47 tag.
     #[error("{0:?} is not a BCP 47 language tag")]
     BadTag(String),
-    /// A text has at least one language.
-    #[error("a text needs at least one language")]
+    /// A text has at least one language, and says something in each.
+    #[error("a text needs at least one language, and must say something in each")]
     Empty,
     /// More than [`TEXT_LANGUAGES_MAX`] languages, or a text of more than [`TEXT_BYTES_MAX`] bytes.
     #[error("a text has at most {TEXT_BYTES_MAX} bytes in each of at most {TEXT_LANGUAGES_MAX} languages")]
     TooLong,
-    /// Control characters have no place in a text that people read.
-    #[error("a text must not contain control characters")]
+    /// Control characters have no place in a text that people read, nor do those that turn the order of what follows.
+    #[error("a text must not contain control characters, nor any that overrides the direction of writing")]
     ControlCharacter,
+}
+
+/// Whether a character would do something to the words around it instead of being one: control characters, and the
+/// embeddings and overrides of Unicode's bidirectional algorithm, by which `gpj.exe` is shown as `exe.jpg` (TEXT-002).
+/// Isolates and marks stay: right-to-left names need them.
+#[must_use]
+pub fn is_disruptive(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{202A}'..='\u{202E}')
+}
+
+/// Whether a line for people or programs is at most `max` bytes of words and nothing else. It may be empty.
+#[must_use]
+pub fn is_plain(text: &str, max: usize) -> bool {
+    text.len() <= max && !text.chars().any(is_disruptive)
 }
 
 /// A BCP 47 language tag (RFC 5646), such as `fr`, `pt-BR` or `zh-Hant`. Compared without regard to case.
@@ -133,15 +147,15 @@ impl Texts {
     /// A text in several languages.
     ///
     /// # Errors
-    /// When there is none, there are too many, or one is too long or has control characters.
+    /// When there is none, there are too many, or one is blank, too long or has control characters.
     pub fn new(texts: BTreeMap<LanguageTag, String>) -> Result<Self, TextError> {
-        if texts.is_empty() {
+        if texts.is_empty() || texts.values().any(|t| t.trim().is_empty()) {
             return Err(TextError::Empty);
         }
         if texts.len() > TEXT_LANGUAGES_MAX || texts.values().any(|t| t.len() > TEXT_BYTES_MAX) {
             return Err(TextError::TooLong);
         }
-        if texts.values().any(|t| t.chars().any(|c| c.is_control() && c != '\n')) {
+        if texts.values().any(|t| t.chars().any(|c| is_disruptive(c) && c != '\n')) {
             return Err(TextError::ControlCharacter);
         }
         Ok(Self(texts))
@@ -218,8 +232,19 @@ mod tests {
     #[test]
     fn a_text_is_never_empty_endless_or_full_of_controls() {
         assert!(serde_json::from_str::<Texts>("{}").is_err());
+        assert_eq!(Texts::one("en", " \n"), Err(TextError::Empty));
         assert_eq!(Texts::one("en", "a\u{0007}b"), Err(TextError::ControlCharacter));
         assert_eq!(Texts::one("en", &"x".repeat(TEXT_BYTES_MAX + 1)), Err(TextError::TooLong));
+    }
+
+    #[test]
+    fn a_text_does_not_turn_what_follows_text_002() {
+        for turning in '\u{202A}'..='\u{202E}' {
+            assert_eq!(Texts::one("en", &format!("Kino {turning}orea")), Err(TextError::ControlCharacter));
+            assert!(!is_plain(&turning.to_string(), 100));
+        }
+        let name = "קולנוע \u{2066}Lev 3\u{2069}\u{200F}!";
+        assert!(Texts::one("he", name).is_ok(), "isolates and marks are what such names need");
     }
 
     proptest! {

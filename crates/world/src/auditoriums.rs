@@ -4,11 +4,15 @@ mod cgv;
 mod lotte;
 mod megabox;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use admit_protocol::layout::{Layout, SeatKind};
 use admit_server::plans::{Drawing, DrawnRow, DrawnSeat, Neighbours};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use crate::data;
 
 /// One hall.
 #[derive(Debug)]
@@ -22,6 +26,48 @@ pub(crate) struct Auditorium {
     pub(crate) name: String,
     /// As the product understands it, or why not.
     pub(crate) layout: Result<Layout, String>,
+}
+
+/// A chain's file: its cinemas by number, their halls by number. What a hall is, each chain says in its own way.
+#[derive(Deserialize)]
+struct Chain<Hall> {
+    data: BTreeMap<String, Site<Hall>>,
+}
+
+#[derive(Deserialize)]
+struct Site<Hall> {
+    #[serde(rename = "nm")]
+    name: String,
+    screens: BTreeMap<String, Hall>,
+}
+
+/// A hall as one of the chains describes it.
+trait Mappable: DeserializeOwned {
+    const CHAIN: &'static str;
+    const FILE: &'static str;
+
+    fn name(&self) -> &str;
+    /// How many seats the chain says it has.
+    fn capacity(&self) -> usize;
+    fn seats(&self) -> Result<Vec<Mapped>, String>;
+}
+
+fn chain<Hall: Mappable>(folder: &Path) -> anyhow::Result<Vec<Auditorium>> {
+    let file: Chain<Hall> = data::read(folder, Hall::FILE)?;
+    let mut halls = Vec::new();
+    for (site, Site { name: cinema, screens }) in file.data {
+        for (number, hall) in screens {
+            halls.push(Auditorium {
+                chain: Hall::CHAIN,
+                site: site.clone(),
+                cinema: cinema.clone(),
+                number,
+                name: hall.name().to_owned(),
+                layout: hall.seats().and_then(|seats| layout(seats, hall.capacity())),
+            });
+        }
+    }
+    Ok(halls)
 }
 
 /// A seat on a site's map: its middle and its width, in the units of that site.
@@ -41,7 +87,8 @@ pub(crate) const ZONES: [&str; 5] = ["Standard", "Comfort", "Couple", "Motion", 
 
 /// All halls of all three chains.
 pub(crate) fn read(data: &Path) -> anyhow::Result<Vec<Auditorium>> {
-    Ok([cgv::read(data)?, megabox::read(data)?, lotte::read(data)?].into_iter().flatten().collect())
+    let chains = [chain::<cgv::Hall>(data)?, chain::<megabox::Hall>(data)?, chain::<lotte::Hall>(data)?];
+    Ok(chains.into_iter().flatten().collect())
 }
 
 /// Rows by their distance from the screen, seats from left to right. A printed row is cut where the map says that an aisle

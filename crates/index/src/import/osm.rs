@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use admit_protocol::cinema::{Address, Country};
+use admit_protocol::cinema::{Address, Country, is_website};
 use admit_protocol::geo::Position;
 use admit_protocol::text::{LanguageTag, Texts};
 use serde_json::Value;
@@ -45,14 +45,14 @@ fn read(feature: &Value, country: Country) -> Result<Imported, String> {
         source,
         name,
         address: Address {
-            street: street.chars().filter(|c| !c.is_control()).take(100).collect(),
-            postcode: tag("addr:postcode").unwrap_or_default().chars().take(10).collect(),
+            street,
+            postcode: tag("addr:postcode").unwrap_or_default().to_owned(),
             city: Texts::one("und", city).map_err(|e| format!("city: {e}"))?,
             region: None,
             country,
         },
         position,
-        website: tag("website").or(tag("contact:website")).filter(|w| w.len() <= 2048).map(str::to_owned),
+        website: tag("website").or(tag("contact:website")).filter(|w| is_website(w)).map(str::to_owned),
         halls: tag("screen").and_then(|n| n.parse().ok()),
     })
 }
@@ -112,6 +112,13 @@ mod tests {
         assert_eq!(list.entries[0].source, "osm:node/1");
         assert_eq!((list.entries[1].position.lat_e6(), list.entries[1].position.lon_e6()), (3_000_000, 2_000_000));
         assert_eq!(list.refused.len(), 3);
+        let hostile = r#"{"type":"FeatureCollection","features":[
+            {"properties":{"name":"Kino","website":"javascript:alert(1)"},"geometry":{"type":"Point","coordinates":[1,2]}},
+            {"properties":{"name":"Kino","addr:street":"\u202Eteerts"},"geometry":{"type":"Point","coordinates":[1,2]}},
+            {"properties":{"name":"\u202Eonik"},"geometry":{"type":"Point","coordinates":[1,2]}}]}"#;
+        let list = read_geojson(hostile.as_bytes(), Country::parse("JP").expect("code")).expect("a list");
+        assert_eq!(list.entries.iter().map(|e| e.website.as_deref()).collect::<Vec<_>>(), [None], "no link that runs");
+        assert_eq!(list.refused.len(), 2);
         assert!(read_geojson(b"[]", Country::parse("JP").expect("code")).is_err());
     }
 }

@@ -4,6 +4,7 @@ use admit_http::{Path, Query, Reply, StrictJson};
 use admit_protocol::digest::sha256;
 use admit_protocol::id::DeviceId;
 use admit_protocol::problem::{Problem, ProblemCode};
+use admit_protocol::text::is_plain;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
@@ -38,10 +39,8 @@ pub(super) async fn put(
 ) -> Result<StatusCode, Reply> {
     somebody.may(Permission::Staff)?;
     let PutStaff { name, role, disabled, password } = body.value;
-    let plain = |text: &str, max: usize| (1..=max).contains(&text.len()) && !text.chars().any(char::is_control);
-    if !plain(&login, 64) || !plain(&name, 200) {
-        return Err(Problem::new(ProblemCode::Invalid, "login and name have 1 to 64 and 1 to 200 bytes").into());
-    }
+    named("login", &login, 64)?;
+    named("name", &name, 200)?;
     let member = StaffMember { login, name, role, disabled };
     let subject = format!("{} as {}{}", member.login, role.as_str(), if disabled { ", disabled" } else { "" });
     let _permit = management.0.hashing.acquire().await.map_err(|e| Reply::internal(&e))?;
@@ -51,6 +50,15 @@ pub(super) async fn put(
     management.store(move |store| store.put_staff(&member, hashed.as_deref())).await?;
     management.note(&somebody.staff, "put_staff", subject).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// What staff see in lists: words, and not too many.
+fn named(what: &'static str, text: &str, max: usize) -> Result<(), Reply> {
+    if !text.trim().is_empty() && is_plain(text, max) {
+        return Ok(());
+    }
+    let why = format!("the {what} has 1 to {max} bytes, and no control characters");
+    Err(Problem::new(ProblemCode::Invalid, why).at(format!("/{what}")).into())
 }
 
 #[derive(Deserialize)]
@@ -77,7 +85,8 @@ pub(super) async fn put_device(
     getrandom::fill(&mut bytes).map_err(|e| Reply::internal(&e))?;
     let token = URL_SAFE_NO_PAD.encode(bytes);
     let device = Device { id, token_hash: sha256(&[token.as_bytes()]) };
-    let name: String = body.value.name.chars().filter(|c| !c.is_control()).take(100).collect();
+    let PutDevice { name } = body.value;
+    named("name", &name, 200)?;
     let now = management.0.cinema.now();
     management.store(move |store| store.edit(&[Edit::Device { device, name }], now)).await?;
     management.note(&somebody.staff, "put_device", id.to_string()).await?;

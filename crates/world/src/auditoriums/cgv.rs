@@ -1,64 +1,53 @@
 //! CGV: rows as `number,x,y[,kKIND][,L][,R];...`, half a seat is one unit, L and R are aisles.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use admit_protocol::layout::SeatKind;
-use anyhow::Context as _;
 use serde::Deserialize;
 
-use super::{Auditorium, Mapped};
-use crate::data;
+use super::{Mappable, Mapped};
 
 #[derive(Deserialize)]
-struct File {
-    data: BTreeMap<String, Site>,
-}
-
-#[derive(Deserialize)]
-struct Site {
-    nm: String,
-    screens: BTreeMap<String, Screen>,
-}
-
-#[derive(Deserialize)]
-struct Screen {
+pub(super) struct Hall {
     nm: String,
     tot: usize,
+    /// The chain's words for kinds of seats.
     kinds: BTreeMap<String, String>,
     rows: BTreeMap<String, String>,
 }
 
-pub(super) fn read(folder: &Path) -> anyhow::Result<Vec<Auditorium>> {
-    let file: File = data::read(folder, "layouts/kr-cgv-seat-layouts.json.gz")?;
-    let mut halls = Vec::new();
-    for (site, cinema) in file.data {
-        for (number, screen) in cinema.screens {
-            let seats = seats(&screen).with_context(|| format!("CGV {} {}", cinema.nm, screen.nm));
-            let layout = seats.map_err(|e| format!("{e:#}")).and_then(|seats| super::layout(seats, screen.tot));
-            let (site, cinema) = (site.clone(), cinema.nm.clone());
-            halls.push(Auditorium { chain: "CGV", site, cinema, number, name: screen.nm, layout });
-        }
-    }
-    Ok(halls)
-}
+impl Mappable for Hall {
+    const CHAIN: &'static str = "CGV";
+    const FILE: &'static str = "layouts/kr-cgv-seat-layouts.json.gz";
 
-fn seats(screen: &Screen) -> anyhow::Result<Vec<Mapped>> {
-    let mut seats = Vec::new();
-    for (row, line) in &screen.rows {
-        for text in line.split(';') {
-            let mut parts = text.split(',');
-            let number = parts.next().unwrap_or_default().to_owned();
-            let mut coordinate = || parts.next().and_then(|p| p.parse::<f64>().ok()).with_context(|| text.to_owned());
-            let at = (coordinate()?, coordinate()?);
-            let rest: Vec<&str> = parts.collect();
-            let kind = rest.iter().find_map(|p| screen.kinds.get(p.strip_prefix('k')?));
-            let (kind, zone) = meaning(kind.map_or("", String::as_str));
-            let aisle = (rest.contains(&"L"), rest.contains(&"R"));
-            seats.push(Mapped { row: row.clone(), number, at, width: 2.0, kind, zone, aisle });
-        }
+    fn name(&self) -> &str {
+        &self.nm
     }
-    Ok(seats)
+
+    fn capacity(&self) -> usize {
+        self.tot
+    }
+
+    fn seats(&self) -> Result<Vec<Mapped>, String> {
+        let mut seats = Vec::new();
+        for (row, line) in &self.rows {
+            for text in line.split(';') {
+                let mut parts = text.split(',');
+                let number = parts.next().unwrap_or_default().to_owned();
+                let mut coordinate = || {
+                    let read = parts.next().and_then(|p| p.parse::<f64>().ok());
+                    read.ok_or_else(|| format!("row {row}: {text:?} is no seat"))
+                };
+                let at = (coordinate()?, coordinate()?);
+                let rest: Vec<&str> = parts.collect();
+                let kind = rest.iter().find_map(|p| self.kinds.get(p.strip_prefix('k')?));
+                let (kind, zone) = meaning(kind.map_or("", String::as_str));
+                let aisle = (rest.contains(&"L"), rest.contains(&"R"));
+                seats.push(Mapped { row: row.clone(), number, at, width: 2.0, kind, zone, aisle });
+            }
+        }
+        Ok(seats)
+    }
 }
 
 /// What the chain's words for seats mean.

@@ -1,27 +1,12 @@
 //! Lotte: `[row, number, x, y, width, height, grade, sweet spot]` in units of a drawing.
 
-use std::collections::BTreeMap;
-use std::path::Path;
-
 use admit_protocol::layout::SeatKind;
 use serde::Deserialize;
 
-use super::{Auditorium, Mapped};
-use crate::data;
+use super::{Mappable, Mapped};
 
 #[derive(Deserialize)]
-struct File {
-    data: BTreeMap<String, Site>,
-}
-
-#[derive(Deserialize)]
-struct Site {
-    nm: String,
-    screens: BTreeMap<String, Screen>,
-}
-
-#[derive(Deserialize)]
-struct Screen {
+pub(super) struct Hall {
     nm: String,
     tot: usize,
     div: String,
@@ -31,22 +16,26 @@ struct Screen {
 /// Row, number, x, y, width, height, grade, sweet spot.
 type Seat = (String, u32, f64, f64, f64, f64, i32, i32);
 
-pub(super) fn read(folder: &Path) -> anyhow::Result<Vec<Auditorium>> {
-    let file: File = data::read(folder, "layouts/kr-lotte-seat-layouts.json.gz")?;
-    let mut halls = Vec::new();
-    for (site, cinema) in file.data {
-        for (number, screen) in cinema.screens {
-            let (kind, zone) = meaning(&screen.div);
-            let seats = screen.seats.into_iter().map(|(row, number, x, y, width, height, _, _)| {
-                let at = (x + width / 2.0, y + height / 2.0);
-                Mapped { row, number: number.to_string(), at, width, kind, zone, aisle: (false, false) }
-            });
-            let layout = super::layout(seats.collect(), screen.tot);
-            let (site, cinema) = (site.clone(), cinema.nm.clone());
-            halls.push(Auditorium { chain: "Lotte Cinema", site, cinema, number, name: screen.nm, layout });
-        }
+impl Mappable for Hall {
+    const CHAIN: &'static str = "Lotte Cinema";
+    const FILE: &'static str = "layouts/kr-lotte-seat-layouts.json.gz";
+
+    fn name(&self) -> &str {
+        &self.nm
     }
-    Ok(halls)
+
+    fn capacity(&self) -> usize {
+        self.tot
+    }
+
+    fn seats(&self) -> Result<Vec<Mapped>, String> {
+        let (kind, zone) = meaning(&self.div);
+        let seat = |(row, number, x, y, width, height, _, _): &Seat| {
+            let (row, number, at) = (row.clone(), number.to_string(), (x + width / 2.0, y + height / 2.0));
+            Mapped { row, number, at, width: *width, kind, zone, aisle: (false, false) }
+        };
+        Ok(self.seats.iter().map(seat).collect())
+    }
 }
 
 /// What the chain's kinds of halls mean for each of their seats.

@@ -1,48 +1,40 @@
 //! Megabox: `[row, number, x, y, class, width]`, a seat is one unit.
 
-use std::collections::BTreeMap;
-use std::path::Path;
-
 use admit_protocol::layout::SeatKind;
 use serde::Deserialize;
 
-use super::{Auditorium, Mapped};
-use crate::data;
+use super::{Mappable, Mapped};
 
 #[derive(Deserialize)]
-struct File {
-    data: BTreeMap<String, Site>,
-}
-
-#[derive(Deserialize)]
-struct Site {
-    nm: String,
-    screens: BTreeMap<String, Screen>,
-}
-
-#[derive(Deserialize)]
-struct Screen {
+pub(super) struct Hall {
     nm: String,
     tot: usize,
-    seats: Vec<(String, u32, f64, f64, String, f64)>,
+    seats: Vec<Seat>,
 }
 
-pub(super) fn read(folder: &Path) -> anyhow::Result<Vec<Auditorium>> {
-    let file: File = data::read(folder, "layouts/kr-megabox-seat-layouts.json.gz")?;
-    let mut halls = Vec::new();
-    for (site, cinema) in file.data {
-        for (number, screen) in cinema.screens {
-            let seats = screen.seats.into_iter().map(|(row, number, x, y, class, width)| {
-                let (kind, zone) = meaning(&class);
-                let at = (x + width / 2.0, y);
-                Mapped { row, number: number.to_string(), at, width, kind, zone, aisle: (false, false) }
-            });
-            let layout = super::layout(seats.collect(), screen.tot);
-            let (site, cinema) = (site.clone(), cinema.nm.clone());
-            halls.push(Auditorium { chain: "Megabox", site, cinema, number, name: screen.nm, layout });
-        }
+/// Row, number, x, y, class, width.
+type Seat = (String, u32, f64, f64, String, f64);
+
+impl Mappable for Hall {
+    const CHAIN: &'static str = "Megabox";
+    const FILE: &'static str = "layouts/kr-megabox-seat-layouts.json.gz";
+
+    fn name(&self) -> &str {
+        &self.nm
     }
-    Ok(halls)
+
+    fn capacity(&self) -> usize {
+        self.tot
+    }
+
+    fn seats(&self) -> Result<Vec<Mapped>, String> {
+        let seat = |(row, number, x, y, class, width): &Seat| {
+            let (kind, zone) = meaning(class);
+            let (row, number, at) = (row.clone(), number.to_string(), (x + width / 2.0, *y));
+            Mapped { row, number, at, width: *width, kind, zone, aisle: (false, false) }
+        };
+        Ok(self.seats.iter().map(seat).collect())
+    }
 }
 
 /// What the chain's classes mean.
