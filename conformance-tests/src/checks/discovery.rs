@@ -1,0 +1,78 @@
+//! The manifest.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ed25519_dalek::{Signature, VerifyingKey};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+
+use super::must;
+use crate::target::Target;
+
+const WELL_KNOWN: &str = "/.well-known/admit";
+
+pub(super) async fn well_known(target: &mut Target) -> Result<(), String> {
+    let answer = target.get(WELL_KNOWN).await?;
+    must(answer.status == 200, || format!("status {}, not 200", answer.status))?;
+    let jws = answer.json()?;
+    let payload = decode(text(&jws, "payload")?)?;
+    target.manifest = Some(serde_json::from_slice(&payload).map_err(|e| format!("the payload is no JSON: {e}"))?);
+    Ok(())
+}
+
+pub(super) async fn header(target: &mut Target) -> Result<(), String> {
+    let jws = target.get(WELL_KNOWN).await?.json()?;
+    let header: Value = serde_json::from_slice(&decode(text(&jws, "protected")?)?).map_err(|e| e.to_string())?;
+    let key = identity(target)?;
+    let kid = URL_SAFE_NO_PAD.encode(&Sha256::digest(key)[..16]);
+    let right = json!({"alg": "EdDSA", "typ": "admit-manifest+jws", "kid": kid});
+    must(header == right, || format!("the protected header is {header}, not {right}"))
+}
+
+pub(super) async fn signature(target: &mut Target) -> Result<(), String> {
+    let jws = target.get(WELL_KNOWN).await?.json()?;
+    let key = VerifyingKey::from_bytes(&identity(target)?).map_err(|e| format!("the identity key: {e}"))?;
+    let signature = decode(text(&jws, "signature")?)?;
+    let signature = Signature::from_slice(&signature).map_err(|e| format!("the signature: {e}"))?;
+    let signed = format!("{}.{}", text(&jws, "protected")?, text(&jws, "payload")?);
+    key.verify_strict(signed.as_bytes(), &signature).map_err(|_| "the signature does not fit the identity key".into())
+}
+
+pub(super) async fn origin(target: &mut Target) -> Result<(), String> {
+    let claimed = target.member("origin")?;
+    must(claimed == target.origin(), || format!("fetched from {}, but it speaks for {claimed}", target.origin()))
+}
+
+pub(super) async fn life(target: &mut Target) -> Result<(), String> {
+    let instant = |name: &str| {
+        let text = target.member(name)?.as_str().unwrap_or_default();
+        text.parse::<Timestamp>().map_err(|e| format!("`{name}`: {e}"))
+    };
+    let (issued, expires, now) = (instant("issued")?, instant("expires")?, Timestamp::now());
+    must(issued <= now + SignedDuration::from_mins(5), || format!("issued in the future: {issued}"))?;
+    must(expires > now, || format!("expired: {expires}"))?;
+    let life = expires.duration_since(issued);
+    must(life <= SignedDuration::from_hours(7 * 24), || format!("it lives for {} hours", life.as_hours()))
+}
+
+pub(super) async fn keys(target: &mut Target) -> Result<(), String> {
+    let keys = target.member("keys")?;
+    let mut all = vec![&keys["identity"], &keys["recovery"]];
+    all.extend(keys["ticket"].as_array().into_iter().flatten().map(|k| &k["key"]));
+    let different = all.iter().enumerate().all(|(n, key)| key.is_string() && !all[..n].contains(key));
+    must(different, || format!("not all different: {all:?}"))
+}
+
+fn identity(target: &Target) -> Result<[u8; 32], String> {
+    let key = target.member("keys")?["identity"].as_str().ok_or("`keys.identity` is no text")?;
+    decode(key)?.try_into().map_err(|_| "an Ed25519 key has 32 bytes".into())
+}
+
+fn text<'a>(value: &'a Value, name: &str) -> Result<&'a str, String> {
+    value[name].as_str().ok_or_else(|| format!("there is no text `{name}`"))
+}
+
+fn decode(text: &str) -> Result<Vec<u8>, String> {
+    URL_SAFE_NO_PAD.decode(text).map_err(|e| format!("{text:?} is no unpadded base64url: {e}"))
+}

@@ -1,0 +1,43 @@
+//! The numbered sentences, as they stand in the specification.
+
+const PAGES: [&str; 9] = [
+    include_str!("../../spec/v1/terms.md"),
+    include_str!("../../spec/v1/http.md"),
+    include_str!("../../spec/v1/manifest.md"),
+    include_str!("../../spec/v1/programme.md"),
+    include_str!("../../spec/v1/seats.md"),
+    include_str!("../../spec/v1/holds.md"),
+    include_str!("../../spec/v1/bookings.md"),
+    include_str!("../../spec/v1/tickets.md"),
+    include_str!("../../spec/v1/index.md"),
+];
+
+/// The sentence with this number: its lines joined, without the number.
+pub(crate) fn sentence(must: &str) -> Option<String> {
+    let begin = format!("- **{must}** ");
+    let mut lines = PAGES.iter().flat_map(|page| page.lines().chain([""])).skip_while(|l| !l.starts_with(&begin));
+    let first = lines.next()?.strip_prefix(&begin)?.to_owned();
+    let more = lines.take_while(|line| line.starts_with("  "));
+    Some(more.fold(first, |sentence, line| format!("{sentence} {}", line.trim())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_check_is_of_sentences_that_are_there() {
+        for check in crate::checks::ALL {
+            assert!(!check.musts.is_empty(), "{}", check.what);
+            for must in check.musts {
+                assert!(sentence(must).is_some_and(|s| s.contains("MUST")), "{must} of {:?}", check.what);
+            }
+        }
+    }
+
+    #[test]
+    fn a_sentence_is_read_to_its_end() {
+        let sentence = sentence("MAN-007").expect("there");
+        assert!(sentence.starts_with("An origin MUST be") && sentence.ends_with("need their own switch for it."));
+    }
+}
