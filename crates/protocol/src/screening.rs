@@ -7,12 +7,15 @@ use jiff::civil::Date;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::cinema::Cinema;
 use crate::digest::ContentName;
 use crate::film::Film;
 use crate::id::{CinemaId, FilmId, FilmVersionId, HallId, ScreeningId};
+use crate::layout::Layout;
 use crate::money::Money;
 use crate::open_enum::open_enum;
 use crate::policy::CancellationPolicy;
+use crate::price::PriceTable;
 use crate::text::Texts;
 use crate::time::{Moment, after};
 
@@ -219,5 +222,35 @@ impl Screening {
             return Err("who pays at the cinema pays before the start");
         }
         self.cancellation.check()
+    }
+
+    /// Whether what it says of its cinema, seats and prices is what these say: PROG-008.
+    ///
+    /// # Errors
+    /// With the first thing that differs.
+    pub fn fits(&self, cinema: &Cinema, layout: &Layout, table: &PriceTable) -> Result<(), String> {
+        if cinema.id != self.cinema || cinema.hall(self.hall).is_none() {
+            return Err(format!("cinema {} has no hall {}", cinema.id, self.hall));
+        }
+        let moments = [Some(&self.starts_at), self.ends_at.as_ref(), self.doors_at.as_ref()];
+        let moments = moments.into_iter().flatten().chain(self.items.iter().map(|i| &i.starts_at));
+        if let Some(elsewhere) = moments.map(Moment::zone).find(|zone| **zone != cinema.zone) {
+            return Err(format!("its times are by the clock of {elsewhere}, the cinema's of {}", cinema.zone));
+        }
+        let evening = self.starts_at.business_date(cinema.business_day_cutoff);
+        if self.business_date != evening {
+            return Err(format!("it belongs to the evening of {evening}, not of {}", self.business_date));
+        }
+        if table.currency != cinema.currency {
+            return Err(format!("its prices are in {}, the cinema's in {}", table.currency, cinema.currency));
+        }
+        if let Some(zone) = layout.zones.iter().find(|z| !table.offers.iter().any(|o| o.zone == z.id)) {
+            return Err(format!("its price table has no price for zone {}", zone.id));
+        }
+        let range = table.range().map(|(lowest, highest)| PriceRange { lowest, highest });
+        if self.price_range.is_some() && self.price_range != range {
+            return Err("its range of prices is not the one of its price table".into());
+        }
+        Ok(())
     }
 }

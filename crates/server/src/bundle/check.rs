@@ -148,9 +148,6 @@ impl<'a> Work<'a> {
             self.tables.get(row.price_table.as_str()).ok_or(format!("no price table {:?}", row.price_table))?;
         let layout = self.layouts.values().find(|(name, _)| *name == hall.layout).map(|(_, layout)| layout);
         let layout = layout.ok_or("its hall has no layout")?;
-        if let Some(zone) = layout.zones.iter().find(|z| !table.offers.iter().any(|o| o.zone == z.id)) {
-            return Err(format!("price table {:?} has no price for zone {}", row.price_table, zone.id));
-        }
         let starts_at = self.start(&row.starts, &cinema.zone)?;
         let moment = |at| Moment::new(at, &cinema.zone).map_err(|e| e.to_string());
         let minutes = |n: u32| i64::from(n) * 60;
@@ -201,6 +198,7 @@ impl<'a> Work<'a> {
             note: row.note.clone(),
         };
         screening.check()?;
+        screening.fits(cinema, layout, table)?;
         Ok(screening)
     }
 

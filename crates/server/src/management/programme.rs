@@ -6,7 +6,7 @@ use admit_protocol::cinema::Cinema;
 use admit_protocol::digest::ContentName;
 use admit_protocol::film::Film;
 use admit_protocol::id::{CinemaId, FilmId, ScreeningId};
-use admit_protocol::json::DOCUMENT_BYTES_MAX;
+use admit_protocol::json::{self as reader, DOCUMENT_BYTES_MAX, Numbers};
 use admit_protocol::layout::Layout;
 use admit_protocol::price::PriceTable;
 use admit_protocol::problem::{Problem, ProblemCode};
@@ -15,10 +15,12 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, StatusCode, header};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use super::session::SignedInAs;
 use super::{Management, json};
 use crate::bundle::Bundle;
+use crate::catalogue::Catalogue;
 use crate::store::sqlite::{Edit, Permission};
 
 type LargeJson<T> = StrictJson<T, DOCUMENT_BYTES_MAX>;
@@ -144,17 +146,22 @@ pub(super) async fn put_screening(
     }
     screening.check().map_err(invalid)?;
     let cinema = catalogue.cinemas.get(&screening.cinema).ok_or_else(|| invalid("there is no such cinema"))?;
-    cinema.hall(screening.hall).ok_or_else(|| invalid("this cinema has no such hall"))?;
     for item in &screening.items {
         let film = catalogue.films.get(&item.film).ok_or_else(|| invalid(format!("there is no film {}", item.film)))?;
         film.version(item.version).ok_or_else(|| invalid(format!("{} has no version {}", item.film, item.version)))?;
     }
-    for (what, name) in [("layout", screening.layout), ("price table", screening.price_table)] {
-        catalogue.document(name).ok_or_else(|| invalid(format!("there is no {what} {name}: add it first")))?;
-    }
+    let layout: Layout = document(&catalogue, "layout", screening.layout)?;
+    let table: PriceTable = document(&catalogue, "price table", screening.price_table)?;
+    screening.fits(cinema, &layout, &table).map_err(invalid)?;
     let edits = vec![Edit::Screening(Box::new(screening))];
     management.edit(&somebody, "put_screening", id.to_string(), edits).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// A document that was added before, as what a screening takes it for.
+fn document<T: DeserializeOwned>(catalogue: &Catalogue, what: &str, name: ContentName) -> Result<T, Reply> {
+    let bytes = catalogue.document(name).ok_or_else(|| invalid(format!("there is no {what} {name}: add it first")))?;
+    reader::read(bytes, DOCUMENT_BYTES_MAX, Numbers::Integers).map_err(|_| invalid(format!("{name} is no {what}")))
 }
 
 pub(super) async fn remove_screening(

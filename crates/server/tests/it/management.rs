@@ -294,3 +294,61 @@ async fn somebody_is_always_admin() {
     assert_eq!(said.code(), "invalid");
     assert!(office.sign_in("admin", PASSWORD).await.is_ok());
 }
+
+#[tokio::test]
+async fn a_screening_says_of_its_cinema_and_prices_what_they_say_prog_008() {
+    let office = Office::new();
+    let session = office.sign_in("manager", PASSWORD).await.expect("signs in");
+    let read = office.ask(&session, Method::GET, "/screenings/eight", &[], &json!({})).await;
+    let tag = read.headers["etag"].to_str().expect("text").to_owned();
+    let (table, layout) = (read.body["price_table"].clone(), read.body["layout"].clone());
+    let mut koruny =
+        office.stage.get(ANNA, &format!("/v1/price_tables/{}", table.as_str().expect("a name"))).await.body;
+    let added = |table: Value| {
+        let (office, session) = (&office, &session);
+        async move { office.post(session, "/price_tables", &table).await.body["name"].clone() }
+    };
+    let text = koruny.to_string().replace("EUR", "CZK");
+    koruny["offers"].as_array_mut().expect("offers").retain(|o| o["zone"] == "std");
+    let (missing, other) = (added(koruny).await, added(serde_json::from_str(&text).expect("json")).await);
+    let put = |change: &dyn Fn(&mut Value)| {
+        let mut screening = read.body.clone();
+        change(&mut screening);
+        let (office, session, tag) = (&office, &session, &tag);
+        async move {
+            let said = office.ask(session, Method::PUT, "/screenings/eight", &[("if-match", tag)], &screening).await;
+            said.body["detail"].as_str().unwrap_or_default().to_owned()
+        }
+    };
+    let refused = [
+        (put(&|s| s["hall"] = json!("two")).await, "has no hall two"),
+        (put(&|s| s["price_table"] = other.clone()).await, "prices are in CZK"),
+        (put(&|s| s["price_table"] = missing.clone()).await, "no price for zone"),
+        (put(&|s| s["price_table"] = layout.clone()).await, "is no price table"),
+        (put(&|s| s["layout"] = table.clone()).await, "is no layout"),
+        (put(&|s| s["business_date"] = json!("2026-11-20")).await, "the evening of 2026-11-21"),
+        (put(&|s| s["price_range"]["lowest"]["amount"] = json!(1)).await, "range of prices"),
+        (put(&|s| s["doors_at"]["zone"] = json!("Europe/Paris")).await, "by the clock of Europe/Paris"),
+    ];
+    for (said, must) in refused {
+        assert!(said.contains(must), "{said:?} does not say {must:?}");
+    }
+}
+
+#[tokio::test]
+async fn names_of_staff_and_scanners_are_words() {
+    let office = Office::new();
+    let session = office.sign_in("admin", PASSWORD).await.expect("signs in");
+    for name in ["", " ", "a\u{7}", "\u{202E}nimda", &"x".repeat(201)] {
+        for (path, body) in
+            [("/staff/anna", json!({"name": name, "role": "door"})), ("/devices/door-9", json!({"name": name}))]
+        {
+            let said = office.ask(&session, Method::PUT, path, &[], &body).await;
+            assert_eq!(
+                (said.code().as_str(), &said.body["pointers"]),
+                ("invalid", &json!(["/name"])),
+                "{path} {name:?}"
+            );
+        }
+    }
+}
