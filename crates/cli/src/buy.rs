@@ -1,21 +1,28 @@
-//! Buying and cancelling.
+//! Buying.
 
-use admit_booking::price;
-use admit_client::{RequestKey, Server, Wallet};
-use admit_protocol::booking::{Book as BookRequest, Booking, BookingState, Buyer, TicketChoice};
+use admit_booking::{Refusal, price};
+use admit_client::{ClientError, Purchase, Server, Wallet, WalletError};
+use admit_protocol::booking::{Book as BookRequest, Booking, Buyer, TicketChoice};
 use admit_protocol::capability::PaymentMethod;
-use admit_protocol::hold::{AreaWish, PlaceHold, SeatWish};
-use admit_protocol::id::{ScreeningId, TicketTypeId, ZoneId};
+use admit_protocol::hold::{AreaWish, Hold, PlaceHold, Quote, SeatWish};
+use admit_protocol::id::{ScreeningId, SeatId, TicketTypeId, ZoneId};
 use admit_protocol::layout::Layout;
-use admit_protocol::money::Money;
+use admit_protocol::money::{Currency, Money};
+use admit_protocol::price::{PriceTable, TicketRule};
+use admit_protocol::screening::Screening;
 use admit_protocol::time::Moment;
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{Context as _, anyhow, bail, ensure};
 use clap::Args;
+use jiff::Timestamp;
 use serde_json::json;
 
+use crate::showing::{Showing, cancellation};
 use crate::{Context, find, show};
 
 /// Hold seats and book them.
+///
+/// Nothing is booked before you have seen what it costs and said yes. If this is interrupted, run it again: it goes on
+/// where it was, and books nothing twice.
 #[derive(Args)]
 pub(crate) struct Book {
     /// The cinema's server.
@@ -24,58 +31,85 @@ pub(crate) struct Book {
     screening: String,
     /// Seats, as `admit seats` names them: row and number together (F9), the seat's id, or AREA:COUNT where there are
     /// no numbers. For another ticket than the first in the list: F9=child.
-    #[arg(required = true)]
+    #[arg(required = true, value_delimiter = ',')]
     seats: Vec<String>,
     /// Where the cinema writes to.
     #[arg(long)]
     email: Option<String>,
-    /// Book without asking, if it comes to at most this, in minor units: 2000 is 20.00.
+    /// Book without asking, if it comes to at most this, such as 20.00.
     #[arg(long)]
-    at_most: Option<i64>,
+    at_most: Option<String>,
 }
 
-/// A seat or some places, and for whom.
-struct Wish {
-    seat: String,
-    ticket_type: Option<TicketTypeId>,
-}
+/// A place that is to be held, and what for.
+type Ticket = (SeatId, ZoneId, TicketTypeId);
 
 impl Book {
     pub(crate) async fn run(self, context: &Context) -> anyhow::Result<()> {
+        ensure!(!context.json || self.at_most.is_some(), "say --at-most, such as 20.00: with --json nobody is asked");
         let server = find::client(context)?.server(&self.server, None).await?;
         let id: ScreeningId = self.screening.parse().with_context(|| self.screening.clone())?;
         let screening = server.screening(id).await?;
         let layout = server.layout(screening.layout).await?;
         let table = server.price_table(screening.price_table).await?;
-        let first = table.ticket_types.first().context("this screening has no tickets")?.id;
-        let wish = self.wish(&layout)?;
-        let title = self.title(&server, &screening).await?;
-        let mut wallet = Wallet::open(&context.wallet)?;
-        let number = wallet.hold(&server, id, title, wish).await?;
-        let hold = wallet.purchases()[number].hold.clone().context("the hold is not known")?;
-        let zone = |seat| zone_of(&layout, seat);
-        let tickets: Vec<_> = hold
-            .seats
-            .iter()
-            .map(|s| Some((s.seat, zone(s.seat.as_str())?, s.ticket_type.unwrap_or(first))))
-            .collect::<Option<_>>()
-            .context("the server holds seats that its layout does not have")?;
-        // The prices are the hold's own: they do not change while you think.
-        let table = server.price_table(hold.price_table).await?;
-        let quote = price::quote(&table, &tickets)
-            .map_err(|refusal| anyhow!("these tickets are not sold together: {refusal:?}"))?;
-        if !context.json {
-            for line in &quote.lines {
-                show::line(&format!("  {:10} {:10} {}", line.seat.as_str(), line.ticket_type.as_str(), line.total));
-            }
-            if !quote.booking_fees.is_zero() {
-                show::line(&format!("  {:21} {}", "booking fee", quote.booking_fees));
-            }
-            show::line(&format!("  {:21} {}", "all in all", show::colour("1", &quote.total.to_string())));
+        let most = self.at_most.as_deref().map(|text| read_amount(text, table.currency)).transpose()?;
+        let (wish, wanted) = self.wish(&layout, &table)?;
+        // What is against the rules is said before anything is held.
+        price_of(&table, &wanted)?;
+        let showing = Showing::of(&server, &screening).await?;
+        let wallet = Wallet::open(&context.wallet)?;
+        let purchase = match unfinished(&wallet, &server, id, &wish).await? {
+            Some(purchase) => purchase,
+            None => wallet.hold(&server, id, showing.title(), wish).await?,
+        };
+        if let Some(booking) = &purchase.booking {
+            return booked(booking, &purchase, &screening, context);
         }
-        if !self.agreed(quote.total, context)? {
-            server.release_hold(id, &wallet.purchases()[number].secret, hold.id).await?;
-            bail!("nothing was booked, the seats are free again");
+        if !context.json {
+            showing.print();
+        }
+        match self.decide(&server, &wallet, &purchase, &screening, most, context).await {
+            Ok(booking) => booked(&booking, &purchase, &screening, context),
+            // Perhaps it was booked: the wallet knows what to ask again.
+            Err(Gone::Unknown(error)) => {
+                let again = format!("`admit bookings` asks again, as number {}", purchase.number);
+                Err(anyhow::Error::from(error).context(format!("it is not known whether this was booked: {again}")))
+            }
+            Err(Gone::Refused(error)) => {
+                wallet.release(&server, purchase.number).await?;
+                Err(error.context("nothing was booked, the seats are free again"))
+            }
+        }
+    }
+
+    /// Shows what it costs, asks, and books.
+    async fn decide(
+        &self,
+        server: &Server,
+        wallet: &Wallet,
+        purchase: &Purchase,
+        screening: &Screening,
+        most: Option<Money>,
+        context: &Context,
+    ) -> Result<Booking, Gone> {
+        let hold = purchase.hold.as_ref().context("the hold is not known")?;
+        // The prices are the hold's own: they do not change while you think.
+        let table = server.price_table(hold.price_table).await.map_err(anyhow::Error::from)?;
+        let layout = server.layout(screening.layout).await.map_err(anyhow::Error::from)?;
+        let tickets = tickets_of(hold, &layout, &table)?;
+        let quote = price_of(&table, &tickets)?;
+        if !context.json {
+            print_quote(&quote, hold, screening);
+        }
+        let agreed = match most {
+            Some(most) if quote.total > most => {
+                return Err(anyhow!("it comes to {}, more than {most}", quote.total).into());
+            }
+            Some(_) => true,
+            None => show::agreed("book this?").await,
+        };
+        if !agreed {
+            return Err(anyhow!("you did not say yes").into());
         }
         let payment_method = if quote.total.is_zero() { PaymentMethod::None } else { PaymentMethod::AtCinema };
         let book = BookRequest {
@@ -85,71 +119,122 @@ impl Book {
             payment_method,
             buyer: self.email.clone().map(|email| Buyer { email: Some(email), ..Buyer::default() }),
         };
-        let booking = wallet.book(&server, number, book).await?;
-        if context.json {
-            return show::json(&json!({"number": number + 1, "booking": booking}));
-        }
-        show::line(&format!("{} {}", show::colour("1;32", "booked:"), booking.reference));
-        if !booking.balance_due.is_zero() {
-            // By the cinema's clock: that is where it is paid.
-            let by = booking.collect_by.and_then(|by| Moment::new(by, screening.starts_at.zone()).ok());
-            let by = by.map(|by| format!(" by {}", show::moment(&by))).unwrap_or_default();
-            show::line(&format!("pay {} at the cinema{by}, or the seats go back on sale", booking.balance_due));
-        }
-        show::line(&format!("your tickets: admit ticket show {}", number + 1));
-        Ok(())
+        let booking = match wallet.book(server, purchase.number, book).await {
+            Ok(booking) => booking,
+            Err(WalletError::Client(refused @ ClientError::Refused(_))) => {
+                return Err(Gone::Refused(refused.into()));
+            }
+            Err(unknown) => return Err(Gone::Unknown(unknown)),
+        };
+        // Tickets are kept for the day when the cinema cannot be reached. `admit ticket show` tries again.
+        let _ = wallet.refresh(server, purchase.number).await;
+        Ok(booking)
     }
 
-    fn agreed(&self, total: Money, context: &Context) -> anyhow::Result<bool> {
-        if let Some(most) = self.at_most {
-            return Ok(total.amount() <= most);
-        }
-        if context.json {
-            bail!("say --at-most, in minor units: with --json nobody is asked");
-        }
-        show::line("book this? [y/N]");
-        let mut answer = String::new();
-        std::io::stdin().read_line(&mut answer)?;
-        Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
-    }
-
-    fn wish(&self, layout: &Layout) -> anyhow::Result<PlaceHold> {
+    /// What is to be held, and each place of it as a ticket.
+    fn wish(&self, layout: &Layout, table: &PriceTable) -> anyhow::Result<(PlaceHold, Vec<Ticket>)> {
         let mut wish = PlaceHold::default();
+        let mut tickets: Vec<Ticket> = Vec::new();
+        let first = table.ticket_types.first().context("this screening has no tickets")?.id;
         for text in &self.seats {
-            let Wish { seat, ticket_type } = read_wish(text)?;
-            if let Some((area, count)) = seat.split_once(':') {
-                let count = count.parse().with_context(|| format!("{count:?} is not a number of places"))?;
-                wish.areas.push(AreaWish { area: area.parse().with_context(|| area.to_owned())?, count, ticket_type });
+            let (place, kind) = text.split_once('=').map_or((text.as_str(), None), |(place, t)| (place, Some(t)));
+            let ticket_type = kind.map(|kind| ticket_type(kind, table)).transpose()?;
+            let of = ticket_type.unwrap_or(first);
+            let (name, count) = place.split_once(':').map_or((place, "1"), |(area, count)| (area, count));
+            if let Some(area) = layout.areas.iter().find(|a| a.id.as_str().eq_ignore_ascii_case(name)) {
+                let count: u32 = count.parse().with_context(|| format!("{count:?} is not a number of places"))?;
+                for n in 1..=count.min(100) {
+                    tickets.push((format!("{}.{n}", area.id).parse()?, area.zone, of));
+                }
+                wish.areas.push(AreaWish { area: area.id, count, ticket_type });
                 continue;
             }
             let named = |s: &&admit_protocol::layout::Seat| {
-                s.id.as_str() == seat || format!("{}{}", s.row, s.number).eq_ignore_ascii_case(&seat)
+                s.id.as_str() == place || format!("{}{}", s.row, s.number).eq_ignore_ascii_case(place)
             };
-            let found = layout
-                .seats
-                .iter()
-                .find(named)
-                .with_context(|| format!("this hall has no seat {seat}: see `admit seats`"))?;
-            wish.seats.push(SeatWish { seat: found.id, ticket_type });
+            let seat = layout.seats.iter().find(named);
+            let seat = seat.with_context(|| format!("this hall has no seat {place:?}: see `admit seats`"))?;
+            ensure!(tickets.iter().all(|(known, ..)| *known != seat.id), "seat {place} is named twice");
+            tickets.push((seat.id, seat.zone, of));
+            wish.seats.push(SeatWish { seat: seat.id, ticket_type });
         }
-        Ok(wish)
-    }
-
-    async fn title(&self, server: &Server, screening: &admit_protocol::screening::Screening) -> anyhow::Result<String> {
-        let (films, _) = server.programme(screening.cinema).await?;
-        let film = screening.items.first().and_then(|item| films.iter().find(|f| f.id == item.film));
-        let film = film.map_or_else(|| screening.id.to_string(), |f| show::text(&f.title).to_owned());
-        let cinemas = server.cinemas().await?;
-        let cinema = cinemas.iter().find(|c| c.id == screening.cinema).map_or("", |c| show::text(&c.name));
-        Ok(format!("{film}, {cinema}, {}", show::moment(&screening.starts_at)))
+        Ok((wish, tickets))
     }
 }
 
-/// `F9`, `F9=child`, `floor:2=adult`
-fn read_wish(text: &str) -> anyhow::Result<Wish> {
-    let (seat, ticket_type) = text.split_once('=').map_or((text, None), |(seat, t)| (seat, Some(t)));
-    let ticket_type = ticket_type.map(|t| t.parse().with_context(|| t.to_owned())).transpose()?;
-    Ok(Wish { seat: seat.to_owned(), ticket_type })
+/// Why a purchase did not come to its end.
+enum Gone {
+    /// Nothing is booked.
+    Refused(anyhow::Error),
+    /// Perhaps it is.
+    Unknown(WalletError),
+}
+
+impl From<anyhow::Error> for Gone {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Refused(error)
+    }
+}
+
+/// The same wish at the same screening, begun before and not finished: found out what became of it, or still held.
+async fn unfinished(
+    wallet: &Wallet,
+    server: &Server,
+    screening: ScreeningId,
+    wish: &PlaceHold,
+) -> anyhow::Result<Option<Purchase>> {
+    let now = Timestamp::now();
+    wallet.forget_lapsed(now)?;
+    let same = |p: &Purchase| {
+        p.origin == *server.origin() && p.screening == screening && p.hold_request.1 == *wish && p.booking.is_none()
+    };
+    let Some(purchase) = wallet.purchases()?.into_iter().find(same) else { return Ok(None) };
+    if !purchase.is_open() {
+        return Ok(Some(purchase));
+    }
+    match wallet.resume(server, purchase.number).await {
+        Ok(purchase) => Ok(Some(purchase)),
+        // It never was, or is over by now: a new one begins.
+        Err(WalletError::Client(ClientError::Refused(_))) => {
+            wallet.release(server, purchase.number).await.ok();
+            Ok(None)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn ticket_type(text: &str, table: &PriceTable) -> anyhow::Result<TicketTypeId> {
+    let types = &table.ticket_types;
+    let fits = |t: &&admit_protocol::price::TicketType| {
+        t.id.as_str().eq_ignore_ascii_case(text) || t.name.iter().any(|(_, name)| name.eq_ignore_ascii_case(text))
+    };
+    let known = || types.iter().map(|t| t.id.as_str()).collect::<Vec<_>>().join(", ");
+    Ok(types.iter().find(fits).with_context(|| format!("there is no ticket {text:?}, but {}", known()))?.id)
+}
+
+/// What these tickets come to, or the rule that they break, in words.
+fn price_of(table: &PriceTable, tickets: &[Ticket]) -> anyhow::Result<Quote> {
+    let name = |id: &TicketTypeId| table.ticket_type(*id).map_or(id.as_str(), |t| show::text(&t.name)).to_owned();
+    price::quote(table, tickets).map_err(|refusal| match refusal {
+        Refusal::TicketRule { rule: TicketRule::NeedsCompany { ticket_type, needs_one_of }, .. } => {
+            let others: Vec<String> = needs_one_of.iter().map(name).collect();
+            anyhow!("{} only goes with another ticket: {}", name(&ticket_type), others.join(" or "))
+        }
+        Refusal::TicketRule { seat: Some(seat), rule: TicketRule::NotSold(ticket_type) } => {
+            anyhow!("{} is not sold for {seat}", name(&ticket_type))
+        }
+        Refusal::TicketRule { rule, .. } => anyhow!("{rule}"),
+        other => anyhow!("these tickets are not sold together: {other:?}"),
+    })
+}
+
+fn tickets_of(hold: &Hold, layout: &Layout, table: &PriceTable) -> anyhow::Result<Vec<Ticket>> {
+    let first = table.ticket_types.first().context("this screening has no tickets")?.id;
+    let ticket = |s: &admit_protocol::hold::HeldSeat| {
+        let zone = zone_of(layout, s.seat.as_str())?;
+        Some((s.seat, zone, s.ticket_type.unwrap_or(first)))
+    };
+    hold.seats.iter().map(ticket).collect::<Option<_>>().context("the server holds seats that its layout does not have")
 }
 
 fn zone_of(layout: &Layout, place: &str) -> Option<ZoneId> {
@@ -160,100 +245,65 @@ fn zone_of(layout: &Layout, place: &str) -> Option<ZoneId> {
     })
 }
 
-/// Everything in the wallet.
-pub(crate) fn bookings(context: &Context) -> anyhow::Result<()> {
-    let wallet = Wallet::open(&context.wallet)?;
+fn print_quote(quote: &Quote, hold: &Hold, screening: &Screening) {
+    for line in &quote.lines {
+        show::line(&format!("  {:10} {:10} {}", line.seat.as_str(), line.ticket_type.as_str(), line.total));
+    }
+    if !quote.booking_fees.is_zero() {
+        show::line(&format!("  {:21} {}", "booking fee", quote.booking_fees));
+    }
+    show::line(&format!("  {:21} {}", "all in all", show::colour("1", &quote.total.to_string())));
+    let zone = screening.starts_at.zone();
+    let moment = |at| Moment::new(at, zone).map(|at| show::moment(&at)).unwrap_or_default();
+    if !quote.total.is_zero() {
+        let by = screening.collect_by.map(|by| format!(" by {}", moment(by))).unwrap_or_default();
+        show::line(&format!("to be paid at the cinema{by}"));
+    }
+    show::line(&cancellation(&screening.cancellation, &screening.starts_at));
+    show::line(&format!("held for you until {}", moment(hold.expires_at)));
+}
+
+fn booked(booking: &Booking, purchase: &Purchase, screening: &Screening, context: &Context) -> anyhow::Result<()> {
     if context.json {
-        let rows: Vec<_> = wallet
-            .purchases()
-            .iter()
-            .map(|p| json!({"title": p.title, "origin": p.origin, "booking": p.booking}))
-            .collect();
-        return show::json(&rows);
+        return show::json(&json!({"number": purchase.number, "booking": booking}));
     }
-    let rows: Vec<Vec<String>> = wallet
-        .purchases()
-        .iter()
-        .enumerate()
-        .map(|(n, p)| {
-            let (reference, state) = match &p.booking {
-                Some(b) => (b.reference.clone(), state(b)),
-                None if p.book_request.is_some() => {
-                    (String::new(), "not known: run the same `admit book` again".into())
-                }
-                None => (String::new(), "held, not booked".into()),
-            };
-            vec![(n + 1).to_string(), reference, p.title.clone(), state]
-        })
-        .collect();
-    if rows.is_empty() {
-        show::line("nothing booked yet");
-    } else {
-        show::table(&["no", "ref", "what", "state"], &rows);
+    show::line(&format!("{} {}", show::colour("1;32", "booked:"), booking.reference));
+    if !booking.balance_due.is_zero() {
+        // By the cinema's clock: that is where it is paid.
+        let by = booking.collect_by.and_then(|by| Moment::new(by, screening.starts_at.zone()).ok());
+        let by = by.map(|by| format!(" by {}", show::moment(&by))).unwrap_or_default();
+        show::line(&format!("pay {} at the cinema{by}, or the seats go back on sale", booking.balance_due));
     }
+    show::line(&format!("your tickets: admit ticket show {}", purchase.number));
     Ok(())
 }
 
-fn state(booking: &Booking) -> String {
-    match booking.state {
-        BookingState::Confirmed if booking.balance_due.is_zero() => "booked".into(),
-        BookingState::Confirmed => format!("booked, {} to pay at the cinema", booking.balance_due),
-        BookingState::PartCancelled => "some tickets cancelled".into(),
-        other => other.to_string(),
+/// `20.00`, as people write an amount of this currency.
+fn read_amount(text: &str, currency: Currency) -> anyhow::Result<Money> {
+    let digits = usize::from(currency.minor_digits());
+    let unreadable = || format!("{text:?} is not an amount such as {}", Money::zero(currency));
+    let (whole, part) = text.split_once(['.', ',']).unwrap_or((text, ""));
+    if part.len() > digits || !whole.bytes().chain(part.bytes()).all(|b| b.is_ascii_digit()) {
+        bail!(unreadable());
     }
+    let amount: i64 = format!("{whole}{part:0<digits$}").parse().with_context(unreadable)?;
+    Ok(Money::new(amount, currency)?)
 }
 
-/// Cancel tickets of a booking.
-#[derive(Args)]
-pub(crate) struct Cancel {
-    /// The booking's number in `admit bookings`.
-    number: usize,
-    /// Which seats; all of them if none are named.
-    seats: Vec<String>,
-    /// Cancel without asking.
-    #[arg(long)]
-    yes: bool,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl Cancel {
-    pub(crate) async fn run(self, context: &Context) -> anyhow::Result<()> {
-        let mut wallet = Wallet::open(&context.wallet)?;
-        let number = self.number.checked_sub(1).context("bookings are numbered from 1")?;
-        let purchase =
-            wallet.purchases().get(number).context("there is no such booking: see `admit bookings`")?.clone();
-        let booking = purchase.booking.context("this was never booked")?;
-        let server = find::client(context)?.server(purchase.origin.as_str(), None).await?;
-        let seats = self.seats.iter().map(|s| s.parse().with_context(|| s.clone())).collect::<anyhow::Result<_>>()?;
-        let quote = server.quote_cancellation(purchase.screening, &purchase.secret, booking.id, seats).await?;
-        if !context.json {
-            for line in &quote.lines {
-                show::line(&format!(
-                    "  {:10} {:10} {} of {} comes back",
-                    line.seat.as_str(),
-                    line.ticket_type.as_str(),
-                    line.refund,
-                    line.total
-                ));
-            }
-            if !quote.balance_reduction.is_zero() {
-                show::line(&format!("  {} less to pay at the cinema", quote.balance_reduction));
-            }
-        }
-        if !self.yes {
-            show::line("cancel this? [y/N]");
-            let mut answer = String::new();
-            std::io::stdin().read_line(&mut answer)?;
-            if !matches!(answer.trim(), "y" | "Y" | "yes") {
-                bail!("nothing was cancelled");
-            }
-        }
-        let key = RequestKey::new()?;
-        let cancelled = server.cancel(purchase.screening, &purchase.secret, &key, booking.id, quote.id).await?;
-        wallet.note(number, cancelled.clone())?;
-        if context.json {
-            return show::json(&cancelled);
-        }
-        show::line(&format!("cancelled; {} comes back", quote.refund));
-        Ok(())
+    #[test]
+    fn amounts_are_read_as_people_write_them() {
+        let amount = |text: &str, code: &str| {
+            read_amount(text, Currency::parse(code).expect("a currency")).map(|m| m.amount()).ok()
+        };
+        assert_eq!(
+            [amount("20", "EUR"), amount("9.5", "EUR"), amount("9,50", "EUR")],
+            [Some(2000), Some(950), Some(950)]
+        );
+        assert_eq!([amount("2000", "JPY"), amount("2000.5", "JPY"), amount("9.505", "EUR")], [Some(2000), None, None]);
+        assert_eq!([amount("-1", "EUR"), amount("", "EUR"), amount("x", "EUR")], [None, None, None]);
     }
 }

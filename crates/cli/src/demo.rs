@@ -17,6 +17,7 @@ use admit_protocol::manifest::Manifest;
 use admit_protocol::money::Money;
 use admit_protocol::origin::{Origin, OriginPolicy};
 use admit_protocol::problem::ProblemCode;
+use admit_protocol::time::Moment;
 use admit_server::management::{Role, StaffMember, hash_password};
 use admit_server::store::Device;
 use admit_server::store::sqlite::{Edit, SqliteStore};
@@ -266,10 +267,12 @@ impl<'a> Stage<'a> {
                 ..PlaceHold::default()
             })
         };
-        let mut wallet = Wallet::open(&self.folder.join("wallet.json"))?;
-        let number = wallet.hold(&server, screening.id, "Anna's evening".into(), wish(wanted, "adult")?).await?;
-        let hold = wallet.purchases()[number].hold.clone().context("the hold is not known")?;
-        seen(&format!("{} and {} are held until {}", wanted[0], wanted[1], hold.expires_at));
+        let wallet = Wallet::open(&self.folder.join("wallet.json"))?;
+        let purchase = wallet.hold(&server, screening.id, "Anna's evening".into(), wish(wanted, "adult")?).await?;
+        let number = purchase.number;
+        let hold = purchase.hold.context("the hold is not known")?;
+        let until = Moment::new(hold.expires_at, screening.starts_at.zone())?;
+        seen(&format!("{} and {} are held until {}", wanted[0], wanted[1], show::moment(&until)));
 
         let ben = Secret::new()?;
         let refused = server.place_hold(screening.id, &ben, &RequestKey::new()?, &wish(&free[20..23], "adult")?).await;
@@ -288,8 +291,7 @@ impl<'a> Stage<'a> {
         ensure!(booking.total == quote.total, "booked for {}", booking.total);
         seen(&format!("booked as {} for {}, what Anna saw", booking.reference, booking.total));
 
-        let secret = &wallet.purchases()[number].secret;
-        let codes: Vec<String> = codes(&server, screening.id, secret, booking.id).await?;
+        let codes: Vec<String> = codes(&server, screening.id, &purchase.secret, booking.id).await?;
         let office = Office::sign_in(server.origin().as_str(), "demo", STAFF_PASSWORD).await?;
         office.settle(screening.id, booking.id, booking.balance_due).await?;
         seen(&format!("Anna pays {} at the counter", booking.balance_due));

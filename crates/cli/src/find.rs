@@ -117,7 +117,7 @@ impl Find {
             .map(|s| {
                 let price = s.screening.price_range.map(|r| format!("from {}", r.lowest)).unwrap_or_default();
                 vec![
-                    show::moment(&s.screening.starts_at),
+                    show::start(&s.screening),
                     show::text(&s.title).into(),
                     show::text(&s.cinema_name).into(),
                     price,

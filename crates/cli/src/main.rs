@@ -2,6 +2,7 @@
 #![allow(clippy::print_stdout, reason = "a program that talks to people")]
 
 mod audit;
+mod bookings;
 mod buy;
 mod cinema;
 mod demo;
@@ -14,6 +15,7 @@ mod sample;
 mod seats;
 mod serve;
 mod show;
+mod showing;
 mod ticket;
 
 use std::path::PathBuf;
@@ -75,7 +77,7 @@ enum Command {
     /// Your bookings.
     Bookings,
     /// Cancel tickets of a booking.
-    Cancel(buy::Cancel),
+    Cancel(bookings::Cancel),
     /// Show your tickets, or check one.
     #[command(subcommand)]
     Ticket(ticket::TicketCommand),
@@ -125,7 +127,7 @@ async fn run(command: Command, context: &Context) -> anyhow::Result<()> {
         Command::Screenings(find) => find.screenings(context).await,
         Command::Seats(seats) => seats.run(context).await,
         Command::Book(book) => book.run(context).await,
-        Command::Bookings => buy::bookings(context),
+        Command::Bookings => bookings::list(context).await,
         Command::Cancel(cancel) => cancel.run(context).await,
         Command::Ticket(ticket) => ticket.run(context).await,
         Command::Door(door) => door.run(context).await,

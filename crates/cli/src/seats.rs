@@ -1,15 +1,16 @@
 //! A seat map in the terminal: readable in colour and without.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use admit_protocol::id::{ScreeningId, SeatId, ZoneId};
 use admit_protocol::layout::{Layout, Seat, SeatKind};
 use admit_protocol::price::PriceTable;
-use admit_protocol::seats::{NotFree, Seats as Taken};
+use admit_protocol::seats::{AreaSeats, NotFree, SalesState, Seats as Taken};
 use anyhow::Context as _;
 use clap::Args;
 use serde_json::json;
 
+use crate::showing::Showing;
 use crate::{Context, find, show};
 
 /// Look at the seats of a screening.
@@ -19,19 +20,26 @@ pub(crate) struct Seats {
     server: String,
     /// The screening.
     screening: String,
+    /// Words instead of a map: which seats of each row are free.
+    #[arg(long)]
+    list: bool,
 }
 
 impl Seats {
     pub(crate) async fn run(self, context: &Context) -> anyhow::Result<()> {
         let server = find::client(context)?.server(&self.server, None).await?;
-        let screening: ScreeningId = self.screening.parse().with_context(|| self.screening.clone())?;
-        let taken = server.seats(screening).await?;
+        let id: ScreeningId = self.screening.parse().with_context(|| self.screening.clone())?;
+        let screening = server.screening(id).await?;
+        let taken = server.seats(id).await?;
         let layout = server.layout(taken.layout).await?;
         let prices = server.price_table(taken.price_table).await?;
         if context.json {
-            return show::json(&json!({"seats": taken, "layout": layout, "prices": prices}));
+            return show::json(&json!({"screening": screening, "seats": taken, "layout": layout, "prices": prices}));
         }
-        for line in map(&layout, &taken) {
+        Showing::of(&server, &screening).await?.print();
+        show::line("");
+        let seats = if self.list { list(&layout, &taken) } else { map(&layout, &taken) };
+        for line in seats {
             show::line(&line);
         }
         show::line("");
@@ -93,11 +101,57 @@ pub(crate) fn map(layout: &Layout, taken: &Taken) -> Vec<String> {
         }
         lines.push(format!("{row:>label$} {} {row}", line.join(" ")));
     }
-    for area in &taken.areas {
-        let name = layout.areas.iter().find(|a| a.id == area.area).map_or("", |a| show::text(&a.name));
-        lines.push(format!("{name} ({}): {} of {} places free, no numbers", area.area, area.free, area.capacity));
-    }
+    lines.extend(areas(layout, taken));
     lines
+}
+
+/// Each row in words, for who listens to it: `row C: 1 to 8, 11, 12`.
+fn list(layout: &Layout, taken: &Taken) -> Vec<String> {
+    let gone: HashSet<SeatId> = taken.not_free.values().flatten().copied().collect();
+    let mut rows: Vec<(&str, Vec<&Seat>)> = Vec::new();
+    for seat in &layout.seats {
+        match rows.iter_mut().find(|(row, _)| *row == seat.row) {
+            Some((_, seats)) => seats.push(seat),
+            None => rows.push((&seat.row, vec![seat])),
+        }
+    }
+    let mut lines = Vec::new();
+    for (row, seats) in rows {
+        let mut words: Vec<String> = Vec::new();
+        let mut run: Option<(&Seat, &Seat)> = None;
+        let told = |run: (&Seat, &Seat)| match run.0.id == run.1.id {
+            true => run.0.number.clone(),
+            false => format!("{} to {}", run.0.number, run.1.number),
+        };
+        for seat in seats.iter().filter(|s| !gone.contains(&s.id)) {
+            let plain = |s: &Seat| !matches!(s.kind, SeatKind::WheelchairSpace | SeatKind::Companion);
+            match &mut run {
+                // Side by side, as the layout says: an aisle ends a run.
+                Some((_, last)) if last.right == Some(seat.id) && plain(last) && plain(seat) => *last = seat,
+                _ => {
+                    words.extend(run.take().map(told));
+                    match seat.kind {
+                        SeatKind::WheelchairSpace => words.push(format!("{} (wheelchair space)", seat.number)),
+                        SeatKind::Companion => words.push(format!("{} (companion's seat)", seat.number)),
+                        _ => run = Some((seat, seat)),
+                    }
+                }
+            }
+        }
+        words.extend(run.map(told));
+        let free = if words.is_empty() { "nothing free".to_owned() } else { words.join(", ") };
+        lines.push(format!("row {row}: {free}"));
+    }
+    lines.extend(areas(layout, taken));
+    lines
+}
+
+fn areas<'a>(layout: &'a Layout, taken: &'a Taken) -> impl Iterator<Item = String> + 'a {
+    taken.areas.iter().map(|area| {
+        let name = layout.areas.iter().find(|a| a.id == area.area).map_or("", |a| show::text(&a.name));
+        let AreaSeats { area, free, capacity } = area;
+        format!("{name}: {free} of {capacity} places free, no numbers; book them as {area}:2")
+    })
 }
 
 fn legend(layout: &Layout, prices: &PriceTable, taken: &Taken) -> Vec<String> {
@@ -115,7 +169,14 @@ fn legend(layout: &Layout, prices: &PriceTable, taken: &Taken) -> Vec<String> {
         lines.push(format!("and {} once for each booking: {}", fee.amount, show::text(&fee.name)));
     }
     if !taken.sales.is_open() {
-        lines.push(show::colour("1;33", &format!("not on sale now: {}", taken.sales)));
+        let why = match taken.sales {
+            SalesState::NotYetOpen => "sales have not begun",
+            SalesState::UnderWay => "the film has begun, and it is not sold any more",
+            SalesState::Paused => "sales are paused",
+            SalesState::Cancelled => "it does not take place as announced",
+            _ => "sales are over",
+        };
+        lines.push(show::colour("1;33", why));
     }
     lines
 }

@@ -2,6 +2,7 @@
 
 use std::io::{IsTerminal as _, Write as _};
 
+use admit_protocol::screening::Screening;
 use admit_protocol::text::{LanguageTag, Texts};
 use admit_protocol::time::Moment;
 use serde::Serialize;
@@ -51,9 +52,43 @@ pub(crate) fn text(texts: &Texts) -> &str {
     texts.best(&language())
 }
 
-/// `Sat 21 Nov 20:15`, by the cinema's clock.
+/// `Sat 21 Nov 20:15 (Paris)`: by the clock of the cinema, and where that clock hangs.
 pub(crate) fn moment(moment: &Moment) -> String {
-    moment.local().strftime("%a %d %b %H:%M").to_string()
+    format!("{} ({})", moment.local().strftime("%a %d %b %H:%M"), place(moment))
+}
+
+fn place(moment: &Moment) -> String {
+    moment.zone().as_str().rsplit('/').next().unwrap_or_default().replace('_', " ")
+}
+
+/// The time on the poster. A show after midnight belongs to the evening before: `Sat 21 Nov, after midnight: Sun 00:30
+/// (Dublin)`.
+pub(crate) fn start(screening: &Screening) -> String {
+    let (starts, evening) = (&screening.starts_at, screening.business_date);
+    if starts.local().date() == evening {
+        return moment(starts);
+    }
+    let after = starts.local().strftime("%a %H:%M");
+    format!("{}, after midnight: {after} ({})", evening.strftime("%a %d %b"), place(starts))
+}
+
+/// Asks, and waits for an answer or for Ctrl-C, which is none. Only a yes is a yes.
+pub(crate) async fn agreed(question: &str) -> bool {
+    let _ = write!(std::io::stderr(), "{question} [y/N] ");
+    let (tell, told) = tokio::sync::oneshot::channel();
+    // A thread of its own: one that waits for a line cannot be ended, and must not keep the program from ending.
+    std::thread::spawn(move || {
+        let mut line = String::new();
+        let read = std::io::stdin().read_line(&mut line).is_ok();
+        let _ = tell.send(read && matches!(line.trim().to_lowercase().as_str(), "y" | "yes"));
+    });
+    tokio::select! {
+        answer = told => answer.unwrap_or(false),
+        _ = tokio::signal::ctrl_c() => {
+            let _ = writeln!(std::io::stderr());
+            false
+        }
+    }
 }
 
 /// A table without lines: columns as wide as they need to be.

@@ -1,21 +1,31 @@
 //! Showing and checking tickets.
 
-use admit_client::Wallet;
+use std::path::PathBuf;
+
+use admit_client::{PurchaseNumber, Wallet};
 use admit_protocol::key::PublicKey;
 use admit_protocol::ticket::Ticket;
 use anyhow::{Context as _, anyhow};
 use clap::Subcommand;
+use fast_qr::convert::Builder as _;
+use fast_qr::convert::svg::SvgBuilder;
 use fast_qr::qr::QRBuilder;
 use serde_json::json;
 
-use crate::{Context, find, show};
+use crate::{Context, bookings, find, show};
 
 #[derive(Subcommand)]
 pub(crate) enum TicketCommand {
-    /// Your tickets, as QR codes.
+    /// Your tickets, as QR codes. Once they were read they are kept, and shown also when the cinema cannot be reached.
     Show {
         /// The booking's number in `admit bookings`.
-        number: usize,
+        number: PurchaseNumber,
+        /// Words only, without the codes as pictures.
+        #[arg(long)]
+        no_qr: bool,
+        /// Write each code as a picture (SVG) into this folder, to be printed or sent to a phone.
+        #[arg(long)]
+        save: Option<PathBuf>,
     },
     /// Check a ticket with nothing but the cinema's public key: no network.
     Verify {
@@ -30,27 +40,57 @@ pub(crate) enum TicketCommand {
 impl TicketCommand {
     pub(crate) async fn run(self, context: &Context) -> anyhow::Result<()> {
         match self {
-            Self::Show { number } => show_tickets(number, context).await,
+            Self::Show { number, no_qr, save } => show_tickets(number, no_qr, save, context).await,
             Self::Verify { key, code } => verify(*key, &code, context),
         }
     }
 }
 
-async fn show_tickets(number: usize, context: &Context) -> anyhow::Result<()> {
+async fn show_tickets(
+    number: PurchaseNumber,
+    no_qr: bool,
+    save: Option<PathBuf>,
+    context: &Context,
+) -> anyhow::Result<()> {
     let wallet = Wallet::open(&context.wallet)?;
-    let purchase = number.checked_sub(1).and_then(|n| wallet.purchases().get(n));
-    let purchase = purchase.context("there is no such booking: see `admit bookings`")?;
+    let (kept, _) = bookings::purchase(&wallet, number)?;
+    let fresh = match find::client(context)?.server(kept.origin.as_str(), None).await {
+        Ok(server) => wallet.refresh(&server, number).await,
+        Err(error) => Err(error.into()),
+    };
+    let (purchase, old) = match fresh {
+        Ok(purchase) => (purchase, None),
+        // Whoever stands at the door has a ticket, whatever the network does.
+        Err(error) if kept.tickets.is_some() => (kept, Some(error)),
+        Err(error) => return Err(error.into()),
+    };
     let booking = purchase.booking.as_ref().context("this was never booked")?;
-    let server = find::client(context)?.server(purchase.origin.as_str(), None).await?;
-    let tickets = server.tickets(purchase.screening, &purchase.secret, booking.id).await?;
+    let tickets = purchase.tickets.as_ref().context("there are no tickets")?;
     if context.json {
-        return show::json(&tickets);
+        return show::json(tickets);
     }
     show::line(&format!("{}  {}", show::colour("1", &purchase.title), booking.reference));
+    if let Some(error) = old {
+        show::line(&format!("as they were when the cinema was last asked: {error}"));
+    }
+    if !booking.balance_due.is_zero() {
+        show::line(&format!("{} to be paid at the cinema before these open the door", booking.balance_due));
+    }
+    if tickets.tickets.is_empty() {
+        show::line("no ticket of it stands");
+    }
     for ticket in &tickets.tickets {
         let qr = QRBuilder::new(ticket.code.as_bytes()).build().map_err(|e| anyhow!("drawing the code: {e:?}"))?;
         show::line(&format!("\n{}, {}", ticket.seat, ticket.ticket_type));
-        show::line(&qr.to_str());
+        if let Some(folder) = &save {
+            std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+            let file = folder.join(format!("{}-{}.svg", booking.reference, ticket.seat));
+            std::fs::write(&file, SvgBuilder::default().margin(4).to_str(&qr))
+                .with_context(|| file.display().to_string())?;
+            show::line(&format!("written to {}", file.display()));
+        } else if !no_qr {
+            show::line(&qr.to_str());
+        }
         show::line(&ticket.code);
     }
     Ok(())

@@ -40,4 +40,4 @@ pub use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 pub use secret::{NotASecret, RequestKey, Secret};
 pub use server::{Scanner, Server};
 pub use transport::{Client, Options};
-pub use wallet::{Purchase, Wallet, WalletError};
+pub use wallet::{Purchase, PurchaseNumber, Wallet, WalletError};

@@ -9,3 +9,4 @@ mod folder;
 mod kill;
 mod plans;
 mod robustness;
+mod wallet;

@@ -1,0 +1,124 @@
+//! What a person has bought is not lost: not by two terminals, not by a program that dies, not without a network.
+
+use std::path::Path;
+use std::process::{Output, Stdio};
+
+use admit_client::Wallet;
+use serde_json::Value;
+
+use crate::folder::{Folder, admit, client, says};
+
+fn with(wallet: &Path, arguments: &[&str]) -> std::process::Command {
+    let mut command = admit(arguments);
+    command.arg("--wallet").arg(wallet);
+    command
+}
+
+fn run(wallet: &Path, arguments: &[&str]) -> Output {
+    with(wallet, arguments).output().expect("runs")
+}
+
+fn listed(wallet: &Path) -> Vec<Value> {
+    let output = run(wallet, &["--json", "bookings"]);
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", says(&output)))
+}
+
+#[tokio::test]
+async fn two_terminals_and_one_wallet_lose_nothing() {
+    let folder = Folder::new(4, 2);
+    let _serving = folder.serve();
+    folder.meet(&client(1)).await;
+    let wallet = folder.path.join("wallet.json");
+    // Eight programs at the same time, each with seats of its own.
+    let buying: Vec<_> = (1..=8)
+        .map(|n| {
+            let (screening, seat) = (format!("show-{}", n % 2), format!("2-{}", n * 2));
+            let mut book = with(&wallet, &["book", &folder.origin, &screening, &seat, "--at-most", "10.00"]);
+            book.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("starts")
+        })
+        .collect();
+    for one in buying {
+        let output = one.wait_with_output().expect("ends");
+        assert!(output.status.success(), "{}", says(&output));
+    }
+    let rows = listed(&wallet);
+    let mut numbers: Vec<u64> = rows.iter().filter_map(|r| r["number"].as_u64()).collect();
+    numbers.sort_unstable();
+    assert_eq!(numbers, (1..=8).collect::<Vec<_>>());
+    assert!(rows.iter().all(|row| row["booking"]["state"] == "confirmed"), "{rows:?}");
+}
+
+#[tokio::test]
+async fn what_a_program_did_not_live_to_hear_is_found_out_by_the_next() {
+    let folder = Folder::new(4, 1);
+    let serving = folder.serve();
+    folder.meet(&client(1)).await;
+    let path = folder.path.join("wallet.json");
+    assert!(run(&path, &["book", &folder.origin, "show-0", "1-1", "1-2", "--at-most", "20"]).status.success());
+    // As if it had died with the request on its way: the wallet knows what was asked, and no answer.
+    let mut pages: Value = serde_json::from_slice(&std::fs::read(&path).expect("reads")).expect("json");
+    let booked = pages["purchases"][0]["booking"].take();
+    std::fs::write(&path, pages.to_string()).expect("writes");
+    serving.kill();
+    let unreachable = &listed(&path)[0]["state"];
+    assert!(unreachable.as_str().is_some_and(|s| s.contains("not known yet")), "{unreachable}");
+    let _serving = folder.serve();
+    folder.meet(&client(1)).await;
+    assert_eq!(listed(&path)[0]["booking"], booked, "asked again with the same key, it is the same booking");
+    // The same command again also finds out, and books nothing twice.
+    pages["purchases"][0]["booking"] = Value::Null;
+    std::fs::write(&path, pages.to_string()).expect("writes");
+    let again = run(&path, &["--json", "book", &folder.origin, "show-0", "1-1", "1-2", "--at-most", "20"]);
+    let again: Value = serde_json::from_slice(&again.stdout).unwrap_or_else(|_| panic!("{}", says(&again)));
+    assert_eq!((&again["booking"], &again["number"]), (&booked, &Value::from(1)));
+    assert_eq!(listed(&path).len(), 1);
+}
+
+#[tokio::test]
+async fn who_does_not_book_has_nothing_held() {
+    let folder = Folder::new(4, 1);
+    let _serving = folder.serve();
+    let server = folder.meet(&client(1)).await;
+    let wallet = folder.path.join("wallet.json");
+    let refused = |arguments: &[&str], why: &str| {
+        let output = run(&wallet, &[&["book", &folder.origin, "show-0"], arguments].concat());
+        assert!(!output.status.success() && says(&output).contains(why), "{arguments:?}: {}", says(&output));
+    };
+    // Nobody says yes: standard input is empty.
+    refused(&["1-1"], "did not say yes");
+    refused(&["1-1", "--at-most", "5.00"], "more than 5.00 EUR");
+    refused(&["1-1", "1-1"], "named twice");
+    refused(&["1-1=kid"], "no ticket \"kid\", but adult");
+    refused(&["nowhere"], "no seat \"nowhere\"");
+    refused(&["1-1", "--json"], "--at-most");
+    refused(&["1-1", "--at-most", "lots"], "is not an amount");
+    let seats = server.seats("show-0".parse().expect("an id")).await.expect("seats");
+    assert!(seats.not_free.values().all(Vec::is_empty), "{seats:?}");
+    assert!(listed(&wallet).is_empty());
+}
+
+#[tokio::test]
+async fn tickets_are_shown_without_the_cinema_and_a_cancelled_one_is_not() {
+    let folder = Folder::new(4, 1);
+    let serving = folder.serve();
+    folder.meet(&client(1)).await;
+    let wallet = folder.path.join("wallet.json");
+    assert!(run(&wallet, &["book", &folder.origin, "show-0", "1-1,1-2", "--at-most", "20"]).status.success());
+    serving.kill();
+    let shown = run(&wallet, &["ticket", "show", "1", "--no-qr"]);
+    assert!(shown.status.success(), "{}", says(&shown));
+    assert_eq!(says(&shown).matches("ADMIT1:").count(), 2, "{}", says(&shown));
+    assert!(says(&shown).contains("cannot be reached") && says(&shown).contains("20.00 EUR to be paid"));
+    let _serving = folder.serve();
+    folder.meet(&client(1)).await;
+    let codes = folder.path.join("codes");
+    let saved = run(&wallet, &["ticket", "show", "1", "--save", codes.to_str().expect("a path")]);
+    assert!(saved.status.success() && std::fs::read_dir(&codes).expect("a folder").count() == 2, "{}", says(&saved));
+    let cancelled = run(&wallet, &["cancel", "1", "1-1", "--yes"]);
+    assert!(says(&cancelled).contains("nothing was paid for it, and 10.00 EUR less is due"), "{}", says(&cancelled));
+    let shown = says(&run(&wallet, &["ticket", "show", "1", "--no-qr"]));
+    assert!(shown.matches("ADMIT1:").count() == 1 && shown.contains("1-2, adult"), "{shown}");
+    let again = run(&wallet, &["cancel", "1", "1-1", "--yes"]);
+    assert!(!again.status.success() && says(&again).contains("cancelled already"), "{}", says(&again));
+    assert!(!Wallet::open(&wallet).expect("opens").purchases().expect("reads")[0].is_open());
+}
