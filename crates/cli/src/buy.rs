@@ -283,7 +283,7 @@ fn read_amount(text: &str, currency: Currency) -> anyhow::Result<Money> {
     let digits = usize::from(currency.minor_digits());
     let unreadable = || format!("{text:?} is not an amount such as {}", Money::zero(currency));
     let (whole, part) = text.split_once(['.', ',']).unwrap_or((text, ""));
-    if part.len() > digits || !whole.bytes().chain(part.bytes()).all(|b| b.is_ascii_digit()) {
+    if whole.is_empty() || part.len() > digits || !whole.bytes().chain(part.bytes()).all(|b| b.is_ascii_digit()) {
         bail!(unreadable());
     }
     let amount: i64 = format!("{whole}{part:0<digits$}").parse().with_context(unreadable)?;

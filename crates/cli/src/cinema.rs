@@ -8,18 +8,20 @@ use admit_server::bundle::Bundle;
 use admit_server::management::{Role, StaffMember, hash_password};
 use admit_server::store::sqlite::{Edit, SqliteStore};
 use admit_server::store::{Device, Store as _};
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 use clap::Subcommand;
 use jiff::Timestamp;
 use serde_json::json;
 
 use crate::folder::{Init, new_token};
-use crate::{Context, audit, show};
+use crate::{Context, audit, sample, show};
 
 #[derive(Subcommand)]
 pub(crate) enum CinemaCommand {
     /// Make a folder for a cinema's server, with new keys.
     Init(Init),
+    /// Print a programme to begin with: one hall, three price zones, three films. Change it, and import it.
+    Example,
     /// Take over a programme: halls, films, prices, screenings. All rows, or none and why.
     Import {
         /// The folder.
@@ -95,7 +97,9 @@ impl CinemaCommand {
                 let layout = admit_server::plans::read(&bytes).with_context(|| file.display().to_string())?;
                 show::json(&layout)
             }
+            Self::Example => show::json(&sample::world(Timestamp::now())[0].bundle),
             Self::Staff { folder, login, role, name } => {
+                ensure!(!login.trim().is_empty() && login.len() <= 64, "a login has 1 to 64 bytes");
                 let mut password = String::new();
                 std::io::stdin().read_line(&mut password).context("reading the password from standard input")?;
                 let hash = hash_password(password.trim_end_matches(['\r', '\n']))?;

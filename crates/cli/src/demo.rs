@@ -29,6 +29,7 @@ use jiff::Timestamp;
 
 use crate::folder::{Folder, ServerFile, new_token};
 use crate::office::Office;
+use crate::serve::asked_to_stop;
 use crate::{audit, door, sample, show};
 
 /// Start an index and three cinemas on this machine, and buy a seat.
@@ -94,7 +95,7 @@ impl Demo {
         ));
         if !self.exit {
             stage.invite(&sold);
-            tokio::signal::ctrl_c().await?;
+            asked_to_stop().await?;
         }
         Ok(())
     }

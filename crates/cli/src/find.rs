@@ -1,10 +1,12 @@
 //! Finding cinemas, films and screenings through an index.
 
 use admit_client::{Client, Index, Near, Options, Search};
+use admit_protocol::cinema::Country;
 use admit_protocol::geo::Position;
 use admit_protocol::origin::OriginPolicy;
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, anyhow, ensure};
 use clap::Args;
+use jiff::Zoned;
 use jiff::civil::Date;
 
 use crate::{Context, show};
@@ -26,14 +28,14 @@ pub(crate) struct Find {
     /// In this city.
     #[arg(long)]
     city: Option<String>,
-    /// In this country: two letters.
-    #[arg(long)]
-    country: Option<String>,
-    /// On this evening: 2026-11-21. A show after midnight belongs to the evening before.
-    #[arg(long)]
+    /// In this country: two letters, such as FR.
+    #[arg(long, value_parser = read_country)]
+    country: Option<Country>,
+    /// On this evening: today, tomorrow, or 2026-11-21. A show after midnight belongs to the evening before.
+    #[arg(long, value_parser = read_date)]
     date: Option<Date>,
-    /// How many at most.
-    #[arg(long, default_value_t = 20)]
+    /// How many at most, up to 100.
+    #[arg(long, default_value_t = 20, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=100))]
     limit: usize,
 }
 
@@ -48,10 +50,26 @@ pub(crate) async fn meet(index: &str, context: &Context) -> anyhow::Result<Index
     Ok(client(context)?.index(index).await?)
 }
 
+/// By this machine's calendar.
+fn read_date(text: &str) -> Result<Date, String> {
+    let today = Zoned::now().date();
+    match text.to_lowercase().as_str() {
+        "today" | "tonight" => Ok(today),
+        "tomorrow" => today.tomorrow().map_err(|e| e.to_string()),
+        date => date.parse().map_err(|_| "say today, tomorrow, or a date such as 2026-11-21".to_owned()),
+    }
+}
+
+fn read_country(text: &str) -> Result<Country, String> {
+    Country::parse(&text.to_uppercase()).map_err(|_| "a country is two letters, such as FR or JP".to_owned())
+}
+
 fn read_place(text: &str) -> anyhow::Result<Position> {
     let (lat, lon) = text.split_once(',').context("a place is LATITUDE,LONGITUDE, such as 48.8566,2.3522")?;
     let degrees = |text: &str| text.trim().parse::<f64>().with_context(|| format!("{text:?} is not a number"));
-    Ok(Position::from_degrees(degrees(lat)?, degrees(lon)?)?)
+    let (lat, lon) = (degrees(lat)?, degrees(lon)?);
+    Position::from_degrees(lat, lon)
+        .map_err(|_| anyhow!("{lat},{lon} is no place on earth: LATITUDE,LONGITUDE in degrees"))
 }
 
 impl Find {
@@ -63,7 +81,7 @@ impl Find {
             near: near.map(|position| Near { position, radius_m: self.radius_km * 1000 }),
             within: None,
             city: self.city.clone(),
-            country: self.country.clone(),
+            country: self.country.map(|c| c.to_string()),
             date: self.date,
             limit: Some(self.limit),
         })

@@ -199,6 +199,7 @@ impl ServerFile {
             .listen
             .parse()
             .with_context(|| format!("listen = {:?} is not an address such as 127.0.0.1:8080", self.listen))?;
+        ensure!(self.connections_per_address > 0, "connections_per_address = 0 lets nobody in");
         if self.origin.is_loopback() && !address.ip().is_loopback() {
             bail!("{} is a development address, and {address} is open to others: listen on 127.0.0.1", self.origin);
         }

@@ -47,7 +47,7 @@ pub(crate) enum IndexCommand {
     Merge {
         /// The folder.
         folder: PathBuf,
-        /// The listing that is hidden.
+        /// The listing that is hidden: its `id` in `admit find --json`.
         listing: String,
         /// The listing that speaks for it.
         into: String,
@@ -80,8 +80,18 @@ impl IndexCommand {
                 let found = find::meet(&index, context).await?.why(&server).await?;
                 report(&found, context)
             }
-            Self::Merge { folder, listing, into } => Ok(open(&folder)?.merge(listing.parse()?, into.parse()?)?),
-            Self::Unmerge { folder, listing } => Ok(open(&folder)?.unmerge(listing.parse()?)?),
+            Self::Merge { folder, listing, into } => {
+                open(&folder)?.merge(listing.parse()?, into.parse()?)?;
+                show::line(&format!(
+                    "{listing} is hidden, {into} speaks for it; take it back with `admit index unmerge`"
+                ));
+                Ok(())
+            }
+            Self::Unmerge { folder, listing } => {
+                open(&folder)?.unmerge(listing.parse()?)?;
+                show::line(&format!("{listing} is shown again"));
+                Ok(())
+            }
         }
     }
 }

@@ -33,7 +33,7 @@ struct Arguments {
     #[arg(long, global = true)]
     json: bool,
     /// Talk to servers on this machine (http://127.0.0.1:PORT), too.
-    #[arg(long, global = true, env = "ADMIT_DEVELOPMENT")]
+    #[arg(long, global = true, env = "ADMIT_DEVELOPMENT", value_parser = clap::builder::BoolishValueParser::new())]
     development: bool,
     /// Where your secrets and bookings are kept.
     #[arg(long, global = true, env = "ADMIT_WALLET", default_value = "admit-wallet.json")]

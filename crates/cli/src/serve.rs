@@ -84,7 +84,8 @@ async fn run(router: axum::Router, address: std::net::SocketAddr, server: &Serve
     Ok(serving.await?)
 }
 
-async fn asked_to_stop() -> anyhow::Result<()> {
+/// Waits for Ctrl-C or SIGTERM.
+pub(crate) async fn asked_to_stop() -> anyhow::Result<()> {
     #[cfg(unix)]
     {
         let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;

@@ -4,6 +4,7 @@ use admit_client::Server;
 use admit_protocol::policy::CancellationPolicy;
 use admit_protocol::screening::Screening;
 use admit_protocol::time::{Moment, after};
+use jiff::Timestamp;
 
 use crate::show;
 
@@ -46,12 +47,15 @@ impl Showing {
 pub(crate) fn cancellation(policy: &CancellationPolicy, starts_at: &Moment) -> String {
     let tiers = policy.tiers.iter().filter_map(|tier| {
         let until = after(starts_at.at(), -i64::from(tier.until_before_start_s));
+        if until <= Timestamp::now() {
+            return None;
+        }
         let until = Moment::new(until, starts_at.zone()).ok()?;
         Some(format!("until {}: {} % back", show::moment(&until), tier.refund_percent))
     });
     let tiers: Vec<String> = tiers.collect();
     if tiers.is_empty() {
-        return "it cannot be cancelled".into();
+        return "what was paid does not come back".into();
     }
     let fee = policy.fee_per_ticket.map(|fee| format!(", less {fee} a ticket")).unwrap_or_default();
     format!("cancelled {}{fee}; later: nothing", tiers.join("; "))

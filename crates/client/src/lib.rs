@@ -37,7 +37,7 @@ mod wallet;
 pub use error::ClientError;
 pub use index::{Index, Indexes, Near, Search};
 pub use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-pub use secret::{NotASecret, RequestKey, Secret};
+pub use secret::{NotAKey, NotASecret, RequestKey, Secret};
 pub use server::{Scanner, Server};
 pub use transport::{Client, Options};
 pub use wallet::{Purchase, PurchaseNumber, Wallet, WalletError};

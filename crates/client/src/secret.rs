@@ -57,7 +57,7 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// A name for one effect: made with the wish, kept, and sent again with every try.
+/// The `Idempotency-Key` of one effect: made with the wish, kept, and sent again with every try.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RequestKey(String);
 
@@ -72,7 +72,22 @@ impl RequestKey {
         Ok(Self(URL_SAFE_NO_PAD.encode(bytes)))
     }
 
-    pub(crate) fn as_str(&self) -> &str {
+    /// The key as text: to be kept wherever an app keeps things.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+/// A text that is no key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a key is 1 to 128 visible ASCII characters")]
+pub struct NotAKey;
+
+impl FromStr for RequestKey {
+    type Err = NotAKey;
+    fn from_str(text: &str) -> Result<Self, NotAKey> {
+        let fits = (1..=128).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
+        if fits { Ok(Self(text.to_owned())) } else { Err(NotAKey) }
     }
 }

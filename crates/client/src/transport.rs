@@ -25,7 +25,7 @@ pub struct Options {
     pub timeout: Duration,
     /// How names become addresses; the system's way, if nothing is said. An index lets only global addresses through.
     pub resolver: Option<Arc<dyn reqwest::dns::Resolve>>,
-    /// How often a request with an effect is sent before its outcome is called unknown.
+    /// How often a request is sent: reads, too, and what has an effect with the same key each time.
     pub tries: u32,
 }
 
@@ -136,13 +136,25 @@ impl Client {
         // Only requests that may be repeated: reads, deletes, and what carries a key.
         let tries = if ask.key.is_some() || ask.method != Method::POST { self.options.tries.max(1) } else { 1 };
         let mut last = None;
+        // Whether one of the tries may have been done without our hearing of it.
+        let mut lost = false;
         for attempt in 0..tries {
             let wait = match self.send(origin, ask).await {
                 Ok((status, bytes)) if status.is_success() => return Ok(bytes),
                 Ok((status, bytes)) => {
-                    let problem = problem(origin, status, &bytes)?;
-                    let unknown = problem.code == ProblemCode::OutcomeUnknown;
-                    let again = unknown || matches!(problem.code, ProblemCode::Busy | ProblemCode::RequestInFlight);
+                    let problem = match problem(origin, status, &bytes) {
+                        Ok(problem) => problem,
+                        // Somebody in between says something: nothing about a try that was lost.
+                        Err(error) if lost && ask.key.is_some() => {
+                            last = Some(error);
+                            break;
+                        }
+                        Err(error) => return Err(error),
+                    };
+                    // Whoever says this does not know, or said it before looking whether it was done (IDEM-007).
+                    lost |= matches!(problem.code, ProblemCode::OutcomeUnknown | ProblemCode::Internal)
+                        || (problem.code == ProblemCode::Unknown && problem.status >= 500);
+                    let again = may_succeed_later(&problem);
                     let wait = problem.retry_after_ms.map_or(backoff(attempt), Duration::from_millis);
                     last = Some(ClientError::Refused(Box::new(problem)));
                     if !again {
@@ -151,6 +163,8 @@ impl Client {
                     wait.min(Duration::from_secs(5))
                 }
                 Err(Sent::Lost(error)) => {
+                    // Where nobody listens, nothing was done.
+                    lost |= !matches!(&error, ClientError::Unreachable { source, .. } if source.is_connect());
                     last = Some(error);
                     backoff(attempt)
                 }
@@ -161,18 +175,55 @@ impl Client {
             }
         }
         let last = last.unwrap_or_else(|| bad_answer(origin, "no answer".into()));
-        let unknown = match &last {
-            ClientError::Refused(problem) => problem.code == ProblemCode::OutcomeUnknown,
-            _ => ask.key.is_some(),
-        };
+        // A refusal that was decided after looking for the key is the last word (IDEM-004); others say nothing of an
+        // earlier try whose answer was lost.
+        let decided = matches!(&last, ClientError::Refused(problem) if is_decided(problem));
+        let unknown = ask.key.is_some() && lost && !decided;
         Err(if unknown { ClientError::OutcomeUnknown { last: last.to_string() } } else { last })
     }
 
     /// Asks for JSON.
     pub(crate) async fn json<T: DeserializeOwned>(&self, origin: &Origin, ask: &Ask<'_>) -> Result<T, ClientError> {
         let bytes = self.ask(origin, ask).await?;
-        json::read(&bytes, ask.limit, Numbers::Any).map_err(|e| bad_answer(origin, e.to_string()))
+        json::read(&bytes, ask.limit, Numbers::Any).map_err(|e| {
+            let garbled = bad_answer(origin, e.to_string());
+            // It was done, and what came of it cannot be read: asked again, it can.
+            if ask.key.is_some() { ClientError::OutcomeUnknown { last: garbled.to_string() } } else { garbled }
+        })
     }
+}
+
+/// Whether the same request may succeed later. An unknown code is judged by its status (EXT-002).
+fn may_succeed_later(problem: &Problem) -> bool {
+    match problem.code {
+        ProblemCode::OutcomeUnknown | ProblemCode::Busy | ProblemCode::RequestInFlight | ProblemCode::Internal => true,
+        ProblemCode::RateLimited => problem.retry_after_ms.is_some(),
+        ProblemCode::Unknown => problem.status >= 500 || problem.status == 429,
+        _ => false,
+    }
+}
+
+/// Whether a refusal was decided by the rules of the house, after the server looked whether this very request was done
+/// before. What a proxy or a limit says comes earlier.
+fn is_decided(problem: &Problem) -> bool {
+    let early = matches!(
+        problem.code,
+        ProblemCode::OutcomeUnknown
+            | ProblemCode::Busy
+            | ProblemCode::RequestInFlight
+            | ProblemCode::RateLimited
+            | ProblemCode::Internal
+            | ProblemCode::Unauthenticated
+            | ProblemCode::Forbidden
+            | ProblemCode::NotFound
+            | ProblemCode::CapabilityNotOffered
+            | ProblemCode::MethodNotAllowed
+            | ProblemCode::TooLarge
+            | ProblemCode::UnsupportedMediaType
+            | ProblemCode::Unreadable
+            | ProblemCode::Unknown
+    );
+    !early
 }
 
 /// What came of sending.

@@ -249,7 +249,14 @@ impl Wallet {
             pages.purchases.push(purchase.clone());
             Ok(purchase)
         })?;
-        self.ask_hold(server, &purchase).await
+        match self.ask_hold(server, &purchase).await {
+            // Nobody was there to hear it.
+            Err(WalletError::Client(nobody @ ClientError::Unreachable { .. })) => {
+                self.forget(purchase.number)?;
+                Err(nobody.into())
+            }
+            other => other,
+        }
     }
 
     async fn ask_hold(&self, server: &Server, purchase: &Purchase) -> Result<Purchase, WalletError> {

@@ -3,6 +3,8 @@
 mod cnc;
 mod osm;
 
+use std::collections::HashSet;
+
 use admit_protocol::cinema::Address;
 use admit_protocol::directory::{Listing, ListingKind};
 use admit_protocol::geo::Position;
@@ -45,6 +47,8 @@ pub struct List {
     pub entries: Vec<Imported>,
     /// Rows that cannot.
     pub refused: Vec<RefusedRow>,
+    /// Names in that list that were taken.
+    seen: HashSet<String>,
 }
 
 /// A list that cannot be read at all.
@@ -74,7 +78,11 @@ impl Imported {
 impl List {
     /// Takes a row, or names why not.
     fn take(&mut self, row: String, read: Result<Imported, String>) {
-        match read.and_then(|entry| entry.address.check().map(|()| entry)) {
+        let seen = &mut self.seen;
+        let once = |entry: Imported| {
+            if seen.insert(entry.source.clone()) { Ok(entry) } else { Err(format!("{} is listed twice", entry.source)) }
+        };
+        match read.and_then(|entry| entry.address.check().map(|()| entry)).and_then(once) {
             Ok(entry) => self.entries.push(entry),
             Err(why) => self.refused.push(RefusedRow { row, why }),
         }

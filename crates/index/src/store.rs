@@ -1,6 +1,7 @@
 //! What an index remembers, in SQLite.
 
 use std::error::Error;
+use std::fs::File;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -34,6 +35,9 @@ pub enum StoreError {
         #[source]
         source: Box<dyn Error + Send + Sync>,
     },
+    /// Another process has this store.
+    #[error("{0}: another process is using this folder; stop the server before")]
+    InUse(String),
     /// An edit that contradicts what is there.
     #[error("{0}")]
     Refused(String),
@@ -68,7 +72,11 @@ pub(crate) struct StoredListing {
 }
 
 /// An index's data in one SQLite file.
-pub struct SqliteStore(Mutex<Connection>);
+pub struct SqliteStore {
+    db: Mutex<Connection>,
+    /// Held as long as this process uses the folder.
+    _lock: File,
+}
 
 impl SqliteStore {
     /// Opens `index.sqlite` in `folder`, makes it if it is not there, and brings its tables up to date.
@@ -77,17 +85,19 @@ impl SqliteStore {
     /// When the file cannot be used.
     pub fn open(folder: &Path) -> Result<Self, StoreError> {
         std::fs::create_dir_all(folder).map_err(at("making the data folder"))?;
+        let lock = File::create(folder.join("index.lock")).map_err(at("opening the lock file"))?;
+        lock.try_lock().map_err(|_| StoreError::InUse(folder.display().to_string()))?;
         let mut db = Connection::open(folder.join("index.sqlite")).map_err(at("opening the database"))?;
         db.pragma_update(None, "journal_mode", "WAL").map_err(at("setting up the database"))?;
         db.pragma_update(None, "synchronous", "FULL").map_err(at("setting up the database"))?;
         db.pragma_update(None, "foreign_keys", true).map_err(at("setting up the database"))?;
         db.busy_timeout(std::time::Duration::from_secs(5)).map_err(at("setting up the database"))?;
         migrations::migrations::runner().run(&mut db).map_err(at("bringing tables up to date"))?;
-        Ok(Self(Mutex::new(db)))
+        Ok(Self { db: Mutex::new(db), _lock: lock })
     }
 
     fn db(&self) -> MutexGuard<'_, Connection> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.db.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn servers(&self) -> Result<Vec<SeenServer>, StoreError> {
@@ -177,6 +187,23 @@ impl SqliteStore {
 
     /// Lets one listing speak for another, or, with nothing, for itself again.
     pub(crate) fn merge(&self, listing: ListingId, into: Option<ListingId>) -> Result<(), StoreError> {
+        if let Some(into) = into {
+            let db = self.db();
+            let mut other = Some(into);
+            // Whoever speaks for somebody must be shown: not the same one, not one that is hidden, and there.
+            while let Some(id) = other {
+                if id == listing {
+                    return Err(StoreError::Refused(format!(
+                        "{into} is {listing}, or {listing} speaks for it already"
+                    )));
+                }
+                let sql = "SELECT merged_into FROM listing WHERE id = ?1";
+                let row = db.query_row(sql, [id.as_str()], |row| row.get::<_, Option<String>>(0)).optional();
+                let row = row.map_err(at("reading listings"))?;
+                let missing = || StoreError::Refused(format!("there is no listing {id}"));
+                other = row.ok_or_else(missing)?.map(|id| id.parse().map_err(at("reading listings"))).transpose()?;
+            }
+        }
         let sql = "UPDATE listing SET merged_into = ?2 WHERE id = ?1";
         let row = params![listing.as_str(), into.as_ref().map(ListingId::as_str)];
         let merged = self.db().execute(sql, row).map_err(at("merging listings"))?;

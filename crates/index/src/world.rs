@@ -47,7 +47,8 @@ struct SeenFilm {
 struct SeenScreening {
     screening: Screening,
     listing: u32,
-    film: u32,
+    /// What is shown, in order; at least one.
+    films: Vec<u32>,
     seen_at: Timestamp,
 }
 
@@ -107,9 +108,9 @@ impl World {
         }
         for screening in server.programme.screenings {
             let listing = by_cinema.get(&(server.origin.clone(), screening.cinema));
-            let film = screening.items.first().and_then(|item| numbers.get(&item.film));
-            if let (Some(&listing), Some(&film)) = (listing, film) {
-                self.screenings.push(SeenScreening { screening, listing, film, seen_at: server.verified_at });
+            let films: Vec<u32> = screening.items.iter().filter_map(|item| numbers.get(&item.film).copied()).collect();
+            if let (Some(&listing), false) = (listing, films.is_empty()) {
+                self.screenings.push(SeenScreening { screening, listing, films, seen_at: server.verified_at });
             }
         }
         self.manifests.insert(server.origin, server.manifest);
@@ -186,6 +187,11 @@ impl World {
         near && within && city && country
     }
 
+    /// Films whose title is what was typed, or nearly; nothing, if no title was.
+    fn films_by_title(&self, wanted: &Wanted) -> Option<HashSet<u32>> {
+        wanted.text.as_ref().map(|text| self.titles.find(text, 500).into_iter().map(|(n, _)| n).collect())
+    }
+
     /// Screenings that fit and have not begun, by start.
     fn screenings_that_fit<'a>(
         &'a self,
@@ -199,13 +205,12 @@ impl World {
                 listing.origin.is_some() && self.listing_fits(listing, &place)
             })
             .collect();
-        let films: Option<HashSet<u32>> =
-            wanted.text.as_ref().map(|text| self.titles.find(text, 500).into_iter().map(|(n, _)| n).collect());
+        let films = self.films_by_title(wanted);
         let from = self.screenings.partition_point(|s| s.screening.starts_at.at() <= now);
         self.screenings[from..].iter().filter(move |s| {
             s.screening.status == ScreeningStatus::OnSale
                 && places.contains(&s.listing)
-                && films.as_ref().is_none_or(|films| films.contains(&s.film))
+                && films.as_ref().is_none_or(|films| s.films.iter().any(|film| films.contains(film)))
                 && wanted.date.is_none_or(|date| s.screening.business_date == date)
         })
     }
@@ -218,7 +223,7 @@ impl World {
                 origin: listing.origin.clone()?,
                 listing: listing.id,
                 cinema_name: listing.name.clone(),
-                title: self.films[s.film as usize].film.title.clone(),
+                title: self.films[s.films[0] as usize].film.title.clone(),
                 business_date: s.screening.business_date,
                 screening: s.screening.clone(),
                 distance_m: wanted.near.map(|(position, _)| metres(position.distance_m(&listing.position))),
@@ -231,9 +236,15 @@ impl World {
     /// Films, most screenings first: the same film at several cinemas is one.
     pub(crate) fn films(&self, wanted: &Wanted, now: Timestamp) -> Vec<FilmShowing> {
         let mut works: BTreeMap<&str, (u32, Vec<&SeenScreening>)> = BTreeMap::new();
+        let wanted_works = self.films_by_title(wanted);
         for screening in self.screenings_that_fit(wanted, now) {
-            let work = self.films[screening.film as usize].work.as_str();
-            works.entry(work).or_insert((screening.film, Vec::new())).1.push(screening);
+            for film in &screening.films {
+                let work = self.films[*film as usize].work.as_str();
+                // Of a double bill, the film that was asked for.
+                if wanted_works.as_ref().is_none_or(|works| works.contains(film)) {
+                    works.entry(work).or_insert((*film, Vec::new())).1.push(screening);
+                }
+            }
         }
         let showing = |(film, screenings): (u32, Vec<&SeenScreening>)| {
             let cinemas: HashSet<u32> = screenings.iter().map(|s| s.listing).collect();

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::ContentName;
-use crate::id::{AreaId, EpochId, HoldId, ScreeningId, SeatId, TicketTypeId};
+use crate::id::{AreaId, BookingId, EpochId, HoldId, ScreeningId, SeatId, TicketTypeId};
 use crate::money::Money;
 use crate::open_enum::open_enum;
 
@@ -71,6 +71,9 @@ pub struct Hold {
     pub screening: ScreeningId,
     /// What became of it.
     pub state: HoldState,
+    /// The booking that it became, if it is converted: for who never heard of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub booking: Option<BookingId>,
     /// What is held.
     pub seats: Vec<HeldSeat>,
     /// The prices that hold for it, whatever changes meanwhile.

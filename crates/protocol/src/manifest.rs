@@ -180,7 +180,7 @@ pub enum ManifestError {
 }
 
 /// What a reader already knows of an origin, so that nobody can turn back time or swap keys.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Known {
     /// Its identity key.
     pub identity: PublicKey,

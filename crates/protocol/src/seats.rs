@@ -1,9 +1,11 @@
 //! Which seats of a screening are not free: small, live, and the same for everybody.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::digest::ContentName;
 use crate::id::{AreaId, EpochId, ScreeningId, SeatId};
@@ -25,10 +27,40 @@ pub struct Seats {
     /// What they cost.
     pub price_table: ContentName,
     /// Numbered seats that are not free, by why. Whatever the word, a listed seat is not free.
+    #[serde(deserialize_with = "merged")]
     pub not_free: BTreeMap<NotFree, Vec<SeatId>>,
     /// Areas without numbered seats.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub areas: Vec<AreaSeats>,
+}
+
+/// Words that this reader does not know are one word to it: their seats are put together, and none is lost (EXT-002).
+fn merged<'de, D: Deserializer<'de>>(d: D) -> Result<BTreeMap<NotFree, Vec<SeatId>>, D::Error> {
+    struct Merged;
+    impl<'de> Visitor<'de> for Merged {
+        type Value = BTreeMap<NotFree, Vec<SeatId>>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("lists of seats by why they are not free")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self::Value, A::Error> {
+            let mut merged = Self::Value::new();
+            while let Some((why, seats)) = members.next_entry::<NotFree, Vec<SeatId>>()? {
+                merged.entry(why).or_default().extend(seats);
+            }
+            Ok(merged)
+        }
+    }
+    d.deserialize_map(Merged)
+}
+
+impl Seats {
+    /// Whether a numbered seat is free: nobody lists it, whatever the reason would be.
+    #[must_use]
+    pub fn is_free(&self, seat: SeatId) -> bool {
+        !self.not_free.values().flatten().any(|listed| *listed == seat)
+    }
 }
 
 /// How many places of an area are free.
@@ -77,5 +109,23 @@ impl SalesState {
     #[must_use]
     pub fn is_open(self) -> bool {
         matches!(self, Self::Open | Self::UnderWayOpen)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seats_under_words_of_the_future_are_not_free_ext_002() {
+        let seats: Seats = serde_json::from_value(serde_json::json!({
+            "screening": "show", "epoch": "e1", "seq": 1, "sales": "open",
+            "layout": "sha256-RBNvo1WzZ4oRRq0W9-hknpT7T8If536DEMBg9hyq_4o",
+            "price_table": "sha256-RBNvo1WzZ4oRRq0W9-hknpT7T8If536DEMBg9hyq_4o",
+            "not_free": {"cleaning": ["A1"], "broken": ["A2"], "sold": ["A3"]},
+        }))
+        .expect("seats");
+        let free = |id: &str| seats.is_free(id.parse().expect("an id"));
+        assert_eq!(["A1", "A2", "A3", "A4"].map(free), [false, false, false, true]);
     }
 }

@@ -128,6 +128,7 @@ impl Answers {
             url: format!("{}/screenings/{}/holds/{id}", self.api, house.terms().screening),
             screening: house.terms().screening,
             state,
+            booking: (state == WireState::Converted).then(|| hold.key.booking_id()),
             seats,
             price_table: hold.prices.name,
             quote,

@@ -1,5 +1,7 @@
 //! Who asks, and which request this is.
 
+use std::net::{IpAddr, Ipv4Addr};
+
 use admit_booking::{Network, Owner};
 use admit_http::headers::IDEMPOTENCY_KEY;
 use admit_http::{ClientAddress, Reply};
@@ -34,8 +36,11 @@ impl FromRequestParts<Cinema> for Buyer {
         // 32 bytes: nobody guesses one. Anything shorter is refused, so that no client gets used to weak ones.
         let secret = URL_SAFE_NO_PAD.decode(secret).ok().filter(|s| s.len() == 32);
         let secret = secret.ok_or_else(|| unauthenticated("the bearer token must be 32 random bytes in base64url"))?;
-        let address = parts.extensions.get::<ClientAddress>().filter(|_| cinema.limits_by_network());
-        Ok(Self { owner: Owner(sha256(&[&secret])), network: address.map(|a| Network(a.network())) })
+        // Clients whose address nobody passed on are one network together: a limit that is forgotten must not be none.
+        let nobody_knows = || ClientAddress(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+        let address = parts.extensions.get::<ClientAddress>().copied().unwrap_or_else(nobody_knows);
+        let network = cinema.limits_by_network().then(|| Network(address.network()));
+        Ok(Self { owner: Owner(sha256(&[&secret])), network })
     }
 }
 

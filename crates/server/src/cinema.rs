@@ -326,7 +326,7 @@ impl Builder {
     }
 
     /// Counts nothing by network: for servers whose clients' addresses are not known, as behind an app that does not
-    /// pass [`admit_http::ClientAddress`] on.
+    /// pass [`admit_http::ClientAddress`] on. Without this, all clients whose address is not known count as one network.
     #[must_use]
     pub fn without_network_limits(mut self) -> Self {
         self.limits_by_network = false;

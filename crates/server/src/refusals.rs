@@ -1,5 +1,7 @@
 //! Refusals and failures as problems: the one table of them.
 
+use std::collections::BTreeMap;
+
 use admit_booking::Refusal;
 use admit_http::Reply;
 use admit_protocol::id::SeatId;
@@ -52,9 +54,7 @@ fn refused(refusal: Refusal) -> Problem {
             Problem::new(Code::UnknownSeat, format!("this hall has no area {area}")).at("/areas")
         }
         Refusal::SeatsTaken(taken) => {
-            let seats: Vec<SeatId> = taken.iter().map(|c| c.seat).collect();
-            let why = format!("{} cannot be had: choose others", list(&seats));
-            Problem { conflicts: taken, ..Problem::new(Code::SeatsTaken, why) }
+            Problem { detail: in_the_way(&taken), conflicts: taken, ..Problem::new(Code::SeatsTaken, "") }
         }
         Refusal::TooManyHolds { max } => {
             let why = format!("one buyer has at most {max} holds at a time: book or give back one of yours");
@@ -110,6 +110,31 @@ fn refused(refusal: Refusal) -> Problem {
         }
         _ => Problem::new(Code::RuleBroken, "a rule of the house forbids this"),
     }
+}
+
+/// Each reason once, with its seats, and what to do.
+fn in_the_way(taken: &[SeatConflict]) -> String {
+    let mut by_reason: BTreeMap<ConflictReason, Vec<SeatId>> = BTreeMap::new();
+    for conflict in taken {
+        by_reason.entry(conflict.reason).or_default().push(conflict.seat);
+    }
+    let said = by_reason.iter().map(|(reason, seats)| {
+        let seats = list(seats);
+        match reason {
+            ConflictReason::Sold => format!("{seats} sold: choose others"),
+            ConflictReason::Held => format!("{seats} held by somebody who is choosing: choose others, or try again"),
+            ConflictReason::Blocked => format!("{seats} not for sale: choose others"),
+            ConflictReason::NamedTwice => format!("{seats} named twice"),
+            ConflictReason::CompanionOnly => {
+                format!(
+                    "{seats} for the companion of somebody in the wheelchair space beside it: ask for both together"
+                )
+            }
+            ConflictReason::AreaFull => format!("{seats} full: fewer places are left"),
+            _ => format!("{seats} cannot be had: choose others"),
+        }
+    });
+    said.collect::<Vec<_>>().join("; ")
 }
 
 fn not_on_sale(state: SalesState) -> Problem {

@@ -224,7 +224,9 @@ pub enum StoreError {
         why: String,
     },
     /// Another process has this store.
-    #[error("{0}: another process is using this folder")]
+    #[error(
+        "{0}: another process is using this folder; stop the server before, or change it through /manage/v1 while it runs"
+    )]
     InUse(String),
     /// An edit that contradicts what is there.
     #[error("{0}")]

@@ -108,7 +108,7 @@ impl Drop for Serving {
     }
 }
 
-fn programme(rows: usize, screenings: usize) -> Value {
+pub(crate) fn programme(rows: usize, screenings: usize) -> Value {
     let seat = |r: usize, n: usize| {
         json!({"id": format!("{r}-{n}"), "row": r.to_string(), "number": n.to_string(),
         "x": n * 60, "y": r * 100, "zone": "all"})

@@ -8,5 +8,6 @@ mod federation;
 mod folder;
 mod kill;
 mod plans;
+mod replies;
 mod robustness;
 mod wallet;

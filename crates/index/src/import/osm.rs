@@ -30,6 +30,10 @@ pub fn read_geojson(bytes: &[u8], country: Country) -> Result<List, NotAList> {
 fn read(feature: &Value, country: Country) -> Result<Imported, String> {
     let tags = &feature["properties"];
     let tag = |name: &str| tags[name].as_str().map(str::trim).filter(|t| !t.is_empty());
+    // Extracts of one kind of place leave the tag out.
+    if let Some(other) = tag("amenity").filter(|amenity| *amenity != "cinema") {
+        return Err(format!("it is a {other}, not a cinema"));
+    }
     let position = position(&feature["geometry"])?;
     let name = names(tags)?;
     let id = feature["id"].as_str().or(tag("@id")).map(str::to_owned);

@@ -88,7 +88,7 @@ fn edit(db: &Transaction<'_>, edit: &Edit, next: &mut i64, now: Timestamp) -> Re
     match edit {
         Edit::Layout(bytes) => put_document(db, "layout", bytes).map_err(at),
         Edit::PriceTable(bytes) => put_document(db, "price_table", bytes).map_err(at),
-        Edit::Cinema(cinema) => put(db, "cinema", cinema.id.as_str(), &json(cinema)?).map_err(at),
+        Edit::Cinema(cinema) => put_cinema(db, cinema),
         Edit::Film(film) => put(db, "film", film.id.as_str(), &json(film)?).map_err(at),
         Edit::Screening(screening) => put_screening(db, screening, next, now),
         Edit::RemoveScreening(id) => remove_screening(db, *id, next, now),
@@ -112,6 +112,24 @@ fn put_document(db: &Connection, kind: &str, bytes: &[u8]) -> rusqlite::Result<(
 fn put(db: &Connection, table: &str, id: &str, data: &str) -> rusqlite::Result<()> {
     let sql = format!("INSERT INTO {table} (id, data) VALUES (?1, ?2) ON CONFLICT (id) DO UPDATE SET data = ?2");
     db.prepare_cached(&sql)?.execute([id, data]).map(drop)
+}
+
+fn put_cinema(db: &Connection, cinema: &Cinema) -> Result<(), StoreError> {
+    // A screening's hall is printed on its tickets.
+    let sql = "SELECT id, data ->> '$.hall' FROM screening WHERE cinema = ?1 AND removed = 0
+               AND data ->> '$.hall' NOT IN (SELECT value FROM json_each(?2)) LIMIT 1";
+    let halls: Vec<&str> = cinema.halls.iter().map(|h| h.id.as_str()).collect();
+    let homeless = db
+        .query_row(sql, params![cinema.id.as_str(), json(&halls)?], |row| {
+            Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))
+        })
+        .optional()
+        .map_err(StoreError::at(WRITING))?;
+    if let Some((screening, hall)) = homeless {
+        let why = format!("cinema {} is given without hall {hall}, where screening {screening} takes place", cinema.id);
+        return Err(StoreError::Refused(format!("{why}: list every hall that is used")));
+    }
+    put(db, "cinema", cinema.id.as_str(), &json(cinema)?).map_err(StoreError::at(WRITING))
 }
 
 fn put_screening(db: &Connection, screening: &Screening, next: &mut i64, now: Timestamp) -> Result<(), StoreError> {

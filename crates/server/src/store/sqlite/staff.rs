@@ -71,7 +71,8 @@ impl std::str::FromStr for Role {
     type Err = StoreError;
     fn from_str(word: &str) -> Result<Self, StoreError> {
         let roles = [Self::Door, Self::BoxOffice, Self::Programme, Self::Manager, Self::Admin];
-        let unknown = || StoreError::Refused(format!("there is no role {word}"));
+        let all = roles.map(Self::as_str).join(", ");
+        let unknown = || StoreError::Refused(format!("there is no role {word:?}: it is one of {all}"));
         roles.into_iter().find(|r| r.as_str() == word).ok_or_else(unknown)
     }
 }
