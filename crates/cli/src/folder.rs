@@ -160,6 +160,21 @@ impl Folder {
         Ok(SecretKey::from_seed(&self.read::<[u8; 32]>(name)?))
     }
 
+    /// The keys, with a new ticket key when the last one nears its end. Every start of the server looks.
+    pub(crate) fn renewed_keys(&self) -> anyhow::Result<KeyRing> {
+        let mut keys = self.keys()?;
+        if keys.renew(Timestamp::now())? {
+            let tickets = keys.ticket.iter();
+            let tickets: Vec<TicketKeyFile> =
+                tickets.map(|(key, listed)| TicketKeyFile { seed: key.seed(), listed: listed.clone() }).collect();
+            // Written beside and renamed: a key that signed must never be lost.
+            let _ = fs::remove_file(self.file("keys/tickets.new"));
+            self.write_secret("keys/tickets.new", &tickets)?;
+            fs::rename(self.file("keys/tickets.new"), self.file("keys/tickets.json"))?;
+        }
+        Ok(keys)
+    }
+
     pub(crate) fn keys(&self) -> anyhow::Result<KeyRing> {
         let path = self.file("keys/recovery.pub");
         let recovery = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;

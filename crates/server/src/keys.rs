@@ -12,6 +12,11 @@ pub const SALES_HORIZON_S: i64 = 400 * 24 * 3600;
 /// How long tickets are verified after the last screening that a key can have signed for, in seconds: 30 days.
 const VERIFY_AFTER_S: i64 = 30 * 24 * 3600;
 
+/// A new ticket key is made so long before the newest one ends, in seconds: 45 days.
+const RENEW_BEFORE_S: i64 = 45 * 24 * 3600;
+/// A ticket key is listed so long before it signs, in seconds: 7 days.
+const LISTED_BEFORE_S: i64 = 7 * 24 * 3600;
+
 /// The keys of a server.
 #[derive(Debug, Clone)]
 pub struct KeyRing {
@@ -32,6 +37,25 @@ impl KeyRing {
         let [identity, recovery, ticket] = [random_key()?, random_key()?, random_key()?];
         let ticket = (ticket.clone(), ticket_key(&ticket, now));
         Ok((Self { identity, recovery: recovery.public(), ticket: vec![ticket] }, recovery))
+    }
+
+    /// Adds a ticket key when the newest one ends within 45 days. It is listed at once and signs a week later, so that
+    /// doors know it before they meet its tickets; or at once, if there is no other. Gives whether it added one: then the
+    /// ring has to be kept.
+    ///
+    /// # Errors
+    /// When the system has no randomness to give.
+    pub fn renew(&mut self, now: Timestamp) -> Result<bool, getrandom::Error> {
+        let ends = self.ticket.iter().filter(|(_, k)| k.revoked_at.is_none()).map(|(_, k)| k.signs_until).max();
+        if ends.is_some_and(|ends| ends > after(now, RENEW_BEFORE_S)) {
+            return Ok(false);
+        }
+        let known_first = after(now, LISTED_BEFORE_S);
+        let from = if self.signing(known_first).is_some() { known_first } else { now };
+        let key = random_key()?;
+        let listed = ticket_key(&key, from);
+        self.ticket.push((key, listed));
+        Ok(true)
     }
 
     /// The public halves, for the manifest.
@@ -83,5 +107,32 @@ pub fn ticket_key(key: &SecretKey, now: Timestamp) -> TicketKey {
         signs_until,
         verify_until: after(signs_until, SALES_HORIZON_S + VERIFY_AFTER_S),
         revoked_at: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_is_always_a_key_that_signs_and_doors_know_it_first() {
+        let day = 24 * 3600;
+        let start: Timestamp = "2026-11-21T12:00:00Z".parse().expect("an instant");
+        let (mut keys, _) = KeyRing::generate(start).expect("random");
+        assert_eq!(keys.renew(start), Ok(false), "it is new");
+        // Restarted once in 40 days, for two years.
+        for n in 1..=18 {
+            let now = after(start, n * 40 * day);
+            let (before, signer) = (keys.ticket.len(), keys.signing(now).map(SecretKey::public));
+            let added = keys.renew(now).expect("random");
+            assert_eq!(keys.ticket.len(), before + usize::from(added));
+            assert_eq!(keys.signing(now).map(SecretKey::public), signer, "a new key waits until it is known");
+            for later in 0..40 {
+                assert!(keys.signing(after(now, later * day)).is_some(), "{n}, {later} days later");
+            }
+        }
+        // After a year in a drawer there is no key left: a new one signs at once.
+        let late = after(start, 1200 * day);
+        assert!(keys.signing(late).is_none() && keys.renew(late).expect("random") && keys.signing(late).is_some());
     }
 }

@@ -31,10 +31,70 @@ pub(crate) fn run(write: bool) -> anyhow::Result<()> {
             bail!("{FOLDER}/{name} belongs to no type any more: delete it");
         }
     }
+    let table = folder.join("../endpoints.md");
+    if fs::read_to_string(&table).ok().as_deref() != Some(&endpoints()) {
+        if write {
+            fs::write(&table, endpoints()).with_context(|| format!("writing {}", table.display()))?;
+        }
+        stale.push("endpoints.md");
+    }
     match (stale.is_empty(), write) {
         (true, _) => println!("{} schemas are as the types say", expected.len()),
         (false, true) => println!("wrote {}", stale.join(", ")),
         (false, false) => bail!("{} differ from the types: run `cargo xtask schema --write`", stale.join(", ")),
     }
     Ok(())
+}
+
+/// Every address, as a page of the specification.
+fn endpoints() -> String {
+    let mut page =
+        "# Endpoints\n\nBelow `origin` + `api_base` of the manifest. Made from the code's own table.\n".to_owned();
+    for (whose, list) in [("a server", admit_protocol::endpoint::SERVER), ("an index", admit_protocol::endpoint::INDEX)]
+    {
+        page.push_str(&format!(
+            "\n## Of {whose}\n\n| request | path | asked for with | answered with |\n| --- | --- | --- | --- |\n"
+        ));
+        for endpoint in list {
+            let (asked, answered) = messages(endpoint.name);
+            page.push_str(&format!("| {} | `{}` | {asked} | {answered} |\n", endpoint.method, endpoint.path));
+        }
+    }
+    page
+}
+
+/// The schemas of what is sent and what comes back.
+fn messages(name: &str) -> (String, String) {
+    let (asked, answered) = match name {
+        "GET_CINEMA_PAGE" => ("", "cinema_page"),
+        "GET_PROGRAMME" => ("", "programme"),
+        "GET_FEED" => ("", "feed"),
+        "GET_LAYOUT" => ("", "layout"),
+        "GET_PRICE_TABLE" => ("", "price_table"),
+        "GET_SCREENING" => ("", "screening"),
+        "GET_SEATS" => ("", "seats"),
+        "PLACE_HOLD" => ("place_hold", "hold"),
+        "GET_HOLD" => ("", "hold"),
+        "EXTEND_HOLD" => ("extend_hold", "hold"),
+        "BOOK" => ("book", "booking"),
+        "GET_BOOKING" => ("", "booking"),
+        "GET_TICKETS" => ("", "tickets"),
+        "QUOTE_CANCELLATION" => ("quote_cancellation", "cancellation_quote"),
+        "CANCEL" => ("cancel", "booking"),
+        "UPLOAD_SCANS" => ("upload_scans", "scan_results"),
+        "ANNOUNCE" => ("announce", "announcement"),
+        "GET_ANNOUNCEMENT" => ("", "announcement"),
+        "FIND_CINEMAS" => ("", "listings"),
+        "FIND_FILMS" => ("", "films_showing"),
+        "FIND_SCREENINGS" => ("", "screening_hints"),
+        "GET_MANIFEST" => ("", "jws"),
+        _ => ("", ""),
+    };
+    let link = |name: &str| if name.is_empty() { String::new() } else { format!("[{name}](schema/{name}.json)") };
+    let answered = match name {
+        "RELEASE_HOLD" => "nothing, 204".to_owned(),
+        "GET_ALLOW_LIST" => "a signed list: [tickets](tickets.md)".to_owned(),
+        _ => link(answered),
+    };
+    (link(asked), answered)
 }

@@ -50,7 +50,10 @@ async fn main() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let store = SqliteStore::open(folder.path())?;
     let now = jiff::Timestamp::now();
-    store.edit(&programme()?.check(now).edits, now)?;
+    let checked = programme()?.check(now);
+    anyhow::ensure!(checked.refused.is_empty(), "rows that cannot be used: {:?}", checked.refused);
+    store.edit(&checked.edits, now)?;
+    // A server that stays keeps its keys: with new ones at each start nobody would believe it.
     let (keys, _recovery) = KeyRing::generate(now)?;
     let cinema = Cinema::builder(origin)
         .development()
@@ -58,6 +61,7 @@ async fn main() -> anyhow::Result<()> {
         .operator(Texts::one("en", "Lux")?, Contact { email: "box@lux.example".into(), website: None })
         .keys(keys)
         .store(store)
+        // Behind this loop nobody knows the clients' addresses; `admit_http::listen::serve` passes them on.
         .without_network_limits()
         .build()?;
 

@@ -131,3 +131,69 @@ fn the_french_list_is_imported_in_seconds() {
     let again = run(&["--json", "index", "import", &index.text(), file.to_str().expect("a path")]);
     assert_eq!(again.stdout, imported.stdout, "the same list again is the same listings");
 }
+
+#[tokio::test]
+async fn a_merge_hides_one_of_two_and_never_both() {
+    let index = index();
+    let list = index.path.path().join("list.geojson");
+    let point = |id: &str, lon: f64| {
+        serde_json::json!({"id": id, "properties": {"name": format!("Kino {id}")},
+            "geometry": {"type": "Point", "coordinates": [lon, 50.0]}})
+    };
+    let restaurant = serde_json::json!({"properties": {"name": "Kino Grill", "amenity": "restaurant"},
+        "geometry": {"type": "Point", "coordinates": [3.0, 50.0]}});
+    let features = [point("a", 1.0), point("b", 2.0), point("a", 1.5), restaurant];
+    let file = serde_json::json!({"type": "FeatureCollection", "features": features});
+    std::fs::write(&list, file.to_string()).expect("writes");
+    let imported = run(&["--json", "index", "import", &index.text(), list.to_str().expect("a path")]);
+    let report: Value = serde_json::from_slice(&imported.stdout).unwrap_or_else(|_| panic!("{}", says(&imported)));
+    assert_eq!(report["imported"], 2);
+    let why: Vec<&str> = report["refused"].as_array().expect("rows").iter().filter_map(|r| r["why"].as_str()).collect();
+    assert_eq!(why, ["osm:a is listed twice", "it is a restaurant, not a cinema"]);
+    let found = async || {
+        let _serving = index.serve().await;
+        let output = run(&["--json", "find", "--index", &index.origin, "kino"]);
+        let found: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", says(&output)));
+        let ids = found.as_array().expect("a list").iter().filter_map(|l| l["id"].as_str().map(str::to_owned));
+        // While it is served, nobody else changes its folder.
+        let busy = run(&["index", "merge", &index.text(), "a", "b"]);
+        assert!(!busy.status.success() && says(&busy).contains("another process"), "{}", says(&busy));
+        ids.collect::<Vec<String>>()
+    };
+    let ids = found().await;
+    let [a, b] = ids.as_slice() else { panic!("{ids:?}") };
+    let merge = |listing: &str, into: &str| run(&["index", "merge", &index.text(), listing, into]);
+    assert!(merge(a, b).status.success());
+    for (listing, into) in [(b, a), (a, a), (b, b)] {
+        let refused = merge(listing, into);
+        assert!(!refused.status.success() && says(&refused).contains("speaks for it already"), "{}", says(&refused));
+    }
+    assert!(!merge(a, "lst_nobody").status.success());
+    assert_eq!(found().await, std::slice::from_ref(b));
+    assert!(run(&["index", "unmerge", &index.text(), a]).status.success());
+    assert_eq!(found().await.len(), 2);
+}
+
+#[tokio::test]
+async fn a_double_bill_is_found_by_either_film() {
+    let cinema = Folder::of(|programme| {
+        let mut second = programme["films"][0].clone();
+        second["id"] = "second".into();
+        second["title"] = serde_json::json!({"en": "Sherlock Jr."});
+        programme["films"].as_array_mut().expect("films").push(second);
+        let items = programme["screenings"][0]["items"].as_array_mut().expect("items");
+        items.push(serde_json::json!({"film": "second"}));
+    });
+    let _cinema = cinema.serve();
+    cinema.meet(&client(1)).await;
+    let index = index();
+    let _serving = index.serve().await;
+    assert!(run(&["index", "announce", &index.origin, &cinema.origin]).status.success());
+    for title in ["film", "sherlok"] {
+        for (command, count) in [("screenings", 1), ("films", 1)] {
+            let output = run(&["--json", command, "--index", &index.origin, title]);
+            let found: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", says(&output)));
+            assert_eq!(found.as_array().map(Vec::len), Some(count), "{command} {title}: {found}");
+        }
+    }
+}

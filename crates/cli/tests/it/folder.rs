@@ -33,6 +33,17 @@ pub(crate) struct Folder {
 impl Folder {
     /// A hall of `rows` rows of 20 seats, and `screenings` screenings that are on sale.
     pub(crate) fn new(rows: usize, screenings: usize) -> Self {
+        Self::with(&programme(rows, screenings))
+    }
+
+    /// A hall of two rows and one screening, changed.
+    pub(crate) fn of(change: impl FnOnce(&mut Value)) -> Self {
+        let mut programme = programme(2, 1);
+        change(&mut programme);
+        Self::with(&programme)
+    }
+
+    fn with(programme: &Value) -> Self {
         let temporary = tempfile::tempdir().expect("a folder");
         let path = temporary.path().join("kino");
         let listen = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("its address").to_string();
@@ -53,7 +64,7 @@ impl Folder {
         ]);
         assert!(made.status.success(), "{}", says(&made));
         let file = temporary.path().join("programme.json");
-        std::fs::write(&file, programme(rows, screenings).to_string()).expect("writes");
+        std::fs::write(&file, programme.to_string()).expect("writes");
         let imported = run(&["cinema", "import", text, file.to_str().expect("a path")]);
         assert!(imported.status.success(), "{}", says(&imported));
         Self { path, origin, _temporary: temporary }

@@ -103,6 +103,23 @@ fn rules_that_make_no_sense_are_refused_by_name() {
 }
 
 #[test]
+fn a_hall_with_screenings_stays_with_its_cinema() {
+    let (store, _folder) = open();
+    let now = NOON.parse().expect("noon");
+    store.edit(&bundle().check(now).edits, now).expect("edits");
+    let mut moved = serde_json::to_value(bundle()).expect("json");
+    moved["screenings"] = json!([]);
+    moved["cinemas"][0]["halls"][0]["id"] = json!("two");
+    let moved: admit_server::bundle::Bundle = serde_json::from_value(moved).expect("a bundle");
+    let Err(StoreError::Refused(why)) = store.edit(&moved.check(now).edits, now) else { panic!("a hall was lost") };
+    assert!(why.contains("without hall one, where screening"), "{why}");
+    for id in ["eight", "tomorrow"] {
+        store.edit(&[Edit::RemoveScreening(id.parse().expect("an id"))], now).expect("nobody has a seat");
+    }
+    store.edit(&moved.check(now).edits, now).expect("now it can go");
+}
+
+#[test]
 fn an_edit_is_made_whole_or_not_at_all() {
     let (store, _folder) = open();
     let now = NOON.parse().expect("noon");
