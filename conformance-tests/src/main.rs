@@ -27,7 +27,7 @@ struct Arguments {
 enum Command {
     /// Look at a server: reads, and changes nothing there.
     Server {
-        /// Its origin, such as https://kino.example.
+        /// Its origin, such as `https://kino.example`.
         #[arg(long)]
         url: String,
     },
