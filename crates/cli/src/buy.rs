@@ -99,7 +99,7 @@ impl Book {
         let tickets = tickets_of(hold, &layout, &table)?;
         let quote = price_of(&table, &tickets)?;
         if !context.json {
-            print_quote(&quote, hold, screening);
+            print_quote(&quote, hold, screening, &layout);
         }
         let agreed = match most {
             Some(most) if quote.total > most => {
@@ -245,9 +245,16 @@ fn zone_of(layout: &Layout, place: &str) -> Option<ZoneId> {
     })
 }
 
-fn print_quote(quote: &Quote, hold: &Hold, screening: &Screening) {
+/// A seat as it is printed on the chair.
+fn printed(seat: SeatId, layout: &Layout) -> String {
+    let known = layout.seats.iter().find(|s| s.id == seat);
+    known.map_or_else(|| seat.to_string(), |s| format!("{}{}", s.row, s.number))
+}
+
+fn print_quote(quote: &Quote, hold: &Hold, screening: &Screening, layout: &Layout) {
     for line in &quote.lines {
-        show::line(&format!("  {:10} {:10} {}", line.seat.as_str(), line.ticket_type.as_str(), line.total));
+        let seat = printed(line.seat, layout);
+        show::line(&format!("  {seat:10} {:10} {}", line.ticket_type.as_str(), line.total));
     }
     if !quote.booking_fees.is_zero() {
         show::line(&format!("  {:21} {}", "booking fee", quote.booking_fees));

@@ -5,6 +5,7 @@ use std::io::BufRead as _;
 use admit_client::{RequestKey, Scanner, Secret};
 use admit_protocol::door::{Scan, ScanKind, ScanResult, UploadScans, Verdict};
 use admit_protocol::id::ScreeningId;
+use admit_protocol::time::{Moment, ZoneName};
 use anyhow::Context as _;
 use clap::Subcommand;
 use jiff::Timestamp;
@@ -30,11 +31,14 @@ impl DoorCommand {
         let Self::Scan { server, screening, token } = self;
         let token: Secret = token.parse().context("the scanner's token")?;
         let screening: ScreeningId = screening.parse().with_context(|| screening.clone())?;
-        let scanner = find::client(context)?.server(&server, None).await?.scanner(token);
+        let server = find::client(context)?.server(&server, None).await?;
+        // The door's clock is the cinema's.
+        let zone = server.screening(screening).await?.starts_at.zone().clone();
+        let scanner = server.scanner(token);
         for line in std::io::stdin().lock().lines() {
             let line = line?;
             if !line.trim().is_empty() {
-                print(&scan(&scanner, screening, line.trim()).await?, context)?;
+                print(&scan(&scanner, screening, line.trim()).await?, &zone, context)?;
             }
         }
         Ok(())
@@ -57,7 +61,7 @@ pub(crate) async fn scan(scanner: &Scanner, screening: ScreeningId, code: &str) 
     results.results.into_iter().next().context("the server did not say what came of the scan")
 }
 
-fn print(result: &ScanResult, context: &Context) -> anyhow::Result<()> {
+fn print(result: &ScanResult, zone: &ZoneName, context: &Context) -> anyhow::Result<()> {
     if context.json {
         return show::json(result);
     }
@@ -72,7 +76,12 @@ fn print(result: &ScanResult, context: &Context) -> anyhow::Result<()> {
         _ => ("1;41;37", " NO TICKET OF OURS "),
     };
     let first = result.first.as_ref().filter(|_| result.verdict == Verdict::Duplicate);
-    let first = first.map(|f| format!("  first at {} on {}", f.at, f.device)).unwrap_or_default();
+    let first = first.map(|f| {
+        let at =
+            Moment::new(f.at, zone).map_or_else(|_| f.at.to_string(), |at| at.local().strftime("%a %H:%M").to_string());
+        format!("  first on {at} at {}", f.device)
+    });
+    let first = first.unwrap_or_default();
     show::line(&format!("{}{seat}{first}", show::colour(code, word)));
     Ok(())
 }

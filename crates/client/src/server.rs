@@ -18,7 +18,7 @@ use admit_protocol::origin::Origin;
 use admit_protocol::price::PriceTable;
 use admit_protocol::screening::{Programme, Screening};
 use admit_protocol::seats::Seats;
-use admit_protocol::ticket::{Ticket, TicketError};
+use admit_protocol::ticket::{Ticket, TicketError, screening_digest};
 use jiff::Timestamp;
 use reqwest::Method;
 use serde::de::DeserializeOwned;
@@ -292,8 +292,11 @@ impl Server {
         let url = self.url(at::GET_TICKETS, &[screening.as_str(), booking.as_str()]);
         let tickets: Tickets = self.json(Ask::get(url, crate::transport::ANSWER_BYTES_MAX).by(secret)).await?;
         for ticket in &tickets.tickets {
-            self.read_ticket(&ticket.code, Timestamp::now())
-                .map_err(|e| bad_answer(self.origin(), format!("the ticket for {}: {e}", ticket.seat)))?;
+            let bad = |why: String| bad_answer(self.origin(), format!("the ticket for {}: {why}", ticket.seat));
+            let signed = self.read_ticket(&ticket.code, Timestamp::now()).map_err(|e| bad(e.to_string()))?;
+            if signed.screening != screening_digest(&screening) || signed.id != ticket.id {
+                return Err(bad("what is signed is for another screening or another ticket".into()));
+            }
         }
         Ok(tickets)
     }

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{FeeId, TicketTypeId, ZoneId};
+use crate::layout::Layout;
 use crate::money::{Currency, Money};
 use crate::open_enum::open_enum;
 use crate::text::Texts;
@@ -259,12 +260,15 @@ impl PriceTable {
         self.ticket_types.iter().find(|t| t.id == id)
     }
 
-    /// The lowest and the highest total of a ticket that anybody may buy.
+    /// The lowest and the highest total of a ticket that anybody may buy in a hall: only zones in which somebody can sit.
     #[must_use]
-    pub fn range(&self) -> Option<(Money, Money)> {
+    pub fn range(&self, layout: &Layout) -> Option<(Money, Money)> {
+        let zones: BTreeSet<ZoneId> =
+            layout.seats.iter().map(|s| s.zone).chain(layout.areas.iter().map(|a| a.zone)).collect();
+        let here = || self.offers.iter().filter(|o| zones.contains(&o.zone));
         let open = |o: &&Offer| self.ticket_type(o.ticket_type).is_some_and(|t| t.audience == Audience::Adult);
-        let totals: Vec<Money> = self.offers.iter().filter(open).map(|o| o.total).collect();
-        let totals = if totals.is_empty() { self.offers.iter().map(|o| o.total).collect() } else { totals };
+        let totals: Vec<Money> = here().filter(open).map(|o| o.total).collect();
+        let totals = if totals.is_empty() { here().map(|o| o.total).collect() } else { totals };
         Some((*totals.iter().min()?, *totals.iter().max()?))
     }
 
@@ -392,8 +396,24 @@ mod tests {
 
     #[test]
     fn the_price_shown_is_one_that_anybody_pays() {
-        let table: PriceTable = serde_json::from_value(table()).expect("a table");
-        let (lowest, highest) = table.range().expect("offers");
-        assert_eq!((lowest.amount(), highest.amount()), (1050, 1050));
+        let mut priced = table();
+        let zone = priced["offers"][0]["zone"].clone();
+        // A cheap zone of another hall.
+        let cheap = json!({"ticket_type": "adult", "zone": "elsewhere", "base": {"amount": 1, "currency": "EUR"},
+            "total": {"amount": 1, "currency": "EUR"}});
+        priced["offers"].as_array_mut().expect("offers").push(cheap);
+        let table: PriceTable = serde_json::from_value(priced).expect("a table");
+        let layout = |zone: &serde_json::Value| -> Layout {
+            serde_json::from_value(json!({
+                "screen": {"from": {"x": 0, "y": 0}, "to": {"x": 9, "y": 0}}, "focal_point": {"x": 0, "y": 0},
+                "zones": [{"id": zone, "name": {"en": "Z"}}, {"id": "elsewhere", "name": {"en": "E"}}],
+                "seats": [{"id": "A1", "row": "A", "number": "1", "x": 1, "y": 1, "zone": zone}],
+            }))
+            .expect("a layout")
+        };
+        let range = |zone| table.range(&layout(&zone)).map(|(lowest, highest)| (lowest.amount(), highest.amount()));
+        assert_eq!(range(zone), Some((1050, 1050)));
+        assert_eq!(range(json!("elsewhere")), Some((1, 1)));
+        assert_eq!(range(json!("unpriced")), None);
     }
 }

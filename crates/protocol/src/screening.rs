@@ -247,7 +247,7 @@ impl Screening {
         if let Some(zone) = layout.zones.iter().find(|z| !table.offers.iter().any(|o| o.zone == z.id)) {
             return Err(format!("its price table has no price for zone {}", zone.id));
         }
-        let range = table.range().map(|(lowest, highest)| PriceRange { lowest, highest });
+        let range = table.range(layout).map(|(lowest, highest)| PriceRange { lowest, highest });
         if self.price_range.is_some() && self.price_range != range {
             return Err("its range of prices is not the one of its price table".into());
         }

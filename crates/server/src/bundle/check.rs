@@ -191,7 +191,7 @@ impl<'a> Work<'a> {
             },
             attributes: row.attributes.clone(),
             price_table: *table_name,
-            price_range: table.range().map(|(lowest, highest)| PriceRange { lowest, highest }),
+            price_range: table.range(layout).map(|(lowest, highest)| PriceRange { lowest, highest }),
             cancellation: row.cancellation.clone().unwrap_or_else(|| self.bundle.cancellation.clone()),
             collect_by: Some(after(start, -minutes(row.collect_min))),
             accessible_release_at: row.companion_release_min.map(|n| after(start, -minutes(n))),
