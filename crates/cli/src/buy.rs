@@ -76,8 +76,11 @@ impl Book {
                 Err(anyhow::Error::from(error).context(format!("it is not known whether this was booked: {again}")))
             }
             Err(Gone::Refused(error)) => {
-                wallet.release(&server, purchase.number).await?;
-                Err(error.context("nothing was booked, the seats are free again"))
+                // Why it came to nothing is what matters, also when the seats cannot be given back at once.
+                Err(error.context(match wallet.release(&server, purchase.number).await {
+                    Ok(()) => "nothing was booked, the seats are free again",
+                    Err(_) => "nothing was booked; the seats are free again when the hold ends",
+                }))
             }
         }
     }
