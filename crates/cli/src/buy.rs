@@ -4,6 +4,7 @@ use admit_booking::{Refusal, price};
 use admit_client::{ClientError, Purchase, Server, Wallet, WalletError};
 use admit_protocol::booking::{Book as BookRequest, Booking, Buyer, TicketChoice};
 use admit_protocol::capability::PaymentMethod;
+use admit_protocol::digest::ContentName;
 use admit_protocol::hold::{AreaWish, Hold, PlaceHold, Quote, SeatWish};
 use admit_protocol::id::{ScreeningId, SeatId, TicketTypeId, ZoneId};
 use admit_protocol::layout::Layout;
@@ -53,7 +54,7 @@ impl Book {
         let layout = server.layout(screening.layout).await?;
         let table = server.price_table(screening.price_table).await?;
         let most = self.at_most.as_deref().map(|text| read_amount(text, table.currency)).transpose()?;
-        let (wish, wanted) = self.wish(&layout, &table)?;
+        let (wish, wanted) = self.wish(screening.layout, &layout, &table)?;
         // What is against the rules is said before anything is held.
         price_of(&table, &wanted)?;
         let showing = Showing::of(&server, &screening).await?;
@@ -135,8 +136,8 @@ impl Book {
     }
 
     /// What is to be held, and each place of it as a ticket.
-    fn wish(&self, layout: &Layout, table: &PriceTable) -> anyhow::Result<(PlaceHold, Vec<Ticket>)> {
-        let mut wish = PlaceHold::default();
+    fn wish(&self, seen: ContentName, layout: &Layout, table: &PriceTable) -> anyhow::Result<(PlaceHold, Vec<Ticket>)> {
+        let mut wish = PlaceHold { layout: Some(seen), ..PlaceHold::default() };
         let mut tickets: Vec<Ticket> = Vec::new();
         let first = table.ticket_types.first().context("this screening has no tickets")?.id;
         for text in &self.seats {

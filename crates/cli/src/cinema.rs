@@ -1,12 +1,13 @@
 //! Setting up a cinema.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use admit_protocol::screening::Screening;
 use admit_server::HouseRules;
-use admit_server::bundle::Bundle;
+use admit_server::bundle::{Bundle, Checked};
 use admit_server::management::{Role, StaffMember, hash_password};
-use admit_server::store::sqlite::{Edit, SqliteStore};
+use admit_server::store::sqlite::{Disturbed, Edit, SqliteStore};
 use admit_server::store::{Device, Store as _};
 use anyhow::{Context as _, bail, ensure};
 use clap::Subcommand;
@@ -134,33 +135,73 @@ impl CinemaCommand {
     }
 }
 
-fn import(folder: &std::path::Path, file: &std::path::Path, skip: bool, context: &Context) -> anyhow::Result<()> {
+fn import(folder: &Path, file: &Path, skip: bool, context: &Context) -> anyhow::Result<()> {
     let bytes = fs::read(file).with_context(|| format!("reading {}", file.display()))?;
+    // Some editors begin a file with a mark that JSON does not have.
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
     let limit = 64 * 1024 * 1024;
-    let bundle: Bundle = admit_protocol::json::read(&bytes, limit, admit_protocol::json::Numbers::Any)
+    let bundle: Bundle = admit_protocol::json::read(bytes, limit, admit_protocol::json::Numbers::Any)
         .with_context(|| format!("{} is not a programme", file.display()))?;
     let now = Timestamp::now();
     let checked = bundle.check(now);
-    let refused = &checked.refused;
-    if !refused.is_empty() && !context.json {
-        for row in refused {
-            show::line(&format!("{} {}: {}", row.kind, row.row, row.why));
-        }
+    if !context.json {
+        print_rows(&checked);
     }
+    let (refused, strange) = (&checked.refused, &checked.strange);
     if !refused.is_empty() && !skip {
         if context.json {
-            show::json(&json!({"imported": false, "refused": refused}))?;
+            show::json(&json!({"imported": false, "refused": refused, "strange": strange}))?;
         }
-        bail!("{} rows cannot be used, nothing was imported (--skip-bad-rows imports the others)", refused.len());
+        let rows = show::count(refused.len(), "row");
+        bail!("{rows} cannot be used, nothing was imported (--skip-bad-rows imports the others)");
     }
-    SqliteStore::open(folder)?.edit(&checked.edits, now)?;
+    let disturbed = SqliteStore::open(folder)?.edit_at_rest(&checked.edits, now)?;
     let (cinemas, halls, films, screenings) = (checked.cinemas, checked.halls, checked.films, checked.screenings);
     if context.json {
         return show::json(&json!({
             "imported": true, "cinemas": cinemas, "halls": halls, "films": films, "screenings": screenings,
-            "refused": refused,
+            "refused": refused, "strange": strange,
+            "disturbed": disturbed.iter().map(|d| json!({
+                "screening": d.after.id, "bookings": d.bookings, "without_address": d.without_address,
+            })).collect::<Vec<_>>(),
         }));
     }
-    show::line(&format!("imported {cinemas} cinemas with {halls} halls, {films} films, {screenings} screenings"));
+    disturbed.iter().for_each(print_disturbed);
+    show::line(&format!(
+        "imported {}, {}, {}, {}",
+        show::count(cinemas, "cinema"),
+        show::count(halls, "hall"),
+        show::count(films, "film"),
+        show::count(screenings, "screening")
+    ));
     Ok(())
+}
+
+/// What is wrong, each cause once, and what is strange.
+fn print_rows(checked: &Checked) {
+    let (causes, follow): (Vec<_>, Vec<_>) = checked.refused.iter().partition(|r| r.because_of.is_none());
+    for row in &causes {
+        let name = format!("{} {}", row.kind, row.row);
+        show::line(&format!("{}: {}", name.trim_end(), row.why));
+    }
+    if !follow.is_empty() {
+        show::line(&format!("and so {} that need one of these", show::count(follow.len(), "more row")));
+    }
+    for row in &checked.strange {
+        show::line(&format!("{} {} {}: {}", show::colour("33", "look at"), row.kind, row.row, row.why));
+    }
+}
+
+/// Somebody must be told.
+fn print_disturbed(d: &Disturbed) {
+    let what = |s: &Screening| format!("{}, hall {}, {}", show::start(s), s.hall, s.status);
+    show::line(&format!(
+        "{} screening {}: {} (was {}); {} of it, {} without an address",
+        show::colour("33", "look at"),
+        d.after.id,
+        what(&d.after),
+        what(&d.before),
+        show::count(d.bookings, "booking"),
+        d.without_address
+    ));
 }

@@ -32,6 +32,11 @@ pub(crate) fn error(error: &anyhow::Error) {
     let _ = writeln!(std::io::stderr(), "{} {all}", colour("1;31", "error:"));
 }
 
+/// `1 hall`, `2 halls`.
+pub(crate) fn count(n: usize, of: &str) -> String {
+    format!("{n} {of}{}", if n == 1 { "" } else { "s" })
+}
+
 /// A text in colour, where there is colour.
 pub(crate) fn colour(code: &str, text: &str) -> String {
     let plain = !std::io::stdout().is_terminal() || std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());

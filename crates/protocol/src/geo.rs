@@ -94,6 +94,7 @@ impl Position {
 impl<'de> Deserialize<'de> for Position {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
+        #[serde(expecting = "a position, such as {\"lat_e6\": 48856600, \"lon_e6\": 2352200}")]
         struct Wire {
             lat_e6: i32,
             lon_e6: i32,

@@ -26,6 +26,9 @@ pub struct PlaceHold {
     /// How long, in seconds; clamped to the server's announced limits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ttl_s: Option<u32>,
+    /// The layout that the seats were chosen from: with another one the same names are other seats (HOLD-011).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub layout: Option<ContentName>,
 }
 
 /// A seat, and perhaps already for whom.

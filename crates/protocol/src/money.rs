@@ -197,6 +197,7 @@ impl fmt::Display for Money {
 impl<'de> Deserialize<'de> for Money {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
+        #[serde(expecting = "an amount, such as {\"amount\": 1250, \"currency\": \"EUR\"} for 12.50 euro")]
         struct Wire {
             amount: i64,
             currency: Currency,

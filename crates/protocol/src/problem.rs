@@ -165,6 +165,8 @@ problem_codes! {
     SeatsTaken = "seats_taken", 409, true, "Some of these seats are taken";
     /// The total echoed is not the total.
     PriceChanged = "price_changed", 409, false, "The price is different";
+    /// The layout that seats were chosen from is not the screening's any more.
+    LayoutChanged = "layout_changed", 409, false, "The seats are arranged differently now";
     /// Not yet.
     SalesNotOpen = "sales_not_open", 409, true, "Sales have not begun";
     /// Not any more, or not just now.

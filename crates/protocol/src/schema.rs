@@ -36,7 +36,9 @@ pub fn all() -> Vec<(&'static str, Schema)> {
     ]
 }
 
-fn of<T: JsonSchema>() -> Schema {
+/// The schema of one type, as those of messages are made.
+#[must_use]
+pub fn of<T: JsonSchema>() -> Schema {
     // One description serves both who writes and who reads: what has a default may be left out.
     SchemaSettings::draft2020_12().for_deserialize().into_generator().into_root_schema_for::<T>()
 }

@@ -244,6 +244,7 @@ impl Serialize for Moment {
 impl<'de> Deserialize<'de> for Moment {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
+        #[serde(expecting = "a time, such as {\"at\": ..., \"local\": ..., \"zone\": ...}")]
         struct Wire {
             at: Timestamp,
             local: String,

@@ -4,8 +4,10 @@
 //! checked row by row, and each row that cannot be used is named with its reason.
 
 mod check;
+mod exact;
 mod export;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::marker::PhantomData;
 
@@ -18,12 +20,13 @@ use admit_protocol::price::PriceTable;
 use admit_protocol::screening::{ScreeningAttribute, ScreeningStatus, Seating};
 use admit_protocol::text::Texts;
 use jiff::Timestamp;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// A programme as a file.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Bundle {
     /// Layouts by a name that is only used in this file.
@@ -65,14 +68,42 @@ impl<T: Serialize> Row<T> {
     }
 }
 
-impl<T: DeserializeOwned> Row<T> {
+impl<T: DeserializeOwned + Serialize> Row<T> {
     fn read(&self) -> Result<T, String> {
-        admit_protocol::json::from_value(&self.value).map_err(|e| e.to_string())
+        exact::read(&self.value)
     }
 
     /// Its id, to name it by when it cannot be read.
     fn name(&self) -> String {
         self.value["id"].as_str().unwrap_or("without an id").to_owned()
+    }
+}
+
+/// In a schema, a row is what it is a row of.
+impl<T: JsonSchema> JsonSchema for Row<T> {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> Cow<'static, str> {
+        T::schema_name()
+    }
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        generator.subschema_for::<T>()
+    }
+}
+
+impl JsonSchema for BundleCinema {
+    fn schema_name() -> Cow<'static, str> {
+        "BundleCinema".into()
+    }
+    /// A cinema's, with halls of this file.
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let halls = generator.subschema_for::<Vec<BundleHall>>();
+        let mut schema = admit_protocol::cinema::Cinema::json_schema(generator);
+        if let Some(members) = schema.get_mut("properties").and_then(Value::as_object_mut) {
+            members.insert("halls".into(), halls.to_value());
+        }
+        schema
     }
 }
 
@@ -90,7 +121,7 @@ pub struct BundleCinema {
 pub type CinemaFacts = serde_json::Map<String, serde_json::Value>;
 
 /// A hall that names a layout of this file.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BundleHall {
     /// Its name for machines.
@@ -108,7 +139,7 @@ pub struct BundleHall {
 }
 
 /// A screening as the poster says it.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BundleScreening {
     /// Its name for machines. The same id again is the same screening, changed.
@@ -130,6 +161,9 @@ pub struct BundleScreening {
     pub doors_min: u32,
     /// A price table of this file.
     pub price_table: String,
+    /// A layout of this file; the hall's, if nothing is said. Who has sold seats in an older layout of the hall keeps it here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub layout: Option<String>,
     /// From when it is sold; from now, if nothing is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sales_open: Option<Timestamp>,
@@ -160,7 +194,7 @@ pub struct BundleScreening {
 }
 
 /// A film of a screening.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BundleItem {
     /// The film.
@@ -180,15 +214,18 @@ fn on_sale() -> ScreeningStatus {
     ScreeningStatus::OnSale
 }
 
-/// A row that cannot be used.
+/// A word about a row: why it cannot be used, or what is strange about it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct RefusedRow {
+pub struct RowReport {
     /// What it is: `layout`, `price_table`, `cinema`, `hall`, `film`, `screening`.
     pub kind: &'static str,
     /// Which.
     pub row: String,
     /// Why.
     pub why: String,
+    /// The row that is to blame, if it is another one: once that one is mended, this one may be good.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub because_of: Option<String>,
 }
 
 /// What a bundle comes to.
@@ -197,7 +234,9 @@ pub struct Checked {
     /// Everything that can be used, in an order in which it can be made.
     pub edits: Vec<crate::store::sqlite::Edit>,
     /// Everything that cannot.
-    pub refused: Vec<RefusedRow>,
+    pub refused: Vec<RowReport>,
+    /// What can be used, and is probably not what was meant: two screenings in one hall at one time, a start long past.
+    pub strange: Vec<RowReport>,
     /// Halls that can be used.
     pub halls: usize,
     /// Cinemas that can be used.
@@ -209,6 +248,12 @@ pub struct Checked {
 }
 
 impl Bundle {
+    /// The JSON Schema of such a file, for editors that complete and check.
+    #[must_use]
+    pub fn schema() -> Schema {
+        admit_protocol::schema::of::<Self>()
+    }
+
     /// Checks every row, at `now`.
     #[must_use]
     pub fn check(&self, now: Timestamp) -> Checked {

@@ -31,12 +31,16 @@ pub(crate) fn run(write: bool) -> anyhow::Result<()> {
             bail!("{FOLDER}/{name} belongs to no type any more: delete it");
         }
     }
-    let table = folder.join("../endpoints.md");
-    if fs::read_to_string(&table).ok().as_deref() != Some(&endpoints()) {
-        if write {
-            fs::write(&table, endpoints()).with_context(|| format!("writing {}", table.display()))?;
+    let programme = serde_json::to_string_pretty(&admit_server::bundle::Bundle::schema())? + "\n";
+    for (name, text) in [("endpoints.md", endpoints()), ("../files/programme.schema.json", programme)] {
+        let path = folder.join("..").join(name);
+        if fs::read_to_string(&path).ok().as_deref() == Some(&text) {
+            continue;
         }
-        stale.push("endpoints.md");
+        if write {
+            fs::write(&path, text).with_context(|| format!("writing {}", path.display()))?;
+        }
+        stale.push(name);
     }
     match (stale.is_empty(), write) {
         (true, _) => println!("{} schemas are as the types say", expected.len()),

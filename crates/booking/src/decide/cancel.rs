@@ -10,6 +10,7 @@ use admit_protocol::booking::TicketState;
 use admit_protocol::digest::sha256;
 use admit_protocol::id::{QuoteId, SeatId};
 use admit_protocol::money::Money;
+use admit_protocol::screening::ScreeningStatus;
 use admit_protocol::time::after;
 use jiff::Timestamp;
 
@@ -62,8 +63,16 @@ impl House {
         self.offer(hold, booking, lines, valid_until, now)
     }
 
+    /// CANC-007: what was sold does not take place, or not as it was sold. All that was paid comes back, whatever the policy.
+    fn is_off(&self) -> bool {
+        matches!(self.terms.status, ScreeningStatus::Cancelled | ScreeningStatus::Postponed | ScreeningStatus::Moved)
+    }
+
     /// Until when what holds at `now` goes on holding; `None` when nothing can be cancelled.
     fn policy_end(&self, booking: &Booking, now: Timestamp) -> Option<Timestamp> {
+        if self.is_off() {
+            return Some(after(now, QUOTE_LIFE_S));
+        }
         // Who has not paid may step back until the time to pay is over: nothing has to be given back.
         if !booking.balance_due().is_zero() {
             return booking.collect_by.filter(|by| now < *by);
@@ -87,7 +96,11 @@ impl House {
             let back = if due.is_zero() { self.refund_of(hold, booking, booking.lines[number], now)? } else { zero };
             offered.push((number, back));
         }
-        let fees = if all && due.is_zero() { refundable_fees(hold) } else { zero };
+        let fees = match (all && due.is_zero(), self.is_off()) {
+            (false, _) => zero,
+            (true, false) => refundable_fees(hold),
+            (true, true) => booking.booking_fees,
+        };
         let table = &hold.prices.table;
         let left = booking.paid.minus(booking.refunded).unwrap_or(zero);
         let refund = sum(table, offered.iter().map(|(_, back)| *back).chain([fees])).min(left);
@@ -101,6 +114,9 @@ impl House {
     }
 
     fn refund_of(&self, hold: &Hold, booking: &Booking, line: Line, now: Timestamp) -> Result<Money, Refusal> {
+        if self.is_off() {
+            return Ok(line.price);
+        }
         let zone = self.terms.plan.zone(line.place);
         let ticket_type = hold.ticket_type(line.ticket_type).id;
         let offer = zone.and_then(|zone| hold.prices.table.offer(ticket_type, zone));

@@ -142,6 +142,28 @@ fn what_comes_back_goes_down_towards_the_start() {
 }
 
 #[test]
+fn what_does_not_take_place_is_paid_back_whole_canc_007() {
+    use admit_protocol::screening::ScreeningStatus::{Cancelled, Moved, OnSale, Postponed};
+    for (status, back) in [(OnSale, None), (Cancelled, Some(2050)), (Postponed, Some(2050)), (Moved, Some(2050))] {
+        let mut s = Stage::new();
+        let booking = s.booked("anna", &["A1", "A2"]);
+        s.run(&Command::Settle { booking, amount: eur(2050) }).expect("paid");
+        let terms = admit_booking::Terms { status, ..(**s.house.terms()).clone() };
+        s.run(&Command::Amend(std::sync::Arc::new(terms))).expect("amended");
+        // Long after the policy's last tier.
+        s.wait(7 * 3600 + 1800);
+        let quote = s.house.quote_cancellation(booking, owner("anna"), &[], s.now).ok();
+        assert_eq!(quote.as_ref().map(|q| q.refund), back.map(eur), "{status}");
+        if let Some(quote) = quote {
+            let one = s.house.quote_cancellation(booking, owner("anna"), &[seat("A1")], s.now).expect("quoted");
+            assert_eq!(one.refund, eur(1000));
+            cancel(&mut s, booking, quote.id).expect("as quoted");
+            assert_eq!(s.get(booking).booking().expect("booked").refunded, eur(2050));
+        }
+    }
+}
+
+#[test]
 fn a_quote_holds_until_it_says_and_no_longer() {
     let mut s = Stage::new();
     let booking = s.booked("anna", &["A1"]);

@@ -9,7 +9,7 @@ use admit_protocol::id::{CinemaId, FilmId};
 use admit_protocol::json::DOCUMENT_BYTES_MAX;
 use admit_protocol::layout::Layout;
 use admit_protocol::price::PriceTable;
-use admit_protocol::screening::{Item, PriceRange, SalesWindow, Screening, Seating};
+use admit_protocol::screening::{Item, PriceRange, SalesWindow, Screening, ScreeningStatus, Seating};
 use admit_protocol::time::{Moment, ZoneName, after};
 use axum::body::Bytes;
 use jiff::civil::Time;
@@ -17,13 +17,29 @@ use jiff::{Timestamp, ToSpan as _};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{Bundle, BundleCinema, BundleScreening, Checked, RefusedRow, Row};
+use super::{Bundle, BundleCinema, BundleScreening, Checked, Row, RowReport, exact};
 use crate::store::sqlite::Edit;
 
 pub(super) fn check(bundle: &Bundle, now: Timestamp) -> Checked {
     let mut work = Work::new(bundle, now);
     work.run();
+    work.look_for_strange();
     work.checked
+}
+
+/// A screening that nobody will visit so late was meant for another year.
+const FAR_AHEAD_DAYS: i64 = 2 * 366;
+
+/// Why a row cannot be used.
+struct Why {
+    why: String,
+    because_of: Option<String>,
+}
+
+impl<T: Into<String>> From<T> for Why {
+    fn from(why: T) -> Self {
+        Self { why: why.into(), because_of: None }
+    }
 }
 
 /// What is known while the rows are checked.
@@ -35,6 +51,8 @@ struct Work<'a> {
     tables: BTreeMap<&'a str, (ContentName, PriceTable)>,
     cinemas: BTreeMap<CinemaId, Cinema>,
     films: BTreeMap<FilmId, Film>,
+    screenings: Vec<Screening>,
+    refused: BTreeSet<(&'static str, String)>,
 }
 
 impl<'a> Work<'a> {
@@ -47,15 +65,30 @@ impl<'a> Work<'a> {
             tables: BTreeMap::new(),
             cinemas: BTreeMap::new(),
             films: BTreeMap::new(),
+            screenings: Vec::new(),
+            refused: BTreeSet::new(),
         }
     }
 
-    fn refuse(&mut self, kind: &'static str, row: impl ToString, why: impl ToString) {
-        self.checked.refused.push(RefusedRow { kind, row: row.to_string(), why: why.to_string() });
+    fn refuse(&mut self, kind: &'static str, row: impl ToString, why: impl Into<Why>) {
+        let Why { why, because_of } = why.into();
+        self.refused.insert((kind, row.to_string()));
+        self.checked.refused.push(RowReport { kind, row: row.to_string(), why, because_of });
+    }
+
+    /// A row that is named and cannot be had: because it is not in the file, or because it was refused itself.
+    fn missing(&self, kind: &'static str, row: impl ToString, why: String) -> Why {
+        let refused = (kind, row.to_string());
+        let because_of = self.refused.contains(&refused).then(|| format!("{kind} {}", refused.1));
+        Why { why, because_of }
     }
 
     fn run(&mut self) {
         let bundle = self.bundle;
+        let lists = [bundle.cinemas.len(), bundle.films.len(), bundle.screenings.len()];
+        if lists == [0; 3] && bundle.layouts.is_empty() && bundle.price_tables.is_empty() {
+            self.refuse("programme", "", "nothing is in it: `admit cinema example` prints one to begin with");
+        }
         for (name, row) in &bundle.layouts {
             let layout = row.read().and_then(|layout: Layout| {
                 layout.check().map_err(|e| e.to_string())?;
@@ -84,7 +117,7 @@ impl<'a> Work<'a> {
         }
         let mut once = Once::default();
         for row in &bundle.cinemas {
-            match once.more(row).and_then(|()| self.cinema(&row.read()?)) {
+            match once.more(row).map_err(Why::from).and_then(|()| self.cinema(&row.read()?)) {
                 Ok(cinema) => {
                     self.checked.cinemas += 1;
                     self.checked.halls += cinema.halls.len();
@@ -108,24 +141,26 @@ impl<'a> Work<'a> {
         }
         let mut once = Once::default();
         for row in &bundle.screenings {
-            match once.more(row).and_then(|()| self.screening(&row.read()?)) {
+            match once.more(row).map_err(Why::from).and_then(|()| self.screening(&row.read()?)) {
                 Ok(screening) => {
                     self.checked.screenings += 1;
-                    self.checked.edits.push(Edit::Screening(Box::new(screening)));
+                    self.checked.edits.push(Edit::Screening(Box::new(screening.clone())));
+                    self.screenings.push(screening);
                 }
                 Err(why) => self.refuse("screening", row.name(), why),
             }
         }
     }
 
-    fn cinema(&mut self, row: &BundleCinema) -> Result<Cinema, String> {
+    fn cinema(&mut self, row: &BundleCinema) -> Result<Cinema, Why> {
         let mut facts = row.cinema.clone();
         facts.insert("halls".into(), serde_json::json!([]));
-        let mut cinema: Cinema = serde_json::from_value(facts.into()).map_err(|e| e.to_string())?;
+        let mut cinema: Cinema = exact::read(&facts.into())?;
         for hall in &row.halls {
             let Some((layout, plan)) = self.layouts.get(hall.layout.as_str()) else {
                 let name = format!("{} of {}", hall.id, cinema.id);
-                self.refuse("hall", name, format!("there is no layout {:?} that can be used", hall.layout));
+                let why = self.missing("layout", &hall.layout, format!("there is no layout {:?}", hall.layout));
+                self.refuse("hall", name, why);
                 continue;
             };
             cinema.halls.push(Hall {
@@ -137,31 +172,40 @@ impl<'a> Work<'a> {
                 layout: *layout,
             });
         }
+        if let (Some(hall), true) = (row.halls.first(), cinema.halls.is_empty()) {
+            let name = format!("{} of {}", hall.id, cinema.id);
+            return Err(self.missing("hall", name, "none of its halls can be used".into()));
+        }
         cinema.check()?;
         Ok(cinema)
     }
 
-    fn screening(&self, row: &BundleScreening) -> Result<Screening, String> {
-        let cinema = self.cinemas.get(&row.cinema).ok_or(format!("there is no cinema {}", row.cinema))?;
-        let hall = cinema.hall(row.hall).ok_or(format!("cinema {} has no hall {}", row.cinema, row.hall))?;
+    fn screening(&self, row: &BundleScreening) -> Result<Screening, Why> {
+        let no = |kind, row: &dyn ToString| {
+            self.missing(kind, row.to_string(), format!("there is no {kind} {}", row.to_string()))
+        };
+        let cinema = self.cinemas.get(&row.cinema).ok_or_else(|| no("cinema", &row.cinema))?;
+        let hall = cinema.hall(row.hall).ok_or_else(|| no("hall", &format!("{} of {}", row.hall, row.cinema)))?;
         let (table_name, table) =
-            self.tables.get(row.price_table.as_str()).ok_or(format!("no price table {:?}", row.price_table))?;
-        let layout = self.layouts.values().find(|(name, _)| *name == hall.layout).map(|(_, layout)| layout);
-        let layout = layout.ok_or("its hall has no layout")?;
+            self.tables.get(row.price_table.as_str()).ok_or_else(|| no("price_table", &row.price_table))?;
+        let (layout_name, layout) = match &row.layout {
+            Some(name) => self.layouts.get(name.as_str()).ok_or_else(|| no("layout", name))?,
+            None => self.layouts.values().find(|(name, _)| *name == hall.layout).ok_or("its hall has no layout")?,
+        };
         let starts_at = self.start(&row.starts, &cinema.zone)?;
         let moment = |at| Moment::new(at, &cinema.zone).map_err(|e| e.to_string());
         let minutes = |n: u32| i64::from(n) * 60;
         let mut items = Vec::with_capacity(row.items.len());
         let mut end = None;
         for item in &row.items {
-            let film = self.films.get(&item.film).ok_or(format!("there is no film {}", item.film))?;
+            let film = self.films.get(&item.film).ok_or_else(|| no("film", &item.film))?;
             let version = item.version.or(film.versions.first().map(|v| v.id)).ok_or("its film has no version")?;
             film.version(version).ok_or(format!("film {} has no version {version}", film.id))?;
             let begins = match (items.is_empty(), end) {
                 (true, _) => after(starts_at.at(), minutes(row.trailers_min)),
                 // A quarter of an hour between two films of one evening.
                 (false, Some(end)) => after(end, minutes(15)),
-                (false, None) => return Err(format!("film {} follows one of unknown length", film.id)),
+                (false, None) => return Err(format!("film {} follows one of unknown length", film.id).into()),
             };
             items.push(Item { film: film.id, version, starts_at: moment(begins)? });
             end = film.runtime_min.map(|length| after(begins, minutes(length)));
@@ -176,7 +220,7 @@ impl<'a> Work<'a> {
             id: row.id,
             cinema: row.cinema,
             hall: row.hall,
-            layout: hall.layout,
+            layout: *layout_name,
             items,
             doors_at: Some(moment(after(start, -minutes(row.doors_min)))?),
             business_date: starts_at.business_date(cinema.business_day_cutoff),
@@ -220,12 +264,56 @@ impl<'a> Work<'a> {
     }
 }
 
+impl Work<'_> {
+    /// What can be used, and is probably not what was meant.
+    fn look_for_strange(&mut self) {
+        let mut strange = Vec::new();
+        let mut note = |kind, row: &dyn ToString, why| {
+            strange.push(RowReport { kind, row: row.to_string(), why, because_of: None });
+        };
+        for (name, (_, table)) in &self.tables {
+            let has = |zone| self.layouts.values().any(|(_, layout)| layout.zones.iter().any(|z| z.id == zone));
+            let nowhere: BTreeSet<_> = table.offers.iter().map(|o| o.zone).filter(|zone| !has(*zone)).collect();
+            for zone in nowhere {
+                note("price_table", name, format!("it has prices for zone {zone}, which no layout of this file has"));
+            }
+        }
+        // A programme of today may begin with the matinée.
+        let (past, far) = (after(self.now, -86_400), after(self.now, FAR_AHEAD_DAYS * 86_400));
+        for s in &self.screenings {
+            if s.starts_at.at() <= past {
+                note("screening", &s.id, format!("it began at {} already", s.starts_at.local()));
+            } else if s.starts_at.at() > far {
+                note("screening", &s.id, format!("it begins at {}, years from now", s.starts_at.local()));
+            }
+        }
+        let takes_place = |s: &&Screening| {
+            !matches!(s.status, ScreeningStatus::Cancelled | ScreeningStatus::Postponed | ScreeningStatus::Moved)
+        };
+        let mut halls: BTreeMap<_, Vec<&Screening>> = BTreeMap::new();
+        for s in self.screenings.iter().filter(takes_place) {
+            halls.entry((s.cinema, s.hall)).or_default().push(s);
+        }
+        for in_hall in halls.values_mut() {
+            in_hall.sort_by_key(|s| s.starts_at.at());
+            for (first, second) in in_hall.iter().zip(in_hall.iter().skip(1)) {
+                // Where the end is not known, nobody can say.
+                if first.ends_at.as_ref().is_some_and(|end| second.starts_at.at() < end.at()) {
+                    let why = format!("in hall {} it begins before screening {} is over", second.hall, first.id);
+                    note("screening", &second.id, why);
+                }
+            }
+        }
+        self.checked.strange = strange;
+    }
+}
+
 /// Ids that were there already.
 #[derive(Default)]
 struct Once(BTreeSet<String>);
 
 impl Once {
-    fn more<T: DeserializeOwned>(&mut self, row: &Row<T>) -> Result<(), String> {
+    fn more<T: DeserializeOwned + Serialize>(&mut self, row: &Row<T>) -> Result<(), String> {
         if self.0.insert(row.name()) { Ok(()) } else { Err("the id is used twice".into()) }
     }
 }

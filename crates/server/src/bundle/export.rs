@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use admit_protocol::cinema::Hall;
 use admit_protocol::digest::ContentName;
-use admit_protocol::id::ScreeningId;
+use admit_protocol::id::{CinemaId, HallId, ScreeningId};
 use admit_protocol::json::DOCUMENT_BYTES_MAX;
 use admit_protocol::screening::Screening;
 use jiff::Timestamp;
 
-use super::{Bundle, BundleCinema, BundleHall, BundleItem, BundleScreening, CinemaFacts, RefusedRow, Row, thirty};
+use super::{Bundle, BundleCinema, BundleHall, BundleItem, BundleScreening, CinemaFacts, Row, RowReport, thirty};
 use crate::store::sqlite::Edit;
 use crate::store::{Listing, StoreError};
 
@@ -19,10 +19,12 @@ impl Bundle {
     ///
     /// # Errors
     /// When a document is missing or damaged.
-    pub fn export(listing: &Listing, now: Timestamp) -> Result<(Self, Vec<RefusedRow>), StoreError> {
+    pub fn export(listing: &Listing, now: Timestamp) -> Result<(Self, Vec<RowReport>), StoreError> {
         let mut bundle = Self { films: listing.films.iter().map(Row::of).collect(), ..Self::default() };
-        let in_halls = listing.cinemas.iter().flat_map(|c| &c.halls).map(|h| h.layout);
-        let layouts: BTreeSet<ContentName> = in_halls.collect();
+        let halls = listing.cinemas.iter().flat_map(|c| c.halls.iter().map(|h| ((c.id, h.id), h.layout)));
+        let halls: BTreeMap<(CinemaId, HallId), ContentName> = halls.collect();
+        let pinned = listing.screenings.iter().map(|l| l.screening.layout);
+        let layouts: BTreeSet<ContentName> = halls.values().copied().chain(pinned).collect();
         let tables: BTreeSet<ContentName> = listing.screenings.iter().map(|l| l.screening.price_table).collect();
         for (name, bytes) in &listing.documents {
             if layouts.contains(name) {
@@ -49,7 +51,8 @@ impl Bundle {
         }
         let mut rows: Vec<&Screening> = listing.screenings.iter().map(|l| &l.screening).collect();
         rows.sort_by_key(|s| (s.starts_at.at(), s.id));
-        bundle.screenings = rows.iter().map(|s| Row::of(&BundleScreening::of(s))).collect();
+        let poster = |s: &Screening| BundleScreening::of(s, halls.get(&(s.cinema, s.hall)).copied());
+        bundle.screenings = rows.iter().map(|s| Row::of(&poster(s))).collect();
         // What was written is read again: only rows that come back as they were are kept.
         let checked = bundle.check(now);
         let back: BTreeMap<ScreeningId, &Screening> = checked
@@ -59,9 +62,10 @@ impl Bundle {
             .collect();
         let differs = |s: &&&Screening| back.get(&s.id).is_none_or(|b| **b != ***s);
         let (lost, kept): (Vec<&Screening>, Vec<&Screening>) = rows.iter().partition(differs);
-        bundle.screenings = kept.iter().map(|s| Row::of(&BundleScreening::of(s))).collect();
-        let why = "its times, sales window or layout are none that a programme file can say";
-        let refused = |s: &&Screening| RefusedRow { kind: "screening", row: s.id.to_string(), why: why.into() };
+        bundle.screenings = kept.iter().map(|s| Row::of(&poster(s))).collect();
+        let why = "its times or sales window are none that a programme file can say";
+        let refused =
+            |s: &&Screening| RowReport { kind: "screening", row: s.id.to_string(), why: why.into(), because_of: None };
         Ok((bundle, lost.iter().map(refused).collect()))
     }
 }
@@ -76,8 +80,8 @@ fn read_document<T: serde::de::DeserializeOwned>(name: &ContentName, bytes: &[u8
 }
 
 impl BundleScreening {
-    /// The poster of a screening.
-    fn of(s: &Screening) -> Self {
+    /// The poster of a screening, in a hall that has this layout now.
+    fn of(s: &Screening, hall: Option<ContentName>) -> Self {
         let start = s.starts_at.at();
         let minutes = |from: Timestamp, to: Timestamp| u32::try_from(to.duration_since(from).as_mins()).unwrap_or(0);
         let offset = s.starts_at.offset().seconds() / 60;
@@ -92,6 +96,7 @@ impl BundleScreening {
             trailers_min: s.items.first().map_or(0, |i| minutes(start, i.starts_at.at())),
             doors_min: s.doors_at.as_ref().map_or(0, |doors| minutes(doors.at(), start)),
             price_table: s.price_table.to_string(),
+            layout: (hall != Some(s.layout)).then(|| s.layout.to_string()),
             sales_open: Some(s.sales.opens_at),
             late_sales_min: minutes(start, s.sales.closes_at),
             collect_min: s.collect_by.map_or_else(thirty, |by| minutes(by, start)),

@@ -21,7 +21,7 @@ use super::session::SignedInAs;
 use super::{Management, json};
 use crate::bundle::Bundle;
 use crate::catalogue::Catalogue;
-use crate::store::sqlite::{Edit, Permission};
+use crate::store::sqlite::{Disturbed, Edit, Permission};
 
 type LargeJson<T> = StrictJson<T, DOCUMENT_BYTES_MAX>;
 
@@ -61,8 +61,11 @@ fn invalid(why: impl Into<String>) -> Reply {
 impl Management {
     async fn edit(&self, somebody: &SignedInAs, did: &str, subject: String, edits: Vec<Edit>) -> Result<(), Reply> {
         let now = self.0.cinema.now();
-        self.store(move |store| store.edit(&edits, now)).await?;
+        let disturbed = self.store(move |store| store.edit(&edits, now)).await?;
         self.note(&somebody.staff, did, subject).await?;
+        for Disturbed { after, bookings, .. } in disturbed {
+            self.note(&somebody.staff, "disturbed", format!("{bookings} bookings of {}", after.id)).await?;
+        }
         self.0.cinema.reload().await.map_err(|e| Reply::internal(&e))
     }
 }
@@ -217,7 +220,7 @@ pub(super) async fn import(
     if let Some(first) = checked.refused.first() {
         let count = checked.refused.len();
         let why = format!(
-            "{count} rows cannot be used, nothing was imported; the first: {} {}: {}",
+            "{count} of its rows cannot be used, nothing was imported; the first: {} {}: {}",
             first.kind, first.row, first.why
         );
         let pointers = checked.refused.iter().take(100).map(|r| format!("/{}s/{}", r.kind, r.row));

@@ -2,6 +2,7 @@ use admit_booking::{Command, HoldKey, PlaceHold};
 use admit_http::{Path, Reply, StrictJson};
 use admit_protocol::hold as wire;
 use admit_protocol::id::ScreeningId;
+use admit_protocol::problem::ProblemCode;
 use axum::extract::State;
 use axum::response::Response;
 
@@ -21,6 +22,12 @@ pub(super) async fn place_hold(
 ) -> Result<Response, Reply> {
     let hold = new_key();
     let wish = body.value;
+    // A layout with a hold in it never changes: a wish that was granted before is granted again.
+    let seen = wish.layout.zip(cinema.catalogue().screening(screening).map(|s| s.layout));
+    if seen.is_some_and(|(seen, now)| seen != now) {
+        let next = "read the screening and its layout again, and choose once more";
+        return Err(Reply::new(ProblemCode::LayoutChanged, next));
+    }
     let command = Command::PlaceHold(PlaceHold {
         hold,
         owner: buyer.owner,

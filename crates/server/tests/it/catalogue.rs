@@ -25,7 +25,7 @@ fn every_row_that_cannot_be_used_is_named_with_its_reason() {
     let bad: admit_server::bundle::Bundle = serde_json::from_value(bad).expect("a bundle");
     let checked = bad.check(NOON.parse().expect("noon"));
     let why: Vec<(&str, &str)> = checked.refused.iter().map(|r| (r.row.as_str(), r.why.as_str())).collect();
-    assert_eq!(why[0], ("eight", "cinema kino has no hall two"));
+    assert_eq!(why[0], ("eight", "there is no hall two of kino"));
     assert_eq!(why[1].0, "tomorrow");
     assert!(why[1].1.contains("does not exist in Europe/Prague"), "{}", why[1].1);
     assert_eq!((checked.cinemas, checked.films, checked.screenings), (1, 1, 0));
@@ -52,6 +52,58 @@ fn a_row_that_cannot_be_read_spoils_no_other() {
     let why: Vec<&str> = checked.refused.iter().map(|r| r.why.as_str()).collect();
     assert!(why[2].contains("title") && why[5].contains("twice"), "{why:?}");
     assert_eq!((checked.cinemas, checked.halls, checked.films, checked.screenings), (1, 1, 1, 2));
+}
+
+#[test]
+fn rows_that_fail_for_another_row_say_which() {
+    let mut bad = serde_json::to_value(bundle()).expect("json");
+    let name = bad["layouts"].as_object().expect("layouts").keys().next().expect("one").clone();
+    bad["layouts"][&name]["seats"][0]["zone"] = json!("nowhere");
+    let bad: admit_server::bundle::Bundle = serde_json::from_value(bad).expect("a bundle");
+    let checked = bad.check(NOON.parse().expect("noon"));
+    let rows: Vec<(&str, Option<&str>)> = checked.refused.iter().map(|r| (r.kind, r.because_of.as_deref())).collect();
+    let layout = format!("layout {name}");
+    let (hall, kino) = (Some("hall one of kino"), Some("cinema kino"));
+    let because = [None, Some(&*layout), hall, kino, kino];
+    let kinds = ["layout", "hall", "cinema", "screening", "screening"];
+    assert_eq!(rows, kinds.into_iter().zip(because).collect::<Vec<_>>());
+}
+
+#[test]
+fn what_is_probably_not_meant_is_pointed_at() {
+    let mut odd = serde_json::to_value(bundle()).expect("json");
+    let with = |id: &str, starts: &str| {
+        let mut screening = odd["screenings"][0].clone();
+        (screening["id"], screening["starts"]) = (json!(id), json!(starts));
+        screening
+    };
+    let more = [with("late", "2020-11-21T20:00"), with("far", "2206-11-21T20:00"), with("over", "2026-11-21T21:00")];
+    odd["screenings"].as_array_mut().expect("a list").extend(more);
+    let table = odd["price_tables"].as_object().expect("tables").keys().next().expect("one").clone();
+    let offers = odd["price_tables"][&table]["offers"].as_array_mut().expect("offers");
+    let mut offer = offers[0].clone();
+    offer["zone"] = json!("balcony");
+    offers.push(offer);
+    let odd: admit_server::bundle::Bundle = serde_json::from_value(odd).expect("a bundle");
+    let checked = odd.check(NOON.parse().expect("noon"));
+    assert_eq!(checked.refused, []);
+    let strange: Vec<&str> = checked.strange.iter().map(|r| r.why.as_str()).collect();
+    assert_eq!(
+        strange,
+        [
+            "it has prices for zone balcony, which no layout of this file has",
+            "it began at 2020-11-21T20:00:00 already",
+            "it begins at 2206-11-21T20:00:00, years from now",
+            "in hall one it begins before screening eight is over",
+        ]
+    );
+}
+
+#[test]
+fn a_file_with_nothing_in_it_is_refused() {
+    let nothing: admit_server::bundle::Bundle = serde_json::from_str("{}").expect("a bundle");
+    let checked = nothing.check(NOON.parse().expect("noon"));
+    assert!(checked.refused[0].why.starts_with("nothing is in it"));
 }
 
 #[tokio::test]
@@ -117,6 +169,106 @@ fn a_hall_with_screenings_stays_with_its_cinema() {
         store.edit(&[Edit::RemoveScreening(id.parse().expect("an id"))], now).expect("nobody has a seat");
     }
     store.edit(&moved.check(now).edits, now).expect("now it can go");
+}
+
+/// The programme with one seat less, named by another layout.
+fn smaller_hall() -> admit_server::bundle::Bundle {
+    let mut smaller = serde_json::to_value(bundle()).expect("json");
+    let layouts = smaller["layouts"].as_object_mut().expect("layouts");
+    let layout = layouts.values_mut().next().expect("one");
+    let seats = layout["seats"].as_array_mut().expect("seats");
+    let gone = seats.remove(0);
+    for seat in seats {
+        let seat = seat.as_object_mut().expect("a seat");
+        for side in ["left", "right"] {
+            if seat.get(side) == Some(&gone["id"]) {
+                seat.remove(side);
+            }
+        }
+    }
+    serde_json::from_value(smaller).expect("a bundle")
+}
+
+#[tokio::test]
+async fn a_hall_is_corrected_until_somebody_had_a_seat_prog_004() {
+    let now: jiff::Timestamp = NOON.parse().expect("noon");
+    let (keys, _) = admit_server::keys::KeyRing::generate(now).expect("randomness");
+    let smaller = smaller_hall().check(now);
+    assert_eq!(smaller.refused, []);
+    let (store, folder) = open();
+    let store = std::sync::Arc::new(store);
+    store.edit(&bundle().check(now).edits, now).expect("edits");
+    // A server that runs has the old places in memory.
+    let Err(StoreError::Refused(why)) = store.edit(&smaller.edits, now) else { panic!("a layout changed") };
+    assert!(why.contains("while the server runs"), "{why}");
+    store.edit_at_rest(&smaller.edits, now).expect("nobody was there yet");
+    let before = bundle().check(now);
+    let layout_of = |edits: &[Edit]| {
+        edits.iter().find_map(|e| if let Edit::Screening(s) = e { Some(s.layout) } else { None }).expect("a screening")
+    };
+    let clock = std::sync::Arc::new(admit_server::clock::ManualClock::new(now));
+    let s = Stage::with(store.clone(), clock, keys, folder);
+    let seats = s.get(ANNA, "/v1/screenings/eight/seats").await;
+    assert_eq!(seats.body["seq"], 1);
+    // Who chose from the old layout hears of it, and who chose from the new one gets the seats (HOLD-011).
+    let mut wish = json!({"seats": [{"seat": "A3"}], "layout": layout_of(&before.edits)});
+    let refused = s.post(ANNA, "/v1/screenings/eight/holds", &wish).await;
+    assert_eq!((refused.status.as_u16(), refused.code()), (409, "layout_changed".into()));
+    wish["layout"] = json!(layout_of(&smaller.edits));
+    assert_eq!(s.post(ANNA, "/v1/screenings/eight/holds", &wish).await.status, 201);
+    let Err(StoreError::Refused(why)) = store.edit_at_rest(&before.edits, now) else { panic!("a layout changed") };
+    assert!(why.contains("somebody had a seat in screening eight"), "{why}");
+    // The way out that the message names.
+    let mut both = serde_json::to_value(bundle()).expect("json");
+    let old = serde_json::to_value(smaller_hall()).expect("json")["layouts"].clone();
+    let old = old.as_object().expect("layouts").values().next().expect("one").clone();
+    both["layouts"]["before"] = old;
+    both["screenings"][0]["layout"] = json!("before");
+    let both: admit_server::bundle::Bundle = serde_json::from_value(both).expect("a bundle");
+    let both = both.check(now);
+    assert_eq!(both.refused, []);
+    store.edit_at_rest(&both.edits, now).expect("the screening keeps its layout, the hall has the new one");
+    let listing = admit_server::store::Store::catalogue(&*store).expect("reads");
+    let (exported, lost) = admit_server::bundle::Bundle::export(&listing, now).expect("exports");
+    assert_eq!(lost, [], "what is pinned can be said in a file");
+    let exported = exported.check(now);
+    assert_eq!((exported.refused.len(), layout_of(&exported.edits)), (0, layout_of(&smaller.edits)));
+}
+
+#[tokio::test]
+async fn who_has_tickets_is_told_of_another_time() {
+    let now: jiff::Timestamp = NOON.parse().expect("noon");
+    let (store, folder) = open();
+    let path = folder.path().join("cinema.sqlite");
+    let store = std::sync::Arc::new(store);
+    store.edit(&bundle().check(now).edits, now).expect("edits");
+    let (keys, _) = admit_server::keys::KeyRing::generate(now).expect("randomness");
+    let clock = std::sync::Arc::new(admit_server::clock::ManualClock::new(now));
+    let s = Stage::with(store.clone(), clock, keys, folder);
+    let hold = s.hold(ANNA, &["A1"]).await;
+    let mut with_address = crate::stage::book(&hold, 1050);
+    with_address["buyer"] = json!({"email": "anna@example.org"});
+    let booking = s.post(ANNA, "/v1/screenings/eight/bookings", &with_address).await;
+    assert_eq!(booking.status, 201, "{}", booking.body);
+    s.booked(ANNA, &["A2"]).await;
+    s.hold(ANNA, &["A3"]).await;
+    let edits = |change: fn(&mut serde_json::Value)| {
+        let mut programme = serde_json::to_value(bundle()).expect("json");
+        change(&mut programme["screenings"][0]);
+        let programme: admit_server::bundle::Bundle = serde_json::from_value(programme).expect("a bundle");
+        programme.check(now).edits
+    };
+    // A word to the visitor disturbs nobody.
+    assert_eq!(store.edit(&edits(|s| s["note"] = json!({"en": "With music"})), now).expect("edits"), []);
+    let disturbed = store.edit(&edits(|s| s["starts"] = json!("2026-11-21T22:00")), now).expect("edits");
+    assert_eq!(disturbed.len(), 1);
+    assert_eq!((disturbed[0].bookings, disturbed[0].without_address), (2, 1));
+    let db = rusqlite::Connection::open(path).expect("opens");
+    let sql = "SELECT body FROM outbox WHERE kind = 'screening_changed'";
+    let told: String = db.query_row(sql, [], |row| row.get(0)).expect("one message");
+    let told: serde_json::Value = serde_json::from_str(&told).expect("json");
+    assert_eq!((&told["to"], &told["booking"]), (&json!("anna@example.org"), &booking.body["id"]));
+    assert_eq!(told["after"]["starts_at"]["local"], "2026-11-21T22:00:00+01:00");
 }
 
 #[test]

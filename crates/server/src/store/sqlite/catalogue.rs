@@ -10,9 +10,10 @@ use axum::body::Bytes;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, TransactionBehavior, params};
 use serde::de::DeserializeOwned;
+use serde_json::json;
 
-use super::SqliteStore;
-use crate::store::{Device, ListedScreening, Listing, RemovedScreening, StoreError};
+use super::{SqliteStore, rows};
+use crate::store::{Device, ListedScreening, Listing, LogEntry, RemovedScreening, StoreError};
 
 const READING: &str = "reading the programme";
 const WRITING: &str = "writing a screening";
@@ -41,13 +42,40 @@ pub enum Edit {
     },
 }
 
+/// A screening that was changed while people had tickets for it: they are to be told. Who left an address has a message in the
+/// outbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Disturbed {
+    /// As it was.
+    pub before: Screening,
+    /// As it is.
+    pub after: Screening,
+    /// How many bookings.
+    pub bookings: usize,
+    /// How many of them left no address.
+    pub without_address: usize,
+}
+
 impl SqliteStore {
-    /// Makes all of these edits, or none.
+    /// Makes all of these edits, or none. Says whom they disturb.
     ///
     /// # Errors
     /// When one contradicts what is there: a screening that changes its layout, one that is removed while somebody has a
     /// seat. [`crate::Cinema::reload`] puts them into force.
-    pub fn edit(&self, edits: &[Edit], now: Timestamp) -> Result<(), StoreError> {
+    pub fn edit(&self, edits: &[Edit], now: Timestamp) -> Result<Vec<Disturbed>, StoreError> {
+        self.edit_all(edits, now, Layouts::Stay)
+    }
+
+    /// As [`SqliteStore::edit`], while nobody sells from this store: then a screening whose seats nobody ever held, booked or
+    /// blocked may get another layout (PROG-004). A server that runs has houses in memory, whose places are of the old one.
+    ///
+    /// # Errors
+    /// When an edit contradicts what is there.
+    pub fn edit_at_rest(&self, edits: &[Edit], now: Timestamp) -> Result<Vec<Disturbed>, StoreError> {
+        self.edit_all(edits, now, Layouts::MayChange)
+    }
+
+    fn edit_all(&self, edits: &[Edit], now: Timestamp, layouts: Layouts) -> Result<Vec<Disturbed>, StoreError> {
         let mut db = self.writer();
         let transaction = db
             .transaction_with_behavior(TransactionBehavior::Immediate)
@@ -55,10 +83,12 @@ impl SqliteStore {
         let mut next: i64 = transaction
             .query_row("SELECT coalesce(max(changed), 0) + 1 FROM screening", [], |row| row.get(0))
             .map_err(StoreError::at("beginning an edit"))?;
+        let mut disturbed = Vec::new();
         for one in edits {
-            edit(&transaction, one, &mut next, now)?;
+            disturbed.extend(edit(&transaction, one, &mut next, now, layouts)?);
         }
-        transaction.commit().map_err(StoreError::at("committing an edit"))
+        transaction.commit().map_err(StoreError::at("committing an edit"))?;
+        Ok(disturbed)
     }
 
     /// A setting.
@@ -83,14 +113,27 @@ impl SqliteStore {
     }
 }
 
-fn edit(db: &Transaction<'_>, edit: &Edit, next: &mut i64, now: Timestamp) -> Result<(), StoreError> {
+/// Whether a screening may get another layout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Layouts {
+    Stay,
+    MayChange,
+}
+
+fn edit(
+    db: &Transaction<'_>,
+    edit: &Edit,
+    next: &mut i64,
+    now: Timestamp,
+    layouts: Layouts,
+) -> Result<Option<Disturbed>, StoreError> {
     let at = StoreError::at("writing an edit");
     match edit {
+        Edit::Screening(screening) => return put_screening(db, screening, next, now, layouts),
         Edit::Layout(bytes) => put_document(db, "layout", bytes).map_err(at),
         Edit::PriceTable(bytes) => put_document(db, "price_table", bytes).map_err(at),
         Edit::Cinema(cinema) => put_cinema(db, cinema),
-        Edit::Film(film) => put(db, "film", film.id.as_str(), &json(film)?).map_err(at),
-        Edit::Screening(screening) => put_screening(db, screening, next, now),
+        Edit::Film(film) => put(db, "film", film.id.as_str(), &text_of(film)?).map_err(at),
         Edit::RemoveScreening(id) => remove_screening(db, *id, next, now),
         Edit::Device { device, name } => {
             let sql = "INSERT INTO device (id, name, token_hash) VALUES (?1, ?2, ?3) \
@@ -98,9 +141,10 @@ fn edit(db: &Transaction<'_>, edit: &Edit, next: &mut i64, now: Timestamp) -> Re
             db.execute(sql, params![device.id.as_str(), name, device.token_hash]).map(drop).map_err(at)
         }
     }
+    .map(|()| None)
 }
 
-fn json<T: serde::Serialize>(value: &T) -> Result<String, StoreError> {
+fn text_of<T: serde::Serialize>(value: &T) -> Result<String, StoreError> {
     serde_json::to_string(value).map_err(StoreError::at("writing JSON"))
 }
 
@@ -120,7 +164,7 @@ fn put_cinema(db: &Connection, cinema: &Cinema) -> Result<(), StoreError> {
                AND data ->> '$.hall' NOT IN (SELECT value FROM json_each(?2)) LIMIT 1";
     let halls: Vec<&str> = cinema.halls.iter().map(|h| h.id.as_str()).collect();
     let homeless = db
-        .query_row(sql, params![cinema.id.as_str(), json(&halls)?], |row| {
+        .query_row(sql, params![cinema.id.as_str(), text_of(&halls)?], |row| {
             Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))
         })
         .optional()
@@ -129,29 +173,33 @@ fn put_cinema(db: &Connection, cinema: &Cinema) -> Result<(), StoreError> {
         let why = format!("cinema {} is given without hall {hall}, where screening {screening} takes place", cinema.id);
         return Err(StoreError::Refused(format!("{why}: list every hall that is used")));
     }
-    put(db, "cinema", cinema.id.as_str(), &json(cinema)?).map_err(StoreError::at(WRITING))
+    put(db, "cinema", cinema.id.as_str(), &text_of(cinema)?).map_err(StoreError::at(WRITING))
 }
 
-fn put_screening(db: &Connection, screening: &Screening, next: &mut i64, now: Timestamp) -> Result<(), StoreError> {
-    let data = json(screening)?;
-    let sql = "SELECT data, removed FROM screening WHERE id = ?1";
+fn put_screening(
+    db: &Connection,
+    screening: &Screening,
+    next: &mut i64,
+    now: Timestamp,
+    layouts: Layouts,
+) -> Result<Option<Disturbed>, StoreError> {
+    let data = text_of(screening)?;
+    let sql = "SELECT number, data, removed FROM screening WHERE id = ?1";
     let mut known = db.prepare_cached(sql).map_err(StoreError::at(WRITING))?;
-    let known: Option<(String, bool)> = known
-        .query_row([screening.id.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))
+    let known: Option<(i64, String, bool)> = known
+        .query_row([screening.id.as_str()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
         .optional()
         .map_err(StoreError::at(WRITING))?;
-    if let Some((before, removed)) = known {
+    let mut disturbed = None;
+    if let Some((number, before, removed)) = known {
         let before: Screening = serde_json::from_str(&before).map_err(StoreError::at(WRITING))?;
         if before == *screening && !removed {
-            return Ok(());
+            return Ok(None);
         }
-        // S7, S1: claims are by place of the layout.
         if before.layout != screening.layout {
-            return Err(StoreError::Refused(format!(
-                "screening {} keeps its layout: make a new screening",
-                screening.id
-            )));
+            change_layout(db, number, screening, now, layouts)?;
         }
+        disturbed = tell_buyers(db, number, before, screening, now)?;
     }
     let sql = "INSERT INTO screening (id, cinema, starts_at, changed, changed_at, data) VALUES (?1, ?2, ?3, ?4, ?5, ?6) \
                ON CONFLICT (id) DO UPDATE \
@@ -166,7 +214,69 @@ fn put_screening(db: &Connection, screening: &Screening, next: &mut i64, now: Ti
     ];
     db.prepare_cached(sql).and_then(|mut s| s.execute(row)).map_err(StoreError::at(WRITING))?;
     *next += 1;
-    Ok(())
+    Ok(disturbed)
+}
+
+/// D4: who booked another time, another hall or a screening that takes place is told, by a message that is saved with the change.
+fn tell_buyers(
+    db: &Connection,
+    number: i64,
+    before: Screening,
+    after: &Screening,
+    now: Timestamp,
+) -> Result<Option<Disturbed>, StoreError> {
+    let what = |s: &Screening| (s.starts_at.clone(), s.hall, s.status);
+    if what(&before) == what(after) {
+        return Ok(None);
+    }
+    let bookings = rows::standing_bookings(db, number)?;
+    let mut insert = db
+        .prepare_cached("INSERT INTO outbox (at, kind, body) VALUES (?1, ?2, ?3)")
+        .map_err(StoreError::at(WRITING))?;
+    let side = |s: &Screening| json!({"starts_at": s.starts_at, "hall": s.hall, "status": s.status});
+    for (key, email) in &bookings {
+        let Some(email) = email else { continue };
+        let body = json!({
+            "to": email, "screening": after.id, "booking": key.booking_id(), "before": side(&before), "after": side(after),
+        });
+        let row = params![now.as_millisecond(), "screening_changed", body.to_string()];
+        insert.execute(row).map_err(StoreError::at(WRITING))?;
+    }
+    let without_address = bookings.iter().filter(|(_, email)| email.is_none()).count();
+    let disturbed = Disturbed { before, after: after.clone(), bookings: bookings.len(), without_address };
+    Ok((!bookings.is_empty()).then_some(disturbed))
+}
+
+/// S7, S1: claims are by place of the layout. Where there was never one, a house may begin again with other places.
+fn change_layout(
+    db: &Connection,
+    number: i64,
+    screening: &Screening,
+    now: Timestamp,
+    layouts: Layouts,
+) -> Result<(), StoreError> {
+    let id = screening.id;
+    if layouts == Layouts::Stay {
+        let how = "stop the server and use `admit cinema import`, if nobody has a seat in it yet";
+        return Err(StoreError::Refused(format!("screening {id} keeps its layout while the server runs: {how}")));
+    }
+    let sql =
+        "SELECT EXISTS (SELECT 1 FROM hold WHERE screening = ?1) OR EXISTS (SELECT 1 FROM claim WHERE screening = ?1)";
+    if db.query_row(sql, [number], |row| row.get(0)).map_err(StoreError::at(WRITING))? {
+        let how = "give the new layout another name in the file, and name the old one as the screening's `layout`";
+        return Err(StoreError::Refused(format!(
+            "somebody had a seat in screening {id}, so it keeps its layout: {how}"
+        )));
+    }
+    // Whoever saw the house as it was has an older version.
+    let version = "INSERT INTO house (screening, version, now) VALUES (?1, 1, ?2) \
+                   ON CONFLICT (screening) DO UPDATE SET version = version + 1";
+    let trail = "INSERT INTO log (screening, version, at, entries) \
+                 SELECT screening, version, ?2, ?3 FROM house WHERE screening = ?1";
+    let did = LogEntry { by: "staff".into(), did: "change_layout".into(), hold: None, claimed: vec![], freed: vec![] };
+    let ms = now.as_millisecond();
+    db.execute(version, params![number, ms]).map_err(StoreError::at(WRITING))?;
+    db.execute(trail, params![number, ms, text_of(&[did])?]).map(drop).map_err(StoreError::at(WRITING))
 }
 
 fn remove_screening(db: &Connection, id: ScreeningId, next: &mut i64, now: Timestamp) -> Result<(), StoreError> {

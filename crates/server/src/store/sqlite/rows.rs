@@ -96,6 +96,19 @@ fn booking_details(b: &Booking) -> Details {
     }
 }
 
+/// Bookings of a screening that have a ticket left, and where their buyers want to be written to.
+pub(super) fn standing_bookings(db: &Connection, number: i64) -> Result<Vec<(HoldKey, Option<String>)>, StoreError> {
+    let sql = "SELECT hold, details FROM hold WHERE screening = ?1 AND state = 'converted'";
+    let all = all(db, sql, number, |row, number| {
+        let key = hold_key(&get::<Vec<u8>>(row, 0)?).ok_or_else(|| bad("hold", number, "key is not 16 bytes"))?;
+        let details: Details =
+            serde_json::from_str(&get::<String>(row, 1)?).map_err(|e| bad("hold", number, e.to_string()))?;
+        let stands = details.lines.iter().any(|(.., revoked)| !revoked);
+        Ok(stands.then(|| (key, details.buyer.and_then(|b| b.email))))
+    })?;
+    Ok(all.into_iter().flatten().collect())
+}
+
 /// The places of a hold as JSON: `[[place, ticket type or null], ...]`.
 pub(super) fn places_text(places: &[HeldPlace]) -> String {
     let pairs: Vec<(u16, Option<u8>)> = places.iter().map(|p| (p.place.0, p.ticket_type.map(|t| t.0))).collect();
