@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use admit_client::{ClientError, Purchase, PurchaseNumber, Server, Wallet, WalletError};
-use admit_protocol::booking::{Booking, BookingState, TicketState};
+use admit_client::{ClientError, Purchase, PurchaseNumber, Server, Wallet, WalletError, Which};
+use admit_protocol::booking::{Booking, BookingLine, BookingState, TicketState};
 use admit_protocol::id::SeatId;
 use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
@@ -13,78 +13,97 @@ use serde_json::json;
 
 use crate::{Context, find, show};
 
-/// Everything in the wallet. What was asked and not answered is asked again.
-pub(crate) async fn list(context: &Context) -> anyhow::Result<()> {
-    let wallet = Wallet::open(&context.wallet)?;
-    wallet.forget_lapsed(Timestamp::now())?;
-    let unknown = find_out(&wallet, context).await?;
-    let purchases = wallet.purchases()?;
-    if context.json {
-        let rows = purchases.iter().map(|p| {
-            json!({"number": p.number, "title": p.title, "origin": p.origin, "screening": p.screening,
-                "state": state(p, &unknown), "booking": p.booking, "hold": p.hold})
-        });
-        return show::json(&rows.collect::<Vec<_>>());
-    }
-    let rows: Vec<Vec<String>> = purchases
-        .iter()
-        .map(|p| {
-            let reference = p.booking.as_ref().map(|b| b.reference.clone()).unwrap_or_default();
-            vec![p.number.to_string(), reference, p.title.clone(), seats(p), state(p, &unknown)]
-        })
-        .collect();
-    if rows.is_empty() {
-        show::line("nothing booked yet");
-    } else {
-        show::table(&["no", "ref", "what", "seats", "state"], &rows);
-    }
-    Ok(())
+/// Everything in the wallet, as the cinemas have it now. What was asked and not answered is asked again.
+#[derive(Args)]
+pub(crate) struct List {
+    /// Ask no cinema: what was heard last.
+    #[arg(long)]
+    offline: bool,
 }
 
-/// Asks again what is not known, with the same keys; says which cinema could not be asked.
-async fn find_out(wallet: &Wallet, context: &Context) -> anyhow::Result<HashMap<PurchaseNumber, String>> {
+impl List {
+    pub(crate) async fn run(self, context: &Context) -> anyhow::Result<()> {
+        let wallet = Wallet::open(&context.wallet)?;
+        wallet.forget_lapsed(Timestamp::now())?;
+        let silent = if self.offline { HashMap::new() } else { ask(&wallet, context).await? };
+        let purchases = wallet.purchases()?;
+        if context.json {
+            let rows = purchases.iter().map(|p| {
+                json!({"number": p.number, "title": p.title, "origin": p.origin, "screening": p.screening,
+                    "state": state(p, &silent), "booking": p.booking, "hold": p.hold})
+            });
+            return show::json(&rows.collect::<Vec<_>>());
+        }
+        let rows: Vec<Vec<String>> = purchases
+            .iter()
+            .map(|p| {
+                let reference = p.booking.as_ref().map(|b| b.reference.clone()).unwrap_or_default();
+                vec![p.number.to_string(), reference, p.title.clone(), seats(p), state(p, &silent)]
+            })
+            .collect();
+        if rows.is_empty() {
+            show::line("nothing booked yet");
+        } else {
+            show::table(&["no", "ref", "what", "seats", "state"], &rows);
+        }
+        Ok(())
+    }
+}
+
+/// Asks again what is not known, with the same keys, and how bookings stand. Says which cinema could not be asked.
+async fn ask(wallet: &Wallet, context: &Context) -> anyhow::Result<HashMap<PurchaseNumber, String>> {
     let mut servers: HashMap<String, Result<Server, String>> = HashMap::new();
-    let mut unknown = HashMap::new();
-    for purchase in wallet.purchases()?.into_iter().filter(Purchase::is_open) {
+    let mut silent = HashMap::new();
+    let open = |p: &Purchase| p.booking.as_ref().is_none_or(|b| b.state != BookingState::Cancelled);
+    for purchase in wallet.purchases()?.into_iter().filter(|p| p.is_open() || open(p)) {
         let origin = purchase.origin.to_string();
         if !servers.contains_key(&origin) {
-            let met = find::client(context)?.server(&origin, None).await.map_err(|e| e.to_string());
+            let met = wallet.meet(&find::hurried_client(context)?, &origin).await.map_err(|e| e.to_string());
             servers.insert(origin.clone(), met);
         }
         let asked = match &servers[&origin] {
-            Ok(server) => wallet.resume(server, purchase.number).await.map(drop).map_err(|error| match error {
-                // Now it is known: it was not done.
-                WalletError::Client(ClientError::Refused(_)) => None,
-                error => Some(error.to_string()),
-            }),
-            Err(error) => Err(Some(error.clone())),
+            Ok(server) if purchase.is_open() => wallet.resume(server, purchase.number).await.map(drop),
+            Ok(server) if purchase.booking.is_some() => wallet.refresh(server, purchase.number).await.map(drop),
+            Ok(_) => Ok(()),
+            Err(error) => {
+                silent.insert(purchase.number, error.clone());
+                continue;
+            }
         };
-        if let Err(Some(why)) = asked {
-            unknown.insert(purchase.number, why);
+        match asked {
+            // Now it is known: it was not done.
+            Ok(()) | Err(WalletError::Client(ClientError::Refused(_))) => {}
+            Err(error) => drop(silent.insert(purchase.number, error.to_string())),
         }
     }
     wallet.forget_lapsed(Timestamp::now())?;
-    Ok(unknown)
+    Ok(silent)
 }
 
 fn seats(purchase: &Purchase) -> String {
     let standing = |b: &Booking| -> Vec<String> {
-        b.lines.iter().filter(|l| l.state != TicketState::Revoked).map(|l| l.seat.to_string()).collect()
+        let stands = b.lines.iter().filter(|l| l.state != TicketState::Revoked);
+        stands.map(|l| purchase.printed(&l.seat).to_owned()).collect()
     };
-    let held = || purchase.hold.iter().flat_map(|h| &h.seats).map(|s| s.seat.to_string()).collect();
+    let held = || {
+        let held = purchase.hold.iter().flat_map(|h| &h.seats);
+        held.map(|s| purchase.printed(&s.seat).to_owned()).collect()
+    };
     purchase.booking.as_ref().map_or_else(held, standing).join(" ")
 }
 
-fn state(purchase: &Purchase, unknown: &HashMap<PurchaseNumber, String>) -> String {
-    if let Some(why) = unknown.get(&purchase.number) {
+fn state(purchase: &Purchase, silent: &HashMap<PurchaseNumber, String>) -> String {
+    let why = silent.get(&purchase.number);
+    if let (true, Some(why)) = (purchase.is_open(), why) {
         return format!("not known yet, this asks again each time: {why}");
     }
     let here = |at: Timestamp| TimeZone::system().to_datetime(at).strftime("%a %d %b %H:%M").to_string();
-    match (&purchase.booking, &purchase.hold) {
+    let known = match (&purchase.booking, &purchase.hold) {
         (Some(booking), _) => booked_state(booking, here),
         (None, Some(hold)) => format!("held until {} (your clock), not booked", here(hold.expires_at)),
         (None, None) => "not known yet".into(),
-    }
+    };
+    why.map_or_else(|| known.clone(), |why| format!("{known}, when it was last asked: {why}"))
 }
 
 fn booked_state(booking: &Booking, here: impl Fn(Timestamp) -> String) -> String {
@@ -127,7 +146,9 @@ impl Cancel {
         let wallet = Wallet::open(&context.wallet)?;
         let (purchase, booking) = purchase(&wallet, self.number)?;
         let seat = |text: &String| -> anyhow::Result<SeatId> {
-            let line = booking.lines.iter().find(|l| l.seat.as_str().eq_ignore_ascii_case(text));
+            let named =
+                |l: &&BookingLine| show::same(l.seat.as_str(), text) || show::same(purchase.printed(&l.seat), text);
+            let line = booking.lines.iter().find(named);
             let line = line.with_context(|| format!("{text} is not in this booking"))?;
             if line.state == TicketState::Revoked {
                 bail!("{text} is cancelled already");
@@ -135,11 +156,12 @@ impl Cancel {
             Ok(line.seat)
         };
         let seats = self.seats.iter().map(seat).collect::<anyhow::Result<Vec<_>>>()?;
+        let which = if seats.is_empty() { Which::All } else { Which::Seats(seats) };
         if booking.lines.iter().all(|l| l.state == TicketState::Revoked) {
             bail!("all of it is cancelled already");
         }
-        let server = find::client(context)?.server(purchase.origin.as_str(), None).await?;
-        let quote = server.quote_cancellation(purchase.screening, &purchase.secret, booking.id, seats).await?;
+        let server = wallet.meet(&find::client(context)?, purchase.origin.as_str()).await?;
+        let quote = server.quote_cancellation(purchase.screening, &purchase.secret, booking.id, which).await?;
         let back = if quote.refund.is_zero() && !quote.balance_reduction.is_zero() {
             format!("nothing was paid for it, and {} less is due", quote.balance_reduction)
         } else {
@@ -148,7 +170,8 @@ impl Cancel {
         if !context.json {
             show::line(&format!("{}  {}", show::colour("1", &purchase.title), booking.reference));
             for line in &quote.lines {
-                show::line(&format!("  {:10} {:10} {}", line.seat.as_str(), line.ticket_type.as_str(), line.total));
+                let seat = purchase.printed(&line.seat);
+                show::line(&format!("  {seat:10} {:10} {}", line.ticket_type.as_str(), line.total));
             }
             show::line(&format!("  {back}"));
         }

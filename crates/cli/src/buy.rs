@@ -1,13 +1,13 @@
 //! Buying.
 
 use admit_booking::{Refusal, price};
-use admit_client::{ClientError, Purchase, Server, Wallet, WalletError};
+use admit_client::{ClientError, Keepsake, Purchase, Server, Wallet, WalletError};
 use admit_protocol::booking::{Book as BookRequest, Booking, Buyer, TicketChoice};
 use admit_protocol::capability::PaymentMethod;
 use admit_protocol::digest::ContentName;
-use admit_protocol::hold::{AreaWish, Hold, PlaceHold, Quote, SeatWish};
+use admit_protocol::hold::{AreaWish, Hold, PlaceHold, Quote, SEATS_PER_HOLD_MAX, SeatWish};
 use admit_protocol::id::{ScreeningId, SeatId, TicketTypeId, ZoneId};
-use admit_protocol::layout::Layout;
+use admit_protocol::layout::{Layout, Seat};
 use admit_protocol::money::{Currency, Money};
 use admit_protocol::price::{PriceTable, TicketRule};
 use admit_protocol::screening::Screening;
@@ -17,6 +17,7 @@ use clap::Args;
 use jiff::Timestamp;
 use serde_json::json;
 
+use crate::folder::read_email;
 use crate::showing::{Showing, cancellation};
 use crate::{Context, find, show};
 
@@ -30,8 +31,8 @@ pub(crate) struct Book {
     server: String,
     /// The screening.
     screening: String,
-    /// Seats, as `admit seats` names them: row and number together (F9), the seat's id, or AREA:COUNT where there are
-    /// no numbers. For another ticket than the first in the list: F9=child.
+    /// Seats, as `admit seats` names them: row and number together (F9), seats side by side (F9-F12), or AREA:COUNT where
+    /// there are no numbers. For another ticket than the first in the list: F9=child.
     #[arg(required = true, value_delimiter = ',')]
     seats: Vec<String>,
     /// Where the cinema writes to.
@@ -46,9 +47,11 @@ pub(crate) struct Book {
 type Ticket = (SeatId, ZoneId, TicketTypeId);
 
 impl Book {
-    pub(crate) async fn run(self, context: &Context) -> anyhow::Result<()> {
+    pub(crate) async fn run(mut self, context: &Context) -> anyhow::Result<()> {
         ensure!(!context.json || self.at_most.is_some(), "say --at-most, such as 20.00: with --json nobody is asked");
-        let server = find::client(context)?.server(&self.server, None).await?;
+        self.email = self.email.as_deref().map(read_email).transpose()?;
+        let wallet = Wallet::open(&context.wallet)?;
+        let server = wallet.meet(&find::client(context)?, &self.server).await?;
         let id: ScreeningId = self.screening.parse().with_context(|| self.screening.clone())?;
         let screening = server.screening(id).await?;
         let layout = server.layout(screening.layout).await?;
@@ -58,10 +61,9 @@ impl Book {
         // What is against the rules is said before anything is held.
         price_of(&table, &wanted)?;
         let showing = Showing::of(&server, &screening).await?;
-        let wallet = Wallet::open(&context.wallet)?;
         let purchase = match unfinished(&wallet, &server, id, &wish).await? {
             Some(purchase) => purchase,
-            None => wallet.hold(&server, id, showing.title(), wish).await?,
+            None => wallet.hold(&server, id, keepsake(&showing, &wish, &layout), wish).await?,
         };
         if let Some(booking) = &purchase.booking {
             return booked(booking, &purchase, &screening, context);
@@ -153,17 +155,49 @@ impl Book {
                 wish.areas.push(AreaWish { area: area.id, count, ticket_type });
                 continue;
             }
-            let named = |s: &&admit_protocol::layout::Seat| {
-                s.id.as_str() == place || format!("{}{}", s.row, s.number).eq_ignore_ascii_case(place)
-            };
-            let seat = layout.seats.iter().find(named);
-            let seat = seat.with_context(|| format!("this hall has no seat {place:?}: see `admit seats`"))?;
-            ensure!(tickets.iter().all(|(known, ..)| *known != seat.id), "seat {place} is named twice");
-            tickets.push((seat.id, seat.zone, of));
-            wish.seats.push(SeatWish { seat: seat.id, ticket_type });
+            for seat in seats_named(place, layout)? {
+                let printed = show::seat(seat.id, layout);
+                ensure!(tickets.iter().all(|(known, ..)| *known != seat.id), "seat {printed} is named twice");
+                tickets.push((seat.id, seat.zone, of));
+                wish.seats.push(SeatWish { seat: seat.id, ticket_type });
+            }
         }
         Ok((wish, tickets))
     }
+}
+
+/// The seat of this name, or those from one to another that sit side by side: `F9`, `F9-F12`, `F9-12`.
+fn seats_named<'a>(text: &str, layout: &'a Layout) -> anyhow::Result<Vec<&'a Seat>> {
+    let named = |name: &str| {
+        let named = |s: &&Seat| s.id.as_str() == name || show::same(&show::seat(s.id, layout), name);
+        layout.seats.iter().find(named)
+    };
+    if let Some(seat) = named(text) {
+        return Ok(vec![seat]);
+    }
+    let nobodys = || format!("this hall has no seat {text:?}: see `admit seats`");
+    // A row's own name may have a dash in it.
+    let ends = text.match_indices('-').find_map(|(at, _)| {
+        let (from, to) = (named(&text[..at])?, &text[at + 1..]);
+        let in_row = || layout.seats.iter().find(|s| s.section == from.section && s.row == from.row && s.number == to);
+        Some((from, named(to).or_else(in_row)?))
+    });
+    let (from, to) = ends.with_context(nobodys)?;
+    let walk = |from: &'a Seat, to: &Seat| {
+        let right = |s: &&'a Seat| layout.seats.iter().find(|next| Some(next.id) == s.right);
+        // A row never bites its own tail: the layout was checked.
+        let mut way: Vec<&Seat> = std::iter::successors(Some(from), right).take(SEATS_PER_HOLD_MAX + 1).collect();
+        let end = way.iter().position(|s| s.id == to.id)?;
+        way.truncate(end + 1);
+        Some(way)
+    };
+    let apart = || format!("{text:?}: these are not side by side without a gap, so name each seat");
+    walk(from, to).or_else(|| walk(to, from)).with_context(apart)
+}
+
+fn keepsake(showing: &Showing, wish: &PlaceHold, layout: &Layout) -> Keepsake {
+    let printed = wish.seats.iter().map(|s| (s.seat, show::seat(s.seat, layout))).collect();
+    Keepsake { title: showing.title(), printed }
 }
 
 /// Why a purchase did not come to its end.
@@ -249,15 +283,9 @@ fn zone_of(layout: &Layout, place: &str) -> Option<ZoneId> {
     })
 }
 
-/// A seat as it is printed on the chair.
-fn printed(seat: SeatId, layout: &Layout) -> String {
-    let known = layout.seats.iter().find(|s| s.id == seat);
-    known.map_or_else(|| seat.to_string(), |s| format!("{}{}", s.row, s.number))
-}
-
 fn print_quote(quote: &Quote, hold: &Hold, screening: &Screening, layout: &Layout) {
     for line in &quote.lines {
-        let seat = printed(line.seat, layout);
+        let seat = show::seat(line.seat, layout);
         show::line(&format!("  {seat:10} {:10} {}", line.ticket_type.as_str(), line.total));
     }
     if !quote.booking_fees.is_zero() {

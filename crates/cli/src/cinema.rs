@@ -1,6 +1,7 @@
 //! Setting up a cinema.
 
 use std::fs;
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 
 use admit_protocol::screening::Screening;
@@ -15,6 +16,7 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use crate::folder::{Init, new_token};
+use crate::office::read_password;
 use crate::{Context, audit, sample, show};
 
 #[derive(Subcommand)]
@@ -44,7 +46,8 @@ pub(crate) enum CinemaCommand {
         /// The plan.
         file: PathBuf,
     },
-    /// Add somebody who works here, or change what they may do. The password is read from standard input.
+    /// Add somebody who works here, or change what they may do. The password is asked for, or read from
+    /// standard input.
     Staff {
         /// The folder.
         folder: PathBuf,
@@ -101,9 +104,11 @@ impl CinemaCommand {
             Self::Example => show::json(&sample::world(Timestamp::now())[0].bundle),
             Self::Staff { folder, login, role, name } => {
                 ensure!(!login.trim().is_empty() && login.len() <= 64, "a login has 1 to 64 bytes");
-                let mut password = String::new();
-                std::io::stdin().read_line(&mut password).context("reading the password from standard input")?;
-                let hash = hash_password(password.trim_end_matches(['\r', '\n']))?;
+                let password = read_password(&format!("a password for {login}: "))?;
+                if std::io::stdin().is_terminal() {
+                    ensure!(read_password("once more: ")? == password, "these are two different passwords");
+                }
+                let hash = hash_password(&password)?;
                 let role: Role = role.parse()?;
                 let name = if name.is_empty() { login.clone() } else { name };
                 let member = StaffMember { login, name, role, disabled: false };

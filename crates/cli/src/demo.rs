@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use admit_client::{Client, Index, Near, Options, RequestKey, Search, Secret, Server, Wallet};
+use admit_client::{Client, Index, Near, Options, RequestKey, Search, Secret, Server, Wallet, Which};
 use admit_protocol::booking::{Book, TicketChoice};
 use admit_protocol::capability::PaymentMethod;
 use admit_protocol::door::Verdict;
@@ -269,7 +269,7 @@ impl<'a> Stage<'a> {
             })
         };
         let wallet = Wallet::open(&self.folder.join("wallet.json"))?;
-        let purchase = wallet.hold(&server, screening.id, "Anna's evening".into(), wish(wanted, "adult")?).await?;
+        let purchase = wallet.hold(&server, screening.id, "Anna's evening", wish(wanted, "adult")?).await?;
         let number = purchase.number;
         let hold = purchase.hold.context("the hold is not known")?;
         let until = Moment::new(hold.expires_at, screening.starts_at.zone())?;
@@ -303,7 +303,7 @@ impl<'a> Stage<'a> {
         let cancelled = server.book(screening.id, &ben, &RequestKey::new()?, &book).await?;
         let mut all = codes;
         all.extend(self::codes(&server, screening.id, &ben, cancelled.id).await?);
-        let offer = server.quote_cancellation(screening.id, &ben, cancelled.id, vec![]).await?;
+        let offer = server.quote_cancellation(screening.id, &ben, cancelled.id, Which::All).await?;
         server.cancel(screening.id, &ben, &RequestKey::new()?, cancelled.id, offer.id).await?;
         seen("Ben books another seat and cancels it");
         Ok(Sold { server, screening: screening.id, codes: all })

@@ -1,6 +1,8 @@
 //! Finding cinemas, films and screenings through an index.
 
-use admit_client::{Client, Index, Near, Options, Search};
+use std::time::Duration;
+
+use admit_client::{Client, Index, Indexes, Near, Options, Search};
 use admit_protocol::cinema::Country;
 use admit_protocol::geo::Position;
 use admit_protocol::origin::OriginPolicy;
@@ -19,7 +21,7 @@ pub(crate) struct Find {
     /// The index to ask; several can be named, with commas or again.
     #[arg(long, env = "ADMIT_INDEX", required = true, value_delimiter = ',')]
     index: Vec<String>,
-    /// Around this place: LATITUDE,LONGITUDE in degrees.
+    /// Around this place: a city that the index knows, or LATITUDE,LONGITUDE in degrees.
     #[arg(long, allow_hyphen_values = true)]
     near: Option<String>,
     /// How far around it, in kilometres.
@@ -41,8 +43,18 @@ pub(crate) struct Find {
 
 /// A client for this command line.
 pub(crate) fn client(context: &Context) -> anyhow::Result<Client> {
+    Ok(Client::new(options(context))?)
+}
+
+/// A client for asking many, of whom some may be silent.
+pub(crate) fn hurried_client(context: &Context) -> anyhow::Result<Client> {
+    let options = Options { tries: 2, deadline: Duration::from_secs(6), ..options(context) };
+    Ok(Client::new(options)?)
+}
+
+fn options(context: &Context) -> Options {
     let origins = if context.development { OriginPolicy::Loopback } else { OriginPolicy::Public };
-    Ok(Client::new(Options { origins, ..Options::default() })?)
+    Options { origins, ..Options::default() }
 }
 
 /// Meets an index.
@@ -64,19 +76,43 @@ fn read_country(text: &str) -> Result<Country, String> {
     Country::parse(&text.to_uppercase()).map_err(|_| "a country is two letters, such as FR or JP".to_owned())
 }
 
-fn read_place(text: &str) -> anyhow::Result<Position> {
-    let (lat, lon) = text.split_once(',').context("a place is LATITUDE,LONGITUDE, such as 48.8566,2.3522")?;
+/// `48.86,2.34`; nothing, if that is no pair of numbers.
+fn read_degrees(text: &str) -> anyhow::Result<Option<Position>> {
+    let Some((lat, lon)) = text.split_once(',').filter(|_| !text.contains(char::is_alphabetic)) else {
+        return Ok(None);
+    };
     let degrees = |text: &str| text.trim().parse::<f64>().with_context(|| format!("{text:?} is not a number"));
     let (lat, lon) = (degrees(lat)?, degrees(lon)?);
-    Position::from_degrees(lat, lon)
-        .map_err(|_| anyhow!("{lat},{lon} is no place on earth: LATITUDE,LONGITUDE in degrees"))
+    let position = Position::from_degrees(lat, lon);
+    position.map(Some).map_err(|_| anyhow!("{lat},{lon} is no place on earth: LATITUDE,LONGITUDE in degrees"))
+}
+
+/// The middle of a city's cinemas: where people go to the cinema there.
+async fn city(name: &str, indexes: &Indexes) -> anyhow::Result<Position> {
+    let search = Search { city: Some(name.to_owned()), limit: Some(100), ..Search::default() };
+    let found = indexes.cinemas(&search).await?;
+    let middle = |of: fn(&Position) -> i32| {
+        let mut degrees: Vec<i32> = found.iter().map(|l| of(&l.position)).collect();
+        degrees.sort_unstable();
+        degrees.get(degrees.len() / 2).copied()
+    };
+    let unknown =
+        || format!("the index knows no city {name:?} with a cinema: say LATITUDE,LONGITUDE, such as 48.8566,2.3522");
+    let (lat, lon) = middle(Position::lat_e6).zip(middle(Position::lon_e6)).with_context(unknown)?;
+    Ok(Position::new(lat, lon)?)
 }
 
 impl Find {
-    fn search(&self) -> anyhow::Result<Search> {
-        let near = self.near.as_deref().map(read_place).transpose()?;
+    /// The indexes to ask, and what.
+    async fn search(&self, context: &Context) -> anyhow::Result<(Indexes, Search)> {
+        let degrees = self.near.as_deref().map(read_degrees).transpose()?.flatten();
         ensure!(self.radius_km <= 20_100, "nothing on earth is further away than 20,038 km");
-        Ok(Search {
+        let indexes = client(context)?.indexes(&self.index).await?;
+        let near = match (&self.near, degrees) {
+            (Some(name), None) => Some(city(name, &indexes).await?),
+            (_, degrees) => degrees,
+        };
+        let search = Search {
             text: self.text.clone(),
             near: near.map(|position| Near { position, radius_m: self.radius_km * 1000 }),
             within: None,
@@ -84,11 +120,13 @@ impl Find {
             country: self.country.map(|c| c.to_string()),
             date: self.date,
             limit: Some(self.limit),
-        })
+        };
+        Ok((indexes, search))
     }
 
     pub(crate) async fn cinemas(self, context: &Context) -> anyhow::Result<()> {
-        let found = client(context)?.indexes(&self.index).await?.cinemas(&self.search()?).await?;
+        let (indexes, search) = self.search(context).await?;
+        let found = indexes.cinemas(&search).await?;
         if context.json {
             return show::json(&found);
         }
@@ -109,7 +147,8 @@ impl Find {
     }
 
     pub(crate) async fn films(self, context: &Context) -> anyhow::Result<()> {
-        let found = client(context)?.indexes(&self.index).await?.films(&self.search()?).await?;
+        let (indexes, search) = self.search(context).await?;
+        let found = indexes.films(&search).await?;
         if context.json {
             return show::json(&found);
         }
@@ -126,7 +165,8 @@ impl Find {
     }
 
     pub(crate) async fn screenings(self, context: &Context) -> anyhow::Result<()> {
-        let found = client(context)?.indexes(&self.index).await?.screenings(&self.search()?).await?;
+        let (indexes, search) = self.search(context).await?;
+        let found = indexes.screenings(&search).await?;
         if context.json {
             return show::json(&found);
         }

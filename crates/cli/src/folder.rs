@@ -5,12 +5,11 @@ use std::path::{Path, PathBuf};
 
 use admit_index::Settings;
 use admit_protocol::digest::sha256;
-use admit_protocol::key::SecretKey;
-use admit_protocol::manifest::{Contact, TicketKey};
+use admit_protocol::manifest::Contact;
 use admit_protocol::origin::{Origin, OriginPolicy};
 use admit_protocol::text::Texts;
 use admit_server::HouseRules;
-use admit_server::keys::{KeyRing, random_key, ticket_key};
+use admit_server::keys::KeyRing;
 use anyhow::{Context as _, bail, ensure};
 use clap::Args;
 use jiff::Timestamp;
@@ -53,9 +52,9 @@ pub(crate) struct Init {
     /// Where the world reaches the server, such as `https://kino.example`.
     #[arg(long)]
     origin: String,
-    /// Where it listens, behind a proxy that speaks TLS.
-    #[arg(long, default_value = "127.0.0.1:8080")]
-    listen: String,
+    /// Where it listens: behind a proxy that speaks TLS, 127.0.0.1:8080 if nothing is said; without one, where its origin is.
+    #[arg(long)]
+    listen: Option<String>,
     /// Who runs it.
     #[arg(long)]
     name: String,
@@ -68,7 +67,9 @@ impl Init {
     /// Makes the folder; a cinema's has rules.
     pub(crate) fn run(self, development: bool, rules: Option<HouseRules>) -> anyhow::Result<Folder> {
         let origin = read_origin(&self.origin, development)?;
-        let server = ServerFile { rules, ..ServerFile::new(origin, self.listen, self.name, self.email) };
+        let here = origin.is_loopback().then(|| origin.authority().to_owned());
+        let listen = self.listen.or(here).unwrap_or_else(|| "127.0.0.1:8080".into());
+        let server = ServerFile { rules, ..ServerFile::new(origin, listen, self.name, read_email(&self.email)?) };
         server.operator()?;
         server.check_listen()?;
         let folder = Folder::init(&self.folder, &server)?;
@@ -83,27 +84,13 @@ impl Init {
 #[derive(Debug, Clone)]
 pub(crate) struct Folder(pub(crate) PathBuf);
 
-/// A ticket key in its file.
-#[derive(Serialize, Deserialize)]
-struct TicketKeyFile {
-    seed: [u8; 32],
-    listed: TicketKey,
-}
-
 impl Folder {
     /// Makes a folder with new keys.
     pub(crate) fn init(path: &Path, server: &ServerFile) -> anyhow::Result<Self> {
         let folder = Self(path.to_owned());
         ensure!(!folder.file("server.toml").exists(), "{} is a server's folder already", path.display());
-        fs::create_dir_all(folder.file("keys")).with_context(|| format!("making {}", path.display()))?;
-        let now = Timestamp::now();
-        let (identity, recovery, ticket) = (random_key()?, random_key()?, random_key()?);
-        folder.write_secret("keys/identity.json", &identity.seed())?;
-        folder.write_secret("keys/recovery.json", &recovery.seed())?;
-        fs::write(folder.file("keys/recovery.pub"), recovery.public().to_string())?;
-        let tickets = [TicketKeyFile { seed: ticket.seed(), listed: ticket_key(&ticket, now) }];
-        folder.write_secret("keys/tickets.json", &tickets)?;
-        fs::write(folder.file("server.toml"), toml::to_string_pretty(server)?)?;
+        KeyRing::open_or_create(&folder.file("keys"), Timestamp::now()).context("making keys")?;
+        fs::write(folder.file("server.toml"), server.to_commented_toml()?)?;
         Ok(folder)
     }
 
@@ -126,25 +113,6 @@ impl Folder {
         })
     }
 
-    /// For its owner's eyes only.
-    fn write_secret<T: Serialize>(&self, name: &str, secret: &T) -> anyhow::Result<()> {
-        let path = self.file(name);
-        let mut options = fs::OpenOptions::new();
-        options.write(true).create_new(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let file = options.open(&path).with_context(|| format!("writing {}", path.display()))?;
-        serde_json::to_writer(&file, secret)?;
-        file.sync_all()?;
-        Ok(())
-    }
-
-    fn read<T: serde::de::DeserializeOwned>(&self, name: &str) -> anyhow::Result<T> {
-        let path = self.file(name);
-        let bytes = fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
-        serde_json::from_slice(&bytes).with_context(|| format!("{} is damaged", path.display()))
-    }
-
     pub(crate) fn server(&self) -> anyhow::Result<ServerFile> {
         let path = self.file("server.toml");
         let text = fs::read_to_string(&path).with_context(|| {
@@ -156,38 +124,45 @@ impl Folder {
         toml::from_str(&text).with_context(|| format!("{} cannot be used", path.display()))
     }
 
-    fn key(&self, name: &str) -> anyhow::Result<SecretKey> {
-        Ok(SecretKey::from_seed(&self.read::<[u8; 32]>(name)?))
-    }
-
     /// The keys, with a new ticket key when the last one nears its end. Every start of the server looks.
-    pub(crate) fn renewed_keys(&self) -> anyhow::Result<KeyRing> {
-        let mut keys = self.keys()?;
-        if keys.renew(Timestamp::now())? {
-            let tickets = keys.ticket.iter();
-            let tickets: Vec<TicketKeyFile> =
-                tickets.map(|(key, listed)| TicketKeyFile { seed: key.seed(), listed: listed.clone() }).collect();
-            // Written beside and renamed: a key that signed must never be lost.
-            let _ = fs::remove_file(self.file("keys/tickets.new"));
-            self.write_secret("keys/tickets.new", &tickets)?;
-            fs::rename(self.file("keys/tickets.new"), self.file("keys/tickets.json"))?;
-        }
-        Ok(keys)
-    }
-
     pub(crate) fn keys(&self) -> anyhow::Result<KeyRing> {
-        let path = self.file("keys/recovery.pub");
-        let recovery = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
-        let tickets: Vec<TicketKeyFile> = self.read("keys/tickets.json")?;
-        Ok(KeyRing {
-            identity: self.key("keys/identity.json")?,
-            recovery: recovery.trim().parse().context("keys/recovery.pub is damaged")?,
-            ticket: tickets.into_iter().map(|t| (SecretKey::from_seed(&t.seed), t.listed)).collect(),
-        })
+        let path = self.file("keys");
+        ensure!(path.exists(), "{} is not there: without its keys nobody believes this server", path.display());
+        Ok(KeyRing::open_or_create(&path, Timestamp::now())?)
     }
 }
 
+/// What the members of `server.toml` mean, for who opens it.
+const MEANINGS: &[(&str, &str)] = &[
+    ("origin", "Where the world reaches it. It is the server's name: once announced, it stays."),
+    ("listen", "Where it listens: behind a proxy that speaks TLS, an address of this machine."),
+    ("name", "Who runs it, and how to reach them: shown to buyers."),
+    ("trusted_proxies", "Addresses of proxies in front of it. Without them all buyers look like one."),
+    ("connections_per_address", "Connections from one address; proxies may have any number."),
+    ("payment_methods", "none: nothing to pay. at_cinema: paid at the counter, in time, or the seats go back on sale."),
+    ("unpaid_percent_per_network", "How many percent of a screening one network may have unpaid; 100 is no limit."),
+    ("ttl_s", "How long seats are held when nothing is asked for, in seconds."),
+    ("ttl_min_s", "The shortest and the longest hold that may be asked for, in seconds."),
+    ("choosing_max_s", "How long a hold can be extended to in all, in seconds: at most 900."),
+    ("seats_max", "Seats in one hold."),
+    ("holds_per_buyer", "Holds that one buyer may have at a time."),
+];
+
 impl ServerFile {
+    /// Itself, with a word above each member.
+    fn to_commented_toml(&self) -> anyhow::Result<String> {
+        let mut text = "# Read when the server starts.\n".to_owned();
+        for line in toml::to_string_pretty(self)?.lines() {
+            let member = line.split(" = ").next().unwrap_or_default();
+            if let Some((_, meaning)) = MEANINGS.iter().find(|(name, _)| *name == member) {
+                text.push_str(&format!("\n# {meaning}\n"));
+            }
+            text.push_str(line);
+            text.push('\n');
+        }
+        Ok(text)
+    }
+
     pub(crate) fn new(origin: Origin, listen: String, name: String, email: String) -> Self {
         Self {
             origin,
@@ -228,6 +203,14 @@ fn read_origin(text: &str, development: bool) -> anyhow::Result<Origin> {
     let with_scheme = if text.contains("://") { text.to_owned() } else { format!("https://{text}") };
     let hint = if development { "" } else { " (for http://127.0.0.1:PORT add --development)" };
     Origin::parse(&with_scheme, policy).with_context(|| format!("{text}{hint}"))
+}
+
+/// An address that mail can be sent to, as far as one can see.
+pub(crate) fn read_email(text: &str) -> anyhow::Result<String> {
+    let text = text.trim();
+    let whole = text.split_once('@').is_some_and(|(who, host)| !who.is_empty() && !host.is_empty());
+    ensure!(whole && !text.contains(char::is_whitespace), "{text:?} is no e-mail address, such as box@kino.example");
+    Ok(text.to_owned())
 }
 
 /// A token for a scanner: 32 random bytes, and the hash that is kept.

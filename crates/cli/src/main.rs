@@ -29,7 +29,7 @@ use clap::{Parser, Subcommand};
 #[derive(Parser)]
 #[command(name = "admit", version, max_term_width = 100, after_help = EXAMPLES)]
 struct Arguments {
-    /// Print JSON instead of words.
+    /// Print JSON instead of words, errors too (on standard error).
     #[arg(long, global = true)]
     json: bool,
     /// Talk to servers on this machine (http://127.0.0.1:PORT), too.
@@ -74,13 +74,16 @@ enum Command {
     Seats(seats::Seats),
     /// Hold seats and book them.
     Book(buy::Book),
-    /// Your bookings.
-    Bookings,
+    /// Your bookings, as the cinemas have them now.
+    Bookings(bookings::List),
     /// Cancel tickets of a booking.
     Cancel(bookings::Cancel),
     /// Show your tickets, or check one.
     #[command(subcommand)]
     Ticket(ticket::TicketCommand),
+    /// At the counter: who has which seats, and taking money.
+    #[command(subcommand)]
+    BoxOffice(office::OfficeCommand),
     /// Let people in.
     #[command(subcommand)]
     Door(door::DoorCommand),
@@ -110,7 +113,8 @@ fn main() -> ExitCode {
     match ran {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            show::error(&error);
+            let say = if context.json { show::error_as_json } else { show::error };
+            say(&error);
             ExitCode::FAILURE
         }
     }
@@ -127,9 +131,10 @@ async fn run(command: Command, context: &Context) -> anyhow::Result<()> {
         Command::Screenings(find) => find.screenings(context).await,
         Command::Seats(seats) => seats.run(context).await,
         Command::Book(book) => book.run(context).await,
-        Command::Bookings => bookings::list(context).await,
+        Command::Bookings(list) => list.run(context).await,
         Command::Cancel(cancel) => cancel.run(context).await,
         Command::Ticket(ticket) => ticket.run(context).await,
+        Command::BoxOffice(office) => office.run(context).await,
         Command::Door(door) => door.run(context).await,
     }
 }

@@ -86,6 +86,7 @@ pub(crate) fn map(layout: &Layout, taken: &Taken) -> Vec<String> {
     let step = gaps.min().unwrap_or(60).max(1);
     let columns = usize::try_from((right - left) / step).unwrap_or(0).min(200) + 1;
     let label = rows.keys().map(|(_, row)| row.chars().count()).max().unwrap_or(1);
+    let column = |seat: &Seat| usize::try_from((seat.x - left + step / 2) / step).unwrap_or(0).min(columns - 1);
     let mut lines = Vec::new();
     if !rows.is_empty() {
         let screen = format!("{:^width$}", " SCREEN ", width = columns * 2).replace(' ', "▔");
@@ -94,15 +95,33 @@ pub(crate) fn map(layout: &Layout, taken: &Taken) -> Vec<String> {
     for ((_, row), seats) in &rows {
         let mut line = vec![" ".to_owned(); columns];
         for seat in seats {
-            let column = usize::try_from((seat.x - left + step / 2) / step).unwrap_or(0).min(columns - 1);
             let zone = zones.get(&seat.zone).copied().unwrap_or(0);
             let (sign, code) = sign(seat, zone, why.get(&seat.id).copied());
-            line[column] = show::colour(code, &sign.to_string());
+            line[column(seat)] = show::colour(code, &sign.to_string());
         }
         lines.push(format!("{row:>label$} {} {row}", line.join(" ")));
     }
+    lines.extend(
+        numbers(&layout.seats, columns, column)
+            .iter()
+            .map(|line| format!("{:label$} {line}", "").trim_end().to_owned()),
+    );
     lines.extend(areas(layout, taken));
     lines
+}
+
+/// The numbers of seats, below their columns and digit by digit; nothing where rows count differently.
+fn numbers(seats: &[Seat], columns: usize, column: impl Fn(&Seat) -> usize) -> Vec<String> {
+    let mut names: Vec<Option<&str>> = vec![None; columns];
+    for seat in seats {
+        match &mut names[column(seat)] {
+            Some(other) if *other != seat.number => return Vec::new(),
+            name => *name = Some(&seat.number),
+        }
+    }
+    let tallest = names.iter().flatten().map(|name| name.chars().count()).max().unwrap_or(0);
+    let digit = |name: &Option<&str>, n: usize| name.and_then(|name| name.chars().nth(n)).unwrap_or(' ').to_string();
+    (0..tallest).map(|n| names.iter().map(|name| digit(name, n)).collect::<Vec<_>>().join(" ")).collect()
 }
 
 /// Each row in words, for who listens to it: `row C: 1 to 8, 11, 12`.

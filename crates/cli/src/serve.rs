@@ -49,7 +49,7 @@ async fn cinema(folder: Folder) -> anyhow::Result<()> {
     let mut builder = Cinema::builder(server.origin.clone())
         .rules(rules)
         .operator(server.operator()?, server.contact())
-        .keys(folder.renewed_keys()?)
+        .keys(folder.keys()?)
         .shared_store(store.clone())
         // The outcome of a commit is unknown: only a restart finds out, so do not go on for a moment (D2).
         .on_poisoned(|| std::process::exit(3));

@@ -2,6 +2,9 @@
 
 use std::io::{IsTerminal as _, Write as _};
 
+use admit_client::{ClientError, WalletError};
+use admit_protocol::id::SeatId;
+use admit_protocol::layout::Layout;
 use admit_protocol::screening::Screening;
 use admit_protocol::text::{LanguageTag, Texts};
 use admit_protocol::time::Moment;
@@ -16,6 +19,17 @@ pub(crate) fn json<T: Serialize>(value: &T) -> anyhow::Result<()> {
 /// Prints a line. Somebody who stopped reading is no error.
 pub(crate) fn line(text: &str) {
     let _ = writeln!(std::io::stdout(), "{text}");
+}
+
+/// Says what went wrong, for programs: with the server's problem, if it was one.
+pub(crate) fn error_as_json(error: &anyhow::Error) {
+    let problem = error.chain().find_map(|cause| {
+        let refused = cause.downcast_ref::<WalletError>().and_then(WalletError::problem);
+        refused.or_else(|| cause.downcast_ref::<ClientError>().and_then(ClientError::problem))
+    });
+    let causes: Vec<String> = error.chain().skip(1).map(ToString::to_string).collect();
+    let said = serde_json::json!({"error": error.to_string(), "causes": causes, "problem": problem});
+    let _ = writeln!(std::io::stderr(), "{said}");
 }
 
 /// Says what went wrong, and what caused it, once.
@@ -75,6 +89,19 @@ pub(crate) fn start(screening: &Screening) -> String {
     }
     let after = starts.local().strftime("%a %H:%M");
     format!("{}, after midnight: {after} ({})", evening.strftime("%a %d %b"), place(starts))
+}
+
+/// A seat as it is printed on the chair: `F9`; `3-14` where the row is a number, too.
+pub(crate) fn seat(seat: SeatId, layout: &Layout) -> String {
+    let Some(known) = layout.seats.iter().find(|s| s.id == seat) else { return seat.to_string() };
+    let (row, number) = (&known.row, &known.number);
+    let dash = row.ends_with(char::is_numeric) && number.starts_with(char::is_numeric);
+    format!("{row}{}{number}", if dash { "-" } else { "" })
+}
+
+/// Whether somebody who types `a` means `b`.
+pub(crate) fn same(a: &str, b: &str) -> bool {
+    a.to_lowercase() == b.to_lowercase()
 }
 
 /// Asks, and waits for an answer or for Ctrl-C, which is none. Only a yes is a yes.

@@ -6,10 +6,11 @@ use admit_client::{PurchaseNumber, Wallet};
 use admit_protocol::key::PublicKey;
 use admit_protocol::ticket::Ticket;
 use anyhow::{Context as _, anyhow};
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 use fast_qr::convert::Builder as _;
 use fast_qr::convert::svg::SvgBuilder;
 use fast_qr::qr::QRBuilder;
+use jiff::Timestamp;
 use serde_json::json;
 
 use crate::{Context, bookings, find, show};
@@ -27,21 +28,15 @@ pub(crate) enum TicketCommand {
         #[arg(long)]
         save: Option<PathBuf>,
     },
-    /// Check a ticket with nothing but the cinema's public key: no network.
-    Verify {
-        /// The public key, as the cinema's manifest lists it.
-        #[arg(long, value_parser = |text: &str| text.parse::<PublicKey>().map(Box::new))]
-        key: Box<PublicKey>,
-        /// The code, as the QR code says it.
-        code: String,
-    },
+    /// Check a ticket: with the keys of the cinema that sold it, or, without a network, with one that you know.
+    Verify(Verify),
 }
 
 impl TicketCommand {
     pub(crate) async fn run(self, context: &Context) -> anyhow::Result<()> {
         match self {
             Self::Show { number, no_qr, save } => show_tickets(number, no_qr, save, context).await,
-            Self::Verify { key, code } => verify(*key, &code, context),
+            Self::Verify(verify) => verify.run(context).await,
         }
     }
 }
@@ -54,9 +49,9 @@ async fn show_tickets(
 ) -> anyhow::Result<()> {
     let wallet = Wallet::open(&context.wallet)?;
     let (kept, _) = bookings::purchase(&wallet, number)?;
-    let fresh = match find::client(context)?.server(kept.origin.as_str(), None).await {
+    let fresh = match wallet.meet(&find::client(context)?, kept.origin.as_str()).await {
         Ok(server) => wallet.refresh(&server, number).await,
-        Err(error) => Err(error.into()),
+        Err(error) => Err(error),
     };
     let (purchase, old) = match fresh {
         Ok(purchase) => (purchase, None),
@@ -81,7 +76,7 @@ async fn show_tickets(
     }
     for ticket in &tickets.tickets {
         let qr = QRBuilder::new(ticket.code.as_bytes()).build().map_err(|e| anyhow!("drawing the code: {e:?}"))?;
-        show::line(&format!("\n{}, {}", ticket.seat, ticket.ticket_type));
+        show::line(&format!("\n{}, {}", purchase.printed(&ticket.seat), ticket.ticket_type));
         if let Some(folder) = &save {
             std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
             let file = folder.join(format!("{}-{}.svg", booking.reference, ticket.seat));
@@ -96,26 +91,53 @@ async fn show_tickets(
     Ok(())
 }
 
-fn verify(key: PublicKey, code: &str, context: &Context) -> anyhow::Result<()> {
-    let ticket = Ticket::verify(code, |_| [key])?;
-    if context.json {
-        return show::json(&json!({
-            "id": ticket.id, "hall": ticket.hall, "row": ticket.row, "seat": ticket.seat,
-            "ticket_type": ticket.ticket_type, "admits": ticket.admits, "generation": ticket.generation,
-            "not_before": ticket.not_before, "not_after": ticket.not_after,
-        }));
+/// Check a ticket.
+#[derive(Args)]
+#[group(skip)]
+pub(crate) struct Verify {
+    /// The cinema's server: its keys are fetched, and named.
+    #[arg(long, required_unless_present = "key")]
+    server: Option<String>,
+    /// A public key of the cinema; no network is needed then.
+    #[arg(long, conflicts_with = "server", value_parser = |text: &str| text.parse::<PublicKey>().map(Box::new))]
+    key: Option<Box<PublicKey>>,
+    /// The code, as the QR code says it.
+    code: String,
+}
+
+impl Verify {
+    async fn run(self, context: &Context) -> anyhow::Result<()> {
+        let server = match &self.server {
+            Some(server) => Some(find::client(context)?.server(server, None).await?),
+            None => None,
+        };
+        let mut signer = None;
+        let ticket = Ticket::verify(&self.code, |short| {
+            let keys = server.as_ref().map_or_else(Vec::new, |s| s.ticket_keys(short, Timestamp::now()));
+            signer = self.key.as_deref().copied().or(keys.first().copied());
+            signer
+        })?;
+        let signer = signer.context("no key")?;
+        if context.json {
+            return show::json(&json!({
+                "id": ticket.id, "hall": ticket.hall, "row": ticket.row, "seat": ticket.seat,
+                "ticket_type": ticket.ticket_type, "admits": ticket.admits, "generation": ticket.generation,
+                "not_before": ticket.not_before, "not_after": ticket.not_after, "key": signer.to_string(),
+            }));
+        }
+        show::line(&format!(
+            "{} hall {}, row {}, seat {}, {}, admits {}, good from {} to {}",
+            show::colour("1;32", "genuine:"),
+            ticket.hall,
+            ticket.row,
+            ticket.seat,
+            ticket.ticket_type,
+            ticket.admits,
+            ticket.not_before,
+            ticket.not_after,
+        ));
+        show::line(&format!("signed by {signer}: with --key it is checked without a network"));
+        show::line("whether it was cancelled or used, only the cinema's list can tell: admit door scan");
+        Ok(())
     }
-    show::line(&format!(
-        "{} hall {}, row {}, seat {}, {}, admits {}, good from {} to {}",
-        show::colour("1;32", "signed by this key:"),
-        ticket.hall,
-        ticket.row,
-        ticket.seat,
-        ticket.ticket_type,
-        ticket.admits,
-        ticket.not_before,
-        ticket.not_after,
-    ));
-    show::line("whether it was cancelled or used, only the cinema's list can tell: admit door scan");
-    Ok(())
 }

@@ -61,6 +61,9 @@ pub enum ClientError {
         #[source]
         source: OriginError,
     },
+    /// Nothing was named that should be done something with.
+    #[error("name at least one seat, or say that all are meant")]
+    Empty,
     /// The app could not be set up: no randomness, no TLS.
     #[error("{0}")]
     Setup(String),

@@ -25,8 +25,10 @@
 //! ```
 //!
 //! Requests are bounded in time and size, follow no redirect, and are sent again with the same key when a reply is
-//! lost. Whoever wants secrets and bookings kept in a file uses a [`Wallet`].
+//! lost. Whoever wants secrets and bookings kept in a file uses a [`Wallet`]. What is still left of a hold is counted by
+//! the cinema's clock: [`Server::now`]. `protocol` and `jiff` are the crates whose types appear here.
 
+mod clock;
 mod error;
 mod index;
 mod secret;
@@ -34,10 +36,12 @@ mod server;
 mod transport;
 mod wallet;
 
+pub use admit_protocol as protocol;
 pub use error::ClientError;
 pub use index::{Index, Indexes, Near, Search};
+pub use jiff;
 pub use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 pub use secret::{NotAKey, NotASecret, RequestKey, Secret};
-pub use server::{Scanner, Server};
+pub use server::{Scanner, Server, Which};
 pub use transport::{Client, Options};
-pub use wallet::{Purchase, PurchaseNumber, Wallet, WalletError};
+pub use wallet::{Keepsake, Purchase, PurchaseNumber, Wallet, WalletError};

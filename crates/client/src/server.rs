@@ -89,6 +89,23 @@ impl Server {
         Known { identity: self.manifest.keys.identity, serial: self.manifest.serial }
     }
 
+    /// Meets it again: what it says of itself now, which must fit what it said before. An app that runs for days does so before
+    /// [`Manifest::expires`], and whenever a ticket key is not known.
+    ///
+    /// # Errors
+    /// When it does not answer, or its manifest is not to be believed any more.
+    pub async fn again(&self) -> Result<Self, ClientError> {
+        let jws = self.client.manifest(self.origin()).await?;
+        self.client.server_from(self.origin(), &jws, Some(self.known()))
+    }
+
+    /// What time it is there, by its last answer (HTTP-020): `hold.expires_at` less this is what is left of a hold, whatever the
+    /// clock here says. The clock here, before it answered for the first time.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.client.clocks.now(self.origin()).unwrap_or_else(Timestamp::now)
+    }
+
     fn url(&self, endpoint: at::Endpoint, parameters: &[&str]) -> String {
         self.manifest.api_url(&endpoint.fill(parameters))
     }
@@ -301,17 +318,23 @@ impl Server {
         Ok(tickets)
     }
 
-    /// What cancelling these seats would bring back; all of them if none are named.
+    /// What cancelling these tickets would bring back.
     ///
     /// # Errors
-    /// `not_cancellable` when the policy does not allow it.
+    /// `not_cancellable` when the policy does not allow it; [`ClientError::Empty`] when no seat is named.
     pub async fn quote_cancellation(
         &self,
         screening: ScreeningId,
         secret: &Secret,
         booking: BookingId,
-        seats: Vec<SeatId>,
+        which: Which,
     ) -> Result<CancellationQuote, ClientError> {
+        let seats = match which {
+            Which::All => Vec::new(),
+            // On the wire an empty list is the whole booking: never by accident.
+            Which::Seats(none) if none.is_empty() => return Err(ClientError::Empty),
+            Which::Seats(seats) => seats,
+        };
         let url = self.url(at::QUOTE_CANCELLATION, &[screening.as_str(), booking.as_str()]);
         self.json(Ask::post(url, &QuoteCancellation { seats }).by(secret)).await
     }
@@ -349,6 +372,15 @@ impl Server {
         };
         keys.filter(good).map(|k| k.key).collect()
     }
+}
+
+/// Which tickets of a booking.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Which {
+    /// All that are left.
+    All,
+    /// Those for these seats: at least one.
+    Seats(Vec<SeatId>),
 }
 
 /// A scanner at the door (capability `door`): has a token that staff gave it.

@@ -2,15 +2,17 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use admit_protocol::json::{self, Numbers};
 use admit_protocol::origin::{Origin, OriginPolicy};
 use admit_protocol::problem::{Problem, ProblemCode};
+use jiff::Timestamp;
 use reqwest::{Method, Response, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::clock::Clocks;
 use crate::error::ClientError;
 use crate::secret::{RequestKey, Secret};
 
@@ -27,6 +29,8 @@ pub struct Options {
     pub resolver: Option<Arc<dyn reqwest::dns::Resolve>>,
     /// How often a request is sent: reads, too, and what has an effect with the same key each time.
     pub tries: u32,
+    /// How long all tries of one call may take together.
+    pub deadline: Duration,
 }
 
 impl Default for Options {
@@ -37,6 +41,7 @@ impl Default for Options {
             timeout: Duration::from_secs(10),
             resolver: None,
             tries: 6,
+            deadline: Duration::from_secs(25),
         }
     }
 }
@@ -46,6 +51,7 @@ impl Default for Options {
 pub struct Client {
     http: reqwest::Client,
     pub(crate) options: Options,
+    pub(crate) clocks: Clocks,
 }
 
 impl fmt::Debug for Client {
@@ -108,12 +114,12 @@ impl Client {
             http = http.dns_resolver(resolver.clone());
         }
         let http = http.build().map_err(|e| ClientError::Setup(e.to_string()))?;
-        Ok(Self { http, options })
+        Ok(Self { http, options, clocks: Clocks::default() })
     }
 
-    /// Asks once.
-    async fn send(&self, origin: &Origin, ask: &Ask<'_>) -> Result<(StatusCode, Vec<u8>), Sent> {
-        let mut request = self.http.request(ask.method.clone(), &ask.url);
+    /// Asks once, and waits at most so long.
+    async fn send(&self, origin: &Origin, ask: &Ask<'_>, wait: Duration) -> Result<(StatusCode, Vec<u8>), Sent> {
+        let mut request = self.http.request(ask.method.clone(), &ask.url).timeout(wait);
         if let Some(secret) = ask.secret {
             request = request.bearer_auth(secret.as_str());
         }
@@ -124,7 +130,11 @@ impl Client {
             request = request.header("content-type", "application/json").body(body.clone());
         }
         let lost = |source| Sent::Lost(ClientError::Unreachable { origin: origin.to_string(), source });
+        let asked = Instant::now();
         let mut response = request.send().await.map_err(lost)?;
+        if let Some(said) = server_time(&response) {
+            self.clocks.hear(origin, said, asked, Instant::now());
+        }
         let status = response.status();
         let bytes = read(&mut response, ask.limit).await.map_err(lost)?;
         let too_large = || bad_answer(origin, format!("more than {} bytes", ask.limit));
@@ -135,11 +145,13 @@ impl Client {
     pub(crate) async fn ask(&self, origin: &Origin, ask: &Ask<'_>) -> Result<Vec<u8>, ClientError> {
         // Only requests that may be repeated: reads, deletes, and what carries a key.
         let tries = if ask.key.is_some() || ask.method != Method::POST { self.options.tries.max(1) } else { 1 };
+        let began = Instant::now();
         let mut last = None;
         // Whether one of the tries may have been done without our hearing of it.
         let mut lost = false;
         for attempt in 0..tries {
-            let wait = match self.send(origin, ask).await {
+            let left = self.options.deadline.saturating_sub(began.elapsed());
+            let wait = match self.send(origin, ask, left.min(self.options.timeout)).await {
                 Ok((status, bytes)) if status.is_success() => return Ok(bytes),
                 Ok((status, bytes)) => {
                     let problem = match problem(origin, status, &bytes) {
@@ -170,9 +182,10 @@ impl Client {
                 }
                 Err(Sent::Final(error)) => return Err(error),
             };
-            if attempt + 1 < tries {
-                tokio::time::sleep(wait).await;
+            if attempt + 1 == tries || began.elapsed() + wait >= self.options.deadline {
+                break;
             }
+            tokio::time::sleep(wait).await;
         }
         let last = last.unwrap_or_else(|| bad_answer(origin, "no answer".into()));
         // A refusal that was decided after looking for the key is the last word (IDEM-004); others say nothing of an
@@ -236,6 +249,11 @@ enum Sent {
 
 pub(crate) fn bad_answer(origin: &Origin, why: String) -> ClientError {
     ClientError::BadAnswer { origin: origin.to_string(), why }
+}
+
+/// `Admit-Now`, if it is there and can be read.
+fn server_time(response: &Response) -> Option<Timestamp> {
+    response.headers().get("admit-now")?.to_str().ok()?.parse().ok()
 }
 
 async fn read(response: &mut Response, limit: usize) -> Result<Option<Vec<u8>>, reqwest::Error> {

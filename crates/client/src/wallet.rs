@@ -1,20 +1,24 @@
 //! A file for secrets and bookings. What is asked for is written down before it is sent, so that an app that dies in
 //! between asks again with the same key, and nothing is bought twice or lost.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use admit_protocol::booking::{Book, Booking, Tickets};
 use admit_protocol::hold::{Hold, PlaceHold};
-use admit_protocol::id::{QuoteId, ScreeningId};
+use admit_protocol::id::{QuoteId, ScreeningId, SeatId};
+use admit_protocol::manifest::Known;
 use admit_protocol::origin::Origin;
+use admit_protocol::problem::{Problem, ProblemCode};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::error::ClientError;
 use crate::secret::{RequestKey, Secret};
 use crate::server::Server;
+use crate::transport::Client;
 
 /// What a person has bought, and what they are buying. Several programs may use one wallet at the same time: every change
 /// is made to what the file says at that moment, behind a lock that is never held while a server is asked.
@@ -31,11 +35,14 @@ pub type PurchaseNumber = u64;
 struct Pages {
     next: PurchaseNumber,
     purchases: Vec<Purchase>,
+    /// Servers that were met before, so that nobody takes their place (MAN-005).
+    #[serde(default)]
+    servers: BTreeMap<Origin, Known>,
 }
 
 impl Default for Pages {
     fn default() -> Self {
-        Self { next: 1, purchases: Vec::new() }
+        Self { next: 1, purchases: Vec::new(), servers: BTreeMap::new() }
     }
 }
 
@@ -50,6 +57,9 @@ pub struct Purchase {
     pub screening: ScreeningId,
     /// A line for people: film, cinema, time.
     pub title: String,
+    /// Seats as they are printed on the chairs, where that is known.
+    #[serde(default)]
+    pub printed: BTreeMap<SeatId, String>,
     /// Proves that it is yours.
     pub secret: Secret,
     /// The key and the wish that the hold was asked for with.
@@ -76,6 +86,27 @@ impl Purchase {
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.hold.is_none() || (self.book_request.is_some() && self.booking.is_none()) || self.cancel_request.is_some()
+    }
+
+    /// A seat as it is printed on the chair, or its name for machines where that is not known.
+    #[must_use]
+    pub fn printed<'a>(&'a self, seat: &'a SeatId) -> &'a str {
+        self.printed.get(seat).map_or(seat.as_str(), String::as_str)
+    }
+}
+
+/// What a person will want to read of a purchase later, also when the cinema cannot be reached.
+#[derive(Debug, Clone, Default)]
+pub struct Keepsake {
+    /// A line: film, cinema, time.
+    pub title: String,
+    /// Seats as they are printed on the chairs.
+    pub printed: BTreeMap<SeatId, String>,
+}
+
+impl From<&str> for Keepsake {
+    fn from(title: &str) -> Self {
+        Self { title: title.to_owned(), ..Self::default() }
     }
 }
 
@@ -109,6 +140,20 @@ pub enum WalletError {
     NoSuchPurchase(&'static str),
 }
 
+impl WalletError {
+    /// The code of a server's refusal.
+    #[must_use]
+    pub fn code(&self) -> Option<ProblemCode> {
+        self.problem().map(|problem| problem.code)
+    }
+
+    /// The problem of a server's refusal.
+    #[must_use]
+    pub fn problem(&self) -> Option<&Problem> {
+        if let Self::Client(error) = self { error.problem() } else { None }
+    }
+}
+
 impl From<getrandom::Error> for WalletError {
     fn from(error: getrandom::Error) -> Self {
         Self::Client(error.into())
@@ -126,6 +171,28 @@ impl Wallet {
         let wallet = Self { path: path.to_owned() };
         wallet.read()?;
         Ok(wallet)
+    }
+
+    /// Meets a server, and remembers it: at this address, nobody else is believed from then on (MAN-005).
+    ///
+    /// # Errors
+    /// When it does not answer, or is not the one that was met before.
+    pub async fn meet(&self, client: &Client, origin: &str) -> Result<Server, WalletError> {
+        let name = Origin::parse(origin, client.options.origins);
+        let name = name.map_err(|source| ClientError::Origin { text: origin.to_owned(), source })?;
+        let known = self.read()?.servers.get(&name).copied();
+        let server = client.server(origin, known).await?;
+        if known != Some(server.known()) {
+            self.change(|pages| {
+                // Another program may have met a newer one meanwhile.
+                let now = pages.servers.entry(name).or_insert_with(|| server.known());
+                if now.serial < server.known().serial {
+                    *now = server.known();
+                }
+                Ok(())
+            })?;
+        }
+        Ok(server)
     }
 
     /// Everything in it, oldest first, as the file says now.
@@ -225,11 +292,12 @@ impl Wallet {
         &self,
         server: &Server,
         screening: ScreeningId,
-        title: String,
+        keepsake: impl Into<Keepsake>,
         wish: PlaceHold,
     ) -> Result<Purchase, WalletError> {
         let (secret, hold_request) = (Secret::new()?, (RequestKey::new()?, wish));
         let origin = server.origin().clone();
+        let Keepsake { title, printed } = keepsake.into();
         let purchase = self.change(|pages| {
             let number = pages.next;
             pages.next += 1;
@@ -238,6 +306,7 @@ impl Wallet {
                 origin,
                 screening,
                 title,
+                printed,
                 secret,
                 hold_request,
                 hold: None,

@@ -19,6 +19,7 @@ pub fn client(origins: OriginPolicy, resolver: Option<Arc<dyn Resolve>>) -> Resu
         timeout: Duration::from_secs(10),
         resolver: Some(Arc::new(GlobalOnly(resolver.unwrap_or_else(|| Arc::new(System))))),
         tries: 1,
+        deadline: Duration::from_secs(10),
     })
 }
 

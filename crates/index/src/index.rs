@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use admit_client::{Client, ClientError, Resolve};
 use admit_protocol::capability::{Capability, Role};
+use admit_protocol::cinema::Country;
 use admit_protocol::directory::{Announcement, Listing, ListingKind};
 use admit_protocol::id::ListingId;
 use admit_protocol::key::{PublicKey, SecretKey};
@@ -257,7 +258,16 @@ impl Index {
     /// # Errors
     /// When the store fails; nothing is imported then.
     pub fn import(&self, entries: &[Imported]) -> Result<(), IndexError> {
-        let listing = |entry: &Imported| StoredListing { listing: entry.listing(), merged_into: None };
+        // A list that does not say the country must not make us forget it.
+        let known = self.0.store.listings()?.into_iter().map(|l| (l.listing.id, l.listing.address.country));
+        let known: HashMap<ListingId, Country> = known.collect();
+        let listing = |entry: &Imported| {
+            let mut listing = entry.listing();
+            if let (Country::UNKNOWN, Some(country)) = (listing.address.country, known.get(&listing.id)) {
+                listing.address.country = *country;
+            }
+            StoredListing { listing, merged_into: None }
+        };
         self.0.store.put_listings(&entries.iter().map(listing).collect::<Vec<_>>())?;
         Ok(self.rebuild()?)
     }

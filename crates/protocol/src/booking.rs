@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::capability::PaymentMethod;
+use crate::hold::{Hold, QuoteLine};
 use crate::id::{BookingId, EpochId, HoldId, QuoteId, ScreeningId, SeatId, TicketTypeId};
 use crate::money::Money;
 use crate::open_enum::open_enum;
@@ -27,6 +28,18 @@ pub struct Book {
     /// Who buys, if they say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub buyer: Option<Buyer>,
+}
+
+impl Book {
+    /// Books a hold as it is, for the total that it names: the hold's quote is what the buyer is shown. Nothing, as long as a held
+    /// seat has no ticket type.
+    #[must_use]
+    pub fn of(hold: &Hold, payment_method: PaymentMethod) -> Option<Self> {
+        let quote = hold.quote.as_ref()?;
+        let ticket = |line: &QuoteLine| TicketChoice { seat: line.seat, ticket_type: line.ticket_type };
+        let tickets = quote.lines.iter().map(ticket).collect();
+        Some(Self { hold: hold.id, tickets, total: quote.total, payment_method, buyer: None })
+    }
 }
 
 /// For whom a seat is.

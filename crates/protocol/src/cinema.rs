@@ -173,6 +173,9 @@ impl Country {
         }
     }
 
+    /// No country in particular: ISO 3166-1 leaves `ZZ` to its users.
+    pub const UNKNOWN: Self = Self(*b"ZZ");
+
     /// The two letters.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -1,9 +1,13 @@
 //! The keys of a server: identity, ticket keys, and the public half of the recovery key, which is kept elsewhere.
 
+mod folder;
+
 use admit_protocol::key::{PublicKey, SecretKey};
 use admit_protocol::manifest::{Keys, TicketKey};
 use admit_protocol::time::after;
 use jiff::Timestamp;
+
+pub use self::folder::KeyFileError;
 
 /// How long a ticket key signs, in seconds: 90 days.
 pub const TICKET_KEY_SIGNS_S: i64 = 90 * 24 * 3600;
@@ -98,8 +102,7 @@ pub fn random_key() -> Result<SecretKey, getrandom::Error> {
 }
 
 /// A ticket key that signs from now on. How long its tickets are good is fixed here, once.
-#[must_use]
-pub fn ticket_key(key: &SecretKey, now: Timestamp) -> TicketKey {
+fn ticket_key(key: &SecretKey, now: Timestamp) -> TicketKey {
     let signs_until = after(now, TICKET_KEY_SIGNS_S);
     TicketKey {
         key: key.public(),

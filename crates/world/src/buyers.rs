@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use admit_client::{Client, ClientError, Index, Near, RequestKey, Search, Secret, Server};
+use admit_client::{Client, ClientError, Index, Near, RequestKey, Search, Secret, Server, Which};
 use admit_protocol::booking::{Book, Booking, TicketChoice};
 use admit_protocol::capability::PaymentMethod;
 use admit_protocol::digest::ContentName;
@@ -377,7 +377,7 @@ impl Town {
             Manner::Cancels => {
                 let count = 1 + dice.below(seats.len());
                 let some: Vec<SeatId> = seats.iter().copied().take(count).collect();
-                let quote = server.quote_cancellation(screening, secret, booking.id, some.clone());
+                let quote = server.quote_cancellation(screening, secret, booking.id, Which::Seats(some.clone()));
                 match self.tally.time("quote cancellation", quote).await {
                     Ok(quote) => {
                         let cancel = RequestKey::new()?;

@@ -5,7 +5,7 @@
 #![allow(clippy::print_stdout, reason = "an example that shows what happens")]
 
 use admit_client::{Client, Options, RequestKey, Secret};
-use admit_protocol::booking::{Book, TicketChoice};
+use admit_protocol::booking::Book;
 use admit_protocol::capability::PaymentMethod;
 use admit_protocol::hold::{PlaceHold, SeatWish};
 use admit_protocol::id::ScreeningId;
@@ -33,19 +33,19 @@ async fn main() -> anyhow::Result<()> {
     // 2. Hold: a secret of 256 random bits makes it yours; the key makes it happen once.
     let secret = Secret::new()?;
     let adult = "adult".parse()?;
-    let wish = PlaceHold { seats: vec![SeatWish { seat: seat.id, ticket_type: Some(adult) }], ..PlaceHold::default() };
+    let wish = PlaceHold {
+        seats: vec![SeatWish { seat: seat.id, ticket_type: Some(adult) }],
+        layout: Some(taken.layout),
+        ..PlaceHold::default()
+    };
     let hold = cinema.place_hold(screening, &secret, &RequestKey::new()?, &wish).await?;
-    let total = hold.quote.context("no price")?.total;
-    println!("row {} seat {} is held until {}; it costs {total}", seat.row, seat.number, hold.expires_at);
+    let total = hold.quote.as_ref().context("no price")?.total;
+    // By the cinema's clock, not by this machine's.
+    let left = hold.expires_at.duration_since(cinema.now()).as_secs();
+    println!("row {} seat {} is held for {left} seconds; it costs {total}", seat.row, seat.number);
 
     // 3. Book, for the total that the person saw. Another total is refused.
-    let book = Book {
-        hold: hold.id,
-        tickets: vec![TicketChoice { seat: seat.id, ticket_type: adult }],
-        total,
-        payment_method: PaymentMethod::AtCinema,
-        buyer: None,
-    };
+    let book = Book::of(&hold, PaymentMethod::AtCinema).context("no price")?;
     let booking = cinema.book(screening, &secret, &RequestKey::new()?, &book).await?;
     println!("booked as {}; {} to pay at the cinema", booking.reference, booking.balance_due);
 

@@ -53,8 +53,8 @@ async fn main() -> anyhow::Result<()> {
     let checked = programme()?.check(now);
     anyhow::ensure!(checked.refused.is_empty(), "rows that cannot be used: {:?}", checked.refused);
     store.edit(&checked.edits, now)?;
-    // A server that stays keeps its keys: with new ones at each start nobody would believe it.
-    let (keys, _recovery) = KeyRing::generate(now)?;
+    // A server that stays keeps its folder, and with it its keys: with new ones at each start nobody would believe it.
+    let keys = KeyRing::open_or_create(&folder.path().join("keys"), now)?;
     let cinema = Cinema::builder(origin)
         .development()
         .api_base("/tickets/v1")

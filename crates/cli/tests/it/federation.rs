@@ -1,6 +1,5 @@
 //! Index and cinema as processes: announced, found, distrusted, asked why.
 
-use std::net::TcpListener;
 use std::process::Stdio;
 
 use admit_client::Search;
@@ -8,41 +7,22 @@ use serde_json::Value;
 
 use crate::folder::{Folder, Serving, admit, client, run, says};
 
-struct IndexFolder {
-    origin: String,
-    path: tempfile::TempDir,
+struct IndexFolder(Folder);
+
+impl std::ops::Deref for IndexFolder {
+    type Target = Folder;
+    fn deref(&self) -> &Folder {
+        &self.0
+    }
 }
 
 fn index() -> IndexFolder {
-    let path = tempfile::tempdir().expect("a folder");
-    let listen = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("its address").to_string();
-    let origin = format!("http://{listen}");
-    let folder = path.path().join("index");
-    let text = folder.to_str().expect("a path");
-    let made = run(&[
-        "index",
-        "init",
-        text,
-        "--origin",
-        &origin,
-        "--listen",
-        &listen,
-        "--name",
-        "I",
-        "--email",
-        "a@b.example",
-    ]);
-    assert!(made.status.success(), "{}", says(&made));
-    IndexFolder { origin, path }
+    IndexFolder(Folder::init("index"))
 }
 
 impl IndexFolder {
-    fn text(&self) -> String {
-        self.path.path().join("index").to_str().expect("a path").to_owned()
-    }
-
     async fn serve(&self) -> Serving {
-        let child = admit(&["serve", "index", &self.text()]).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        let child = admit(&["serve", "index", self.text()]).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
         let serving = Serving(child.expect("starts"));
         for _ in 0..500 {
             if client(1).index(&self.origin).await.is_ok() {
@@ -124,18 +104,34 @@ fn the_french_list_is_imported_in_seconds() {
     let index = index();
     let file = data.join("cinemas/fr-cnc-2022.csv");
     let began = std::time::Instant::now();
-    let imported = run(&["--json", "index", "import", &index.text(), file.to_str().expect("a path")]);
+    let imported = run(&["--json", "index", "import", index.text(), file.to_str().expect("a path")]);
     let report: Value = serde_json::from_slice(&imported.stdout).unwrap_or_else(|_| panic!("{}", says(&imported)));
     println!("{} imported in {:?}, refused: {}", report["imported"], began.elapsed(), report["refused"]);
     assert!(report["imported"].as_u64() >= Some(2050), "{report}");
-    let again = run(&["--json", "index", "import", &index.text(), file.to_str().expect("a path")]);
+    let again = run(&["--json", "index", "import", index.text(), file.to_str().expect("a path")]);
     assert_eq!(again.stdout, imported.stdout, "the same list again is the same listings");
+}
+
+#[tokio::test]
+async fn a_list_that_does_not_say_the_country_makes_nobody_forget_it() {
+    let index = index();
+    let list = index.path.join("list.geojson");
+    let point = serde_json::json!({"id": "a", "properties": {"name": "Kino"}, "geometry": {"type": "Point", "coordinates": [14, 50]}});
+    let file = serde_json::json!({"type": "FeatureCollection", "features": [point]});
+    std::fs::write(&list, file.to_string()).expect("writes");
+    let list = list.to_str().expect("a path");
+    assert!(run(&["index", "import", index.text(), list, "--country", "CZ"]).status.success());
+    assert!(run(&["index", "import", index.text(), list]).status.success());
+    let _serving = index.serve().await;
+    let output = run(&["--json", "find", "--index", &index.origin, "--country", "cz"]);
+    let found: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", says(&output)));
+    assert_eq!(found[0]["address"]["country"], "CZ");
 }
 
 #[tokio::test]
 async fn a_merge_hides_one_of_two_and_never_both() {
     let index = index();
-    let list = index.path.path().join("list.geojson");
+    let list = index.path.join("list.geojson");
     let point = |id: &str, lon: f64| {
         serde_json::json!({"id": id, "properties": {"name": format!("Kino {id}")},
             "geometry": {"type": "Point", "coordinates": [lon, 50.0]}})
@@ -145,7 +141,7 @@ async fn a_merge_hides_one_of_two_and_never_both() {
     let features = [point("a", 1.0), point("b", 2.0), point("a", 1.5), restaurant];
     let file = serde_json::json!({"type": "FeatureCollection", "features": features});
     std::fs::write(&list, file.to_string()).expect("writes");
-    let imported = run(&["--json", "index", "import", &index.text(), list.to_str().expect("a path")]);
+    let imported = run(&["--json", "index", "import", index.text(), list.to_str().expect("a path")]);
     let report: Value = serde_json::from_slice(&imported.stdout).unwrap_or_else(|_| panic!("{}", says(&imported)));
     assert_eq!(report["imported"], 2);
     let why: Vec<&str> = report["refused"].as_array().expect("rows").iter().filter_map(|r| r["why"].as_str()).collect();
@@ -156,13 +152,13 @@ async fn a_merge_hides_one_of_two_and_never_both() {
         let found: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", says(&output)));
         let ids = found.as_array().expect("a list").iter().filter_map(|l| l["id"].as_str().map(str::to_owned));
         // While it is served, nobody else changes its folder.
-        let busy = run(&["index", "merge", &index.text(), "a", "b"]);
+        let busy = run(&["index", "merge", index.text(), "a", "b"]);
         assert!(!busy.status.success() && says(&busy).contains("another process"), "{}", says(&busy));
         ids.collect::<Vec<String>>()
     };
     let ids = found().await;
     let [a, b] = ids.as_slice() else { panic!("{ids:?}") };
-    let merge = |listing: &str, into: &str| run(&["index", "merge", &index.text(), listing, into]);
+    let merge = |listing: &str, into: &str| run(&["index", "merge", index.text(), listing, into]);
     assert!(merge(a, b).status.success());
     for (listing, into) in [(b, a), (a, a), (b, b)] {
         let refused = merge(listing, into);
@@ -170,7 +166,7 @@ async fn a_merge_hides_one_of_two_and_never_both() {
     }
     assert!(!merge(a, "lst_nobody").status.success());
     assert_eq!(found().await, std::slice::from_ref(b));
-    assert!(run(&["index", "unmerge", &index.text(), a]).status.success());
+    assert!(run(&["index", "unmerge", index.text(), a]).status.success());
     assert_eq!(found().await.len(), 2);
 }
 

@@ -44,29 +44,23 @@ impl Folder {
     }
 
     fn with(programme: &Value) -> Self {
+        let folder = Self::init("cinema");
+        let file = folder.path.join("programme.json");
+        std::fs::write(&file, programme.to_string()).expect("writes");
+        let imported = run(&["cinema", "import", folder.text(), file.to_str().expect("a path")]);
+        assert!(imported.status.success(), "{}", says(&imported));
+        folder
+    }
+
+    /// A new folder of a cinema or an index.
+    pub(crate) fn init(of: &str) -> Self {
         let temporary = tempfile::tempdir().expect("a folder");
-        let path = temporary.path().join("kino");
-        let listen = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("its address").to_string();
+        let path = temporary.path().join(of);
+        let listen = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("its address");
         let origin = format!("http://{listen}");
         let text = path.to_str().expect("a path");
-        let made = run(&[
-            "cinema",
-            "init",
-            text,
-            "--origin",
-            &origin,
-            "--listen",
-            &listen,
-            "--name",
-            "Kino",
-            "--email",
-            "a@b.example",
-        ]);
+        let made = run(&[of, "init", text, "--origin", &origin, "--name", "Kino", "--email", "a@b.example"]);
         assert!(made.status.success(), "{}", says(&made));
-        let file = temporary.path().join("programme.json");
-        std::fs::write(&file, programme.to_string()).expect("writes");
-        let imported = run(&["cinema", "import", text, file.to_str().expect("a path")]);
-        assert!(imported.status.success(), "{}", says(&imported));
         Self { path, origin, _temporary: temporary }
     }
 

@@ -7,6 +7,7 @@ mod examples;
 mod federation;
 mod folder;
 mod kill;
+mod office;
 mod plans;
 mod replies;
 mod robustness;

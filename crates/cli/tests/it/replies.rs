@@ -105,7 +105,7 @@ async fn a_booking_whose_answer_went_astray_is_found_by_asking_again() {
         let wish = PlaceHold { seats, ..PlaceHold::default() };
         // The same on the way to a hold: the purchase is kept, and found out.
         *script.lock().expect("not poisoned") = ways.iter().copied().collect();
-        let held = wallet.hold(&server, screening, what.into(), wish).await;
+        let held = wallet.hold(&server, screening, what, wish).await;
         let unknown = matches!(held, Err(WalletError::Client(ClientError::OutcomeUnknown { .. })));
         script.lock().expect("not poisoned").clear();
         let purchase = wallet.purchases().expect("reads").pop().expect(what);
@@ -149,7 +149,20 @@ async fn a_server_that_is_not_there_is_not_there() {
     let server = crate::folder::client(2).server_from(met.origin(), &manifest, None).expect("a server");
     let wallet = Wallet::open(&folder.path().join("wallet.json")).expect("opens");
     let wish: PlaceHold = serde_json::from_value(json!({"seats": [{"seat": "1-1"}]})).expect("a wish");
-    let nobody = wallet.hold(&server, "show-0".parse().expect("an id"), "t".into(), wish).await;
+    let nobody = wallet.hold(&server, "show-0".parse().expect("an id"), "t", wish).await;
     assert!(matches!(nobody, Err(WalletError::Client(ClientError::Unreachable { .. }))), "{nobody:?}");
     assert!(wallet.purchases().expect("reads").is_empty(), "nothing was sent, nothing is open");
+}
+
+#[tokio::test]
+async fn a_server_that_says_nothing_is_waited_for_so_long_and_no_longer() {
+    // It takes connections, and never answers.
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let origin = format!("http://{}", listener.local_addr().expect("its address"));
+    let deadline = std::time::Duration::from_millis(400);
+    let options = Options { origins: OriginPolicy::Loopback, deadline, ..Options::default() };
+    let client = Client::new(options).expect("a client");
+    // Without a deadline, six tries of ten seconds each: the test would run into its own end.
+    let met = tokio::time::timeout(std::time::Duration::from_secs(9), client.server(&origin, None)).await;
+    assert!(matches!(met, Ok(Err(ClientError::Unreachable { .. }))), "{met:?}");
 }

@@ -75,6 +75,60 @@ async fn what_a_program_did_not_live_to_hear_is_found_out_by_the_next() {
 }
 
 #[tokio::test]
+async fn nobody_takes_the_place_of_a_cinema_that_was_bought_from_man_005() {
+    let folder = Folder::new(4, 1);
+    let serving = folder.serve();
+    folder.meet(&client(1)).await;
+    let wallet = folder.path.join("wallet.json");
+    assert!(run(&wallet, &["book", &folder.origin, "show-0", "1-1", "--at-most", "10"]).status.success());
+    serving.kill();
+    let other = serde_json::to_vec(&vec![9; 32]).expect("a seed");
+    std::fs::write(folder.path.join("keys/identity.json"), other).expect("writes");
+    let _serving = folder.serve();
+    folder.meet(&client(1)).await;
+    let refused = run(&wallet, &["book", &folder.origin, "show-0", "1-2", "--at-most", "10"]);
+    assert!(!refused.status.success() && says(&refused).contains("identity key"), "{}", says(&refused));
+    // What was bought is still shown, with what is wrong.
+    let state = listed(&wallet)[0]["state"].to_string();
+    assert!(state.contains("when it was last asked") && state.contains("identity key"), "{state}");
+}
+
+#[tokio::test]
+async fn seats_are_named_as_they_are_printed_and_in_a_row() {
+    let folder = Folder::of(|programme| {
+        for (n, seat) in programme["layouts"]["one"]["seats"].as_array_mut().expect("seats").iter_mut().enumerate() {
+            seat["row"] = if n < 20 { "Ř" } else { "Q" }.into();
+            if n % 20 != 0 && n != 10 {
+                seat["left"] = format!("{}-{}", n / 20 + 1, n % 20).into();
+            }
+            if n % 20 != 19 && n != 9 {
+                seat["right"] = format!("{}-{}", n / 20 + 1, n % 20 + 2).into();
+            }
+        }
+    });
+    let _serving = folder.serve();
+    folder.meet(&client(1)).await;
+    let wallet = folder.path.join("wallet.json");
+    let book = |seats: &str| run(&wallet, &["book", &folder.origin, "show-0", seats, "--at-most", "100"]);
+    for (seats, why) in
+        [("Ř9-12", "without a gap"), ("Ř2-Q4", "without a gap"), ("Ř2-99", "no seat"), ("X1-3", "no seat")]
+    {
+        let refused = book(seats);
+        assert!(!refused.status.success() && says(&refused).contains(why), "{seats}: {}", says(&refused));
+    }
+    assert!(book("Ř2-Ř4").status.success());
+    assert!(book("q7-5").status.success());
+    let shown = says(&run(&wallet, &["bookings"]));
+    assert!(shown.contains("Ř2 Ř3 Ř4") && shown.contains("Q5 Q6 Q7"), "{shown}");
+    assert!(says(&run(&wallet, &["ticket", "show", "1", "--no-qr"])).contains("Ř3, adult"));
+    let cancelled = run(&wallet, &["cancel", "1", "ř3", "--yes"]);
+    assert!(cancelled.status.success(), "{}", says(&cancelled));
+    let error = run(&wallet, &["--json", "book", &folder.origin, "show-0", "Ř2", "--at-most", "100"]);
+    let error: Value = serde_json::from_slice(&error.stderr).unwrap_or_else(|_| panic!("{}", says(&error)));
+    assert_eq!(error["problem"]["code"], "seats_taken");
+}
+
+#[tokio::test]
 async fn who_does_not_book_has_nothing_held() {
     let folder = Folder::new(4, 1);
     let _serving = folder.serve();

@@ -49,6 +49,12 @@ impl SqliteStore {
         let lock = File::create(folder.join("lock")).map_err(StoreError::at("opening the lock file"))?;
         lock.try_lock().map_err(|_| StoreError::InUse(folder.display().to_string()))?;
         let path = folder.join("cinema.sqlite");
+        // Buyers' addresses are in it. What SQLite lays beside it gets the same rights.
+        let mut private = std::fs::OpenOptions::new();
+        private.create(true).append(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut private, 0o600);
+        private.open(&path).map_err(StoreError::at("making the database"))?;
         let mut writer = Connection::open(&path).map_err(StoreError::at("opening the database"))?;
         configure(&writer).map_err(StoreError::at("setting up the database"))?;
         migrations::migrations::runner().run(&mut writer).map_err(StoreError::at("bringing tables up to date"))?;
