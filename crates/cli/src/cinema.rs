@@ -60,7 +60,7 @@ pub(crate) enum CinemaCommand {
         #[arg(long, default_value = "")]
         name: String,
     },
-    /// Register a scanner; prints its token, once.
+    /// Register a scanner; prints its token, once. Done again, it gets a new token, and the old one ends.
     Device {
         /// The folder.
         folder: PathBuf,
@@ -119,12 +119,17 @@ impl CinemaCommand {
             Self::Device { folder, id } => {
                 let (token, token_hash) = new_token()?;
                 let device = Device { id: id.parse().with_context(|| id.clone())?, token_hash };
+                let store = SqliteStore::open(&folder)?;
+                let replaced = store.catalogue()?.devices.iter().any(|known| known.id == device.id);
                 let edit = Edit::Device { device, name: id.clone() };
-                SqliteStore::open(&folder)?.edit(&[edit], Timestamp::now())?;
+                store.edit(&[edit], Timestamp::now())?;
                 if context.json {
-                    return show::json(&json!({"device": id, "token": token}));
+                    return show::json(&json!({"device": id, "token": token, "replaced": replaced}));
                 }
                 show::line(&format!("the token of {id}, shown once: {token}"));
+                if replaced {
+                    show::line("its older token opens nothing any more");
+                }
                 Ok(())
             }
             Self::Audit { folder } => {

@@ -1,23 +1,28 @@
 //! Thousands of people who want a seat: most of them know what they do, some do not.
 
+mod choose;
+mod rush;
+mod search;
+
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use admit_client::{Client, ClientError, Index, Near, RequestKey, Search, Secret, Server, Which};
-use admit_protocol::booking::{Book, Booking, TicketChoice};
+use admit_protocol::booking::{Book, Booking};
 use admit_protocol::capability::PaymentMethod;
 use admit_protocol::digest::ContentName;
 use admit_protocol::directory::ScreeningHint;
 use admit_protocol::geo::Position;
-use admit_protocol::hold::{Hold, HoldState, PlaceHold, SeatWish};
-use admit_protocol::id::{BookingId, HoldId, ScreeningId, SeatId, TicketTypeId};
-use admit_protocol::layout::{Layout, Seat, SeatKind};
+use admit_protocol::hold::{Hold, HoldState, SeatWish};
+use admit_protocol::id::{BookingId, HoldId, ScreeningId, SeatId};
+use admit_protocol::layout::Layout;
 use admit_protocol::problem::ProblemCode;
 use anyhow::Context as _;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use tokio::time::timeout;
 
+use self::choose::{together, wish};
 use crate::dice::Dice;
 use crate::tally::Tally;
 
@@ -235,23 +240,8 @@ impl Town {
                 wish.ttl_s = Some(SHORT_S);
             }
             let key = RequestKey::new()?;
-            let placed = match manner {
-                Manner::DoubleClick => {
-                    let twice = tokio::join!(
-                        self.tally.time("hold", server.place_hold(screening, secret, &key, &wish)),
-                        self.tally.time("hold", server.place_hold(screening, secret, &key, &wish)),
-                    );
-                    self.same("hold", twice, |hold| hold.id)
-                }
-                Manner::LostReply => {
-                    let soon = Duration::from_micros(dice.below(3_000) as u64);
-                    if timeout(soon, server.place_hold(screening, secret, &key, &wish)).await.is_err() {
-                        self.tally.count("replies_lost");
-                    }
-                    self.tally.time("hold", server.place_hold(screening, secret, &key, &wish)).await
-                }
-                _ => self.tally.time("hold", server.place_hold(screening, secret, &key, &wish)).await,
-            };
+            let ask = || self.tally.time("hold", server.place_hold(screening, secret, &key, &wish));
+            let placed = self.by_hand(manner, dice, ask, |hold: &Hold| hold.id).await;
             match placed {
                 Ok(hold) => {
                     self.tally.count("holds");
@@ -279,27 +269,36 @@ impl Town {
         }
     }
 
-    /// Of two answers to the same request: they are the same, or both the same refusal.
-    fn same<T, I: PartialEq + std::fmt::Debug>(
+    /// Asks as people do: once, twice at the same time, or again after the reply was lost. It is one request each time, so two
+    /// answers are the same, or both the same refusal.
+    async fn by_hand<T, I: PartialEq + std::fmt::Debug, F: Future<Output = Result<T, ClientError>>>(
         &self,
-        what: &str,
-        twice: (Result<T, ClientError>, Result<T, ClientError>),
+        manner: Manner,
+        dice: &mut Dice,
+        ask: impl Fn() -> F,
         id: impl Fn(&T) -> I,
     ) -> Result<T, ClientError> {
-        let (first, second) = twice;
-        let fits = match (&first, &second) {
-            (Ok(a), Ok(b)) => id(a) == id(b),
-            (Err(a), Err(b)) => a.code() == b.code(),
-            _ => false,
-        };
-        if !fits {
-            let say = |answer: &Result<T, ClientError>| match answer {
-                Ok(thing) => format!("{:?}", id(thing)),
-                Err(error) => error.to_string(),
-            };
-            self.tally.surprise(format!("one {what}, two answers: {} and {}", say(&first), say(&second)));
+        match manner {
+            Manner::LostReply => {
+                let soon = Duration::from_micros(dice.below(3_000) as u64);
+                if timeout(soon, ask()).await.is_err() {
+                    self.tally.count("replies_lost");
+                }
+                ask().await
+            }
+            Manner::DoubleClick => {
+                let (first, second) = tokio::join!(ask(), ask());
+                let say = |answer: &Result<T, ClientError>| match answer {
+                    Ok(thing) => format!("{:?}", id(thing)),
+                    Err(error) => format!("{:?}", error.code()),
+                };
+                if say(&first) != say(&second) {
+                    self.tally.surprise(format!("one request, two answers: {} and {}", say(&first), say(&second)));
+                }
+                first
+            }
+            _ => ask().await,
         }
-        first
     }
 
     async fn book(
@@ -312,14 +311,7 @@ impl Town {
     ) -> anyhow::Result<()> {
         let (server, screening) = (&choice.server, choice.screening);
         let quote = hold.quote.as_ref().context("a hold whose seats have ticket types has a price")?;
-        let choices = quote.lines.iter().map(|l| TicketChoice { seat: l.seat, ticket_type: l.ticket_type });
-        let book = Book {
-            hold: hold.id,
-            tickets: choices.collect(),
-            total: quote.total,
-            payment_method: PaymentMethod::AtCinema,
-            buyer: None,
-        };
+        let book = Book::of(hold, PaymentMethod::AtCinema).context("a hold that has a price can be booked")?;
         let key = RequestKey::new()?;
         if manner == Manner::WrongTotal {
             let mut wrong = book.clone();
@@ -330,23 +322,8 @@ impl Town {
                 self.tally.surprise(format!("a wrong total was answered by {code:?}"));
             }
         }
-        let booked = match manner {
-            Manner::DoubleClick => {
-                let twice = tokio::join!(
-                    self.tally.time("book", server.book(screening, secret, &key, &book)),
-                    self.tally.time("book", server.book(screening, secret, &key, &book)),
-                );
-                self.same("booking", twice, |booking| booking.id)
-            }
-            Manner::LostReply => {
-                let soon = Duration::from_micros(dice.below(3_000) as u64);
-                if timeout(soon, server.book(screening, secret, &key, &book)).await.is_err() {
-                    self.tally.count("replies_lost");
-                }
-                self.tally.time("book", server.book(screening, secret, &key, &book)).await
-            }
-            _ => self.tally.time("book", server.book(screening, secret, &key, &book)).await,
-        };
+        let ask = || self.tally.time("book", server.book(screening, secret, &key, &book));
+        let booked = self.by_hand(manner, dice, ask, |booking: &Booking| booking.id).await;
         let booking = match booked {
             Ok(booking) => booking,
             // Too late to pay at the cinema: as the server says, and the seats go back by themselves.
@@ -427,93 +404,6 @@ impl Town {
         Ok(())
     }
 
-    /// The minute an on-sale opens: groups of `rivals` who all want the same seats at the same time. One of each group
-    /// gets them.
-    pub(crate) async fn rush(self: &Arc<Self>, seed: u64, groups: u64, rivals: usize) -> anyhow::Result<()> {
-        for group in 0..groups {
-            let mut dice = Dice::new(!seed, group);
-            let Some(choice) = self.find(&mut dice).await? else { continue };
-            let party = 1 + dice.below(4);
-            let seats = self.tally.time("seats", choice.server.seats(choice.screening)).await?;
-            let taken: BTreeSet<SeatId> = seats.not_free.into_values().flatten().collect();
-            let Some(chosen) = together(&choice.layout, &taken, party, &mut dice) else { continue };
-            // Shortly before the start nobody can promise to pay at the cinema, and who wins gives the seats back.
-            let in_an_hour = Timestamp::now() + SignedDuration::from_hours(1);
-            if !seats.sales.is_open() || choice.starts_at < in_an_hour {
-                continue;
-            }
-            let choice = Arc::new(choice);
-            let all = (0..rivals).map(|_| {
-                let (town, choice, chosen) = (self.clone(), choice.clone(), chosen.clone());
-                tokio::spawn(async move { town.rival(&choice, &chosen).await })
-            });
-            let mut winners = 0;
-            for rival in all.collect::<Vec<_>>() {
-                winners += usize::from(rival.await??);
-            }
-            self.tally.count("rushes");
-            if winners != 1 {
-                self.tally.surprise(format!("{winners} of {rivals} got seats {chosen:?} of {}", choice.screening));
-            }
-        }
-        Ok(())
-    }
-
-    async fn rival(&self, choice: &Choice, chosen: &[SeatId]) -> anyhow::Result<bool> {
-        let (secret, key) = (Secret::new()?, RequestKey::new()?);
-        let adult: TicketTypeId = "adult".parse()?;
-        let wish = PlaceHold {
-            seats: chosen.iter().map(|seat| SeatWish { seat: *seat, ticket_type: Some(adult) }).collect(),
-            ..PlaceHold::default()
-        };
-        let placed = choice.server.place_hold(choice.screening, &secret, &key, &wish);
-        match self.tally.time("hold", placed).await {
-            Ok(hold) => {
-                self.tally.count("holds");
-                self.book(choice, &secret, &hold, Manner::Honest, &mut Dice::new(0, 0)).await?;
-                Ok(true)
-            }
-            Err(error) if error.code() == Some(ProblemCode::SeatsTaken) => {
-                self.names_what_is_taken(&error, chosen);
-                Ok(false)
-            }
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// Searches one after another, while nobody buys: by a name with a typo, near a place, by title.
-    pub(crate) async fn search(&self, seed: u64, n: u64, names: &[String]) -> anyhow::Result<()> {
-        let mut dice = Dice::new(seed, n);
-        let name = dice.one(names).context("there are names")?.clone();
-        // Degrees of metropolitan France, and some of the sea.
-        let position = Position::new(
-            42_000_000 + i32::try_from(dice.below(9_000_000))?,
-            -4_000_000 + i32::try_from(dice.below(12_000_000))?,
-        );
-        let near = position.ok().map(|position| Near { position, radius_m: 30_000 });
-        match dice.below(4) {
-            0 => {
-                let search = Search { text: Some(typo(&name, &mut dice)), ..Search::default() };
-                self.tally.time("search", self.index.cinemas(&search)).await?;
-            }
-            1 => {
-                let search = Search { near, ..Search::default() };
-                self.tally.time("search", self.index.cinemas(&search)).await?;
-            }
-            2 => {
-                let near = prague().map(|position| Near { position, radius_m: 10_000 });
-                let search = Search { near, limit: Some(20), ..Search::default() };
-                self.tally.time("search", self.index.films(&search)).await?;
-            }
-            _ => {
-                let near = prague().map(|position| Near { position, radius_m: 10_000 });
-                let search = Search { text: Some("odyssea".into()), near, limit: Some(20), ..Search::default() };
-                self.tally.time("search", self.index.screenings(&search)).await?;
-            }
-        }
-        Ok(())
-    }
-
     /// Waits until the holds that nobody came back to are over, and counts those that are not: by what their server says,
     /// and by whether their seats are free again or somebody else's.
     pub(crate) async fn wait_for_left_holds(&self) -> anyhow::Result<usize> {
@@ -540,51 +430,4 @@ fn manner(dice: &mut Dice) -> Manner {
         at -= share;
     }
     Manner::Honest
-}
-
-/// Adults, and with two or more perhaps a child.
-fn wish(seats: &[SeatId], dice: &mut Dice) -> anyhow::Result<PlaceHold> {
-    let (adult, child): (TicketTypeId, TicketTypeId) = ("adult".parse()?, "child".parse()?);
-    let child_comes = seats.len() > 1 && dice.below(4) == 0;
-    let kind = |n: usize| if n == 1 && child_comes { child } else { adult };
-    let seats = seats.iter().enumerate().map(|(n, seat)| SeatWish { seat: *seat, ticket_type: Some(kind(n)) });
-    Ok(PlaceHold { seats: seats.collect(), ..PlaceHold::default() })
-}
-
-/// So many free seats side by side, near the best place of the hall: one of the ten nearest such runs.
-fn together(layout: &Layout, taken: &BTreeSet<SeatId>, party: usize, dice: &mut Dice) -> Option<Vec<SeatId>> {
-    let seats: HashMap<SeatId, &Seat> = layout.seats.iter().map(|s| (s.id, s)).collect();
-    let free = |seat: &Seat| seat.kind != SeatKind::WheelchairSpace && !taken.contains(&seat.id);
-    let mut runs: Vec<(i64, Vec<SeatId>)> = Vec::new();
-    for first in layout.seats.iter().filter(|s| free(s)) {
-        let mut run = vec![first.id];
-        let mut last = first;
-        while run.len() < party {
-            let Some(next) = last.right.and_then(|id| seats.get(&id)).filter(|s| free(s)) else { break };
-            run.push(next.id);
-            last = next;
-        }
-        if run.len() == party {
-            let middle = (i64::from(first.x + last.x) / 2, i64::from(first.y + last.y) / 2);
-            let (x, y) = (middle.0 - i64::from(layout.focal_point.x), middle.1 - i64::from(layout.focal_point.y));
-            runs.push((x * x + y * y, run));
-        }
-    }
-    runs.sort();
-    runs.truncate(10);
-    dice.one(&runs).map(|(_, run)| run.clone())
-}
-
-/// The name with two letters swapped, or one left out.
-fn typo(name: &str, dice: &mut Dice) -> String {
-    let mut letters: Vec<char> = name.chars().collect();
-    if letters.len() > 4 {
-        let at = 1 + dice.below(letters.len() - 3);
-        if dice.below(2) == 0 {
-            letters.swap(at, at + 1);
-        } else {
-            letters.remove(at);
-        }
-    }
-    letters.into_iter().collect()
 }
