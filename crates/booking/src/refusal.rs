@@ -72,6 +72,8 @@ pub enum Refusal {
     TicketUsed(SeatId),
     /// The ticket of this seat is cancelled, or there is none.
     NoSuchTicket(SeatId),
+    /// These tickets would be left without the one that they are only sold with.
+    LeftAlone(Vec<SeatId>),
     /// The policy does not allow it, or not any more.
     NotCancellable,
     /// What comes back is not what the quote says, or the quote's time ran out.

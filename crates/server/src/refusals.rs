@@ -98,6 +98,11 @@ fn refused(refusal: Refusal) -> Problem {
             Problem::new(Code::BookingState, format!("this booking has no ticket for {seat} that could be cancelled"))
                 .at("/seats")
         }
+        Refusal::LeftAlone(seats) => {
+            let why =
+                format!("{} is only sold together with a ticket that you would cancel: cancel it, too", list(&seats));
+            Problem::new(Code::RuleBroken, why).at("/seats")
+        }
         Refusal::NotCancellable => {
             Problem::new(Code::NotCancellable, "the cancellation policy of this booking does not allow it any more")
         }

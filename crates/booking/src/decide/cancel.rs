@@ -8,8 +8,9 @@ use std::collections::BTreeSet;
 
 use admit_protocol::booking::TicketState;
 use admit_protocol::digest::sha256;
-use admit_protocol::id::{QuoteId, SeatId};
+use admit_protocol::id::{QuoteId, SeatId, TicketTypeId};
 use admit_protocol::money::Money;
+use admit_protocol::price::TicketRule;
 use admit_protocol::screening::ScreeningStatus;
 use admit_protocol::time::after;
 use jiff::Timestamp;
@@ -55,6 +56,7 @@ impl House {
         let (hold, booking) = self.booking_by(key, By::Owner(owner))?;
         let lines = self.lines_of(booking, seats)?;
         self.check_unused(hold, booking, &lines)?;
+        self.check_left(hold, booking, &lines, now)?;
         let latest = after(now, QUOTE_LIFE_S);
         let valid_until = match self.policy_end(booking, now) {
             Some(end) => end.min(latest),
@@ -139,6 +141,7 @@ impl House {
                     return Err(Refusal::QuoteChanged);
                 }
                 self.check_unused(hold, booking, &lines)?;
+                self.check_left(hold, booking, &lines, now)?;
                 if self.policy_end(booking, now).is_none() {
                     return Err(Refusal::NotCancellable);
                 }
@@ -173,6 +176,30 @@ impl House {
         let line = |seat: &SeatId| self.terms.plan.place(*seat).and_then(standing).ok_or(Refusal::NoSuchTicket(*seat));
         let lines: BTreeSet<usize> = seats.iter().map(line).collect::<Result<_, _>>()?;
         Ok(lines.into_iter().collect())
+    }
+
+    /// CANC-008: what is left must be something that is sold. Nobody keeps a carer's free ticket, or the seat of a companion,
+    /// by cancelling the ticket that it goes with.
+    fn check_left(&self, hold: &Hold, booking: &Booking, lines: &[usize], now: Timestamp) -> Result<(), Refusal> {
+        if self.is_off() {
+            return Ok(());
+        }
+        let left = booking.lines.iter().enumerate().filter(|(n, l)| !l.revoked && !lines.contains(n));
+        let left: Vec<(SeatId, TicketTypeId)> =
+            left.map(|(_, l)| (self.terms.plan.seat_id(l.place), hold.ticket_type(l.ticket_type).id)).collect();
+        let types: Vec<TicketTypeId> = left.iter().map(|(_, t)| *t).collect();
+        if let Err(TicketRule::NeedsCompany { ticket_type, .. }) = hold.prices.table.check_types(&types) {
+            let alone = left.iter().filter(|(_, t)| *t == ticket_type).map(|(seat, _)| *seat);
+            return Err(Refusal::LeftAlone(alone.collect()));
+        }
+        let gone: Vec<SeatId> = lines.iter().map(|n| self.terms.plan.seat_id(booking.lines[*n].place)).collect();
+        let kept: Vec<SeatId> = left.iter().map(|(seat, _)| *seat).collect();
+        let alone = kept.iter().filter(|seat| {
+            let spaces = self.spaces_of_companion(**seat, now);
+            spaces.iter().any(|space| gone.contains(space)) && !spaces.iter().any(|space| kept.contains(space))
+        });
+        let alone: Vec<SeatId> = alone.copied().collect();
+        if alone.is_empty() { Ok(()) } else { Err(Refusal::LeftAlone(alone)) }
     }
 
     /// P10: a used ticket gives nothing back without staff.

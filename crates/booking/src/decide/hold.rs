@@ -116,17 +116,21 @@ impl House {
         owner: Owner,
         now: Timestamp,
     ) -> Option<ConflictReason> {
-        let seat = self.terms.plan.seat(place)?;
-        let released = self.terms.companion_release_at.is_some_and(|at| now >= at);
-        if seat.kind != SeatKind::Companion || seat.companion_of.is_empty() || released {
-            return None;
-        }
+        let spaces = self.spaces_of_companion(self.terms.plan.seat(place)?.id, now);
         let has = |space: &SeatId| {
             let claim = self.terms.plan.place(*space).and_then(|p| self.claim(p));
             let own = |key| self.holds.get(&key).is_some_and(|h: &Hold| h.owner == owner);
             wanted.contains(space) || matches!(claim, Some(Claim::Hold(key)) if own(key))
         };
-        (!seat.companion_of.iter().any(has)).then_some(ConflictReason::CompanionOnly)
+        (!spaces.is_empty() && !spaces.iter().any(has)).then_some(ConflictReason::CompanionOnly)
+    }
+
+    /// The wheelchair spaces that a seat goes with; none, if it is no companion's seat or is released to all by now.
+    pub(super) fn spaces_of_companion(&self, seat: SeatId, now: Timestamp) -> BTreeSet<SeatId> {
+        let seat = self.terms.plan.place(seat).and_then(|place| self.terms.plan.seat(place));
+        let released = self.terms.companion_release_at.is_some_and(|at| now >= at);
+        let companion = seat.filter(|s| s.kind == SeatKind::Companion && !released);
+        companion.map(|s| s.companion_of.clone()).unwrap_or_default()
     }
 
     /// Limits within one screening are exact: this house sees every hold.

@@ -142,6 +142,32 @@ fn what_comes_back_goes_down_towards_the_start() {
 }
 
 #[test]
+fn nobody_keeps_what_is_not_sold_alone_canc_008() {
+    let mut s = Stage::new();
+    // B1 is a wheelchair space, B2 its companion's seat; a carer's ticket is free and comes with an adult's.
+    let hold = s.hold("anna", &["A1", "B1", "B2"]).expect("free");
+    let tickets = [("A1", "carer"), ("B1", "adult"), ("B2", "adult")];
+    s.book("anna", hold, choice(&tickets, 2050)).expect("booked");
+    let quote = |s: &Stage, seats: &[&str]| {
+        let seats: Vec<_> = seats.iter().map(|x| seat(x)).collect();
+        s.house.quote_cancellation(hold, owner("anna"), &seats, s.now)
+    };
+    assert_eq!(quote(&s, &["B1"]).err(), Some(Refusal::LeftAlone(vec![seat("B2")])));
+    assert_eq!(quote(&s, &["B1", "B2"]).err(), Some(Refusal::LeftAlone(vec![seat("A1")])));
+    quote(&s, &["A1", "B1", "B2"]).expect("all of it");
+    quote(&s, &["A1"]).expect("the carer stays at home");
+    // A quote is decided again when it is confirmed: one for B2 does not carry A1 and B1 with it.
+    let b2 = quote(&s, &["B2"]).expect("the companion stays at home");
+    cancel(&mut s, hold, b2.id).expect("as quoted");
+    assert_eq!(quote(&s, &["B1"]).err(), Some(Refusal::LeftAlone(vec![seat("A1")])));
+    s.run(&Command::Cancel {
+        booking: hold,
+        cancellation: Cancellation::Staff { seats: vec![seat("B1")], refund: false },
+    })
+    .expect("staff knows why");
+}
+
+#[test]
 fn what_does_not_take_place_is_paid_back_whole_canc_007() {
     use admit_protocol::screening::ScreeningStatus::{Cancelled, Moved, OnSale, Postponed};
     for (status, back) in [(OnSale, None), (Cancelled, Some(2050)), (Postponed, Some(2050)), (Moved, Some(2050))] {
