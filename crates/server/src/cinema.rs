@@ -40,7 +40,7 @@ struct Inner {
     api_base: String,
     operator: Texts,
     contact: Contact,
-    keys: KeyRing,
+    keys: RwLock<Arc<KeyRing>>,
     programme: Arc<ProgrammeSource>,
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
@@ -196,19 +196,20 @@ impl Cinema {
     #[must_use]
     pub fn manifest(&self) -> Bytes {
         let now = self.now();
+        let keys = self.keys();
         let mut cached = self.0.manifest.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((manifest, bytes)) = &*cached
             && manifest.expires > after(now, MANIFEST_RENEW_S)
         {
             return bytes.clone();
         }
-        let manifest = self.describe(now);
-        let bytes = crate::answers::json(&manifest.sign(&self.0.keys.identity));
+        let manifest = self.describe(now, &keys);
+        let bytes = crate::answers::json(&manifest.sign(&keys.identity));
         *cached = Some((manifest, bytes.clone()));
         bytes
     }
 
-    fn describe(&self, now: Timestamp) -> Manifest {
+    fn describe(&self, now: Timestamp, keys: &KeyRing) -> Manifest {
         let inner = &*self.0;
         Manifest {
             origin: inner.origin.clone(),
@@ -217,7 +218,7 @@ impl Cinema {
             api_base: inner.api_base.clone(),
             operator: inner.operator.clone(),
             cinema_pages: self.catalogue().pages(),
-            keys: inner.keys.public(),
+            keys: keys.public(),
             capabilities: CAPABILITIES.into(),
             auth_methods: vec![AuthMethod::Secret],
             payment_methods: inner.programme.rules.payment_methods.clone(),
@@ -242,8 +243,26 @@ impl Cinema {
         &self.0.answers
     }
 
-    pub(crate) fn keys(&self) -> &KeyRing {
-        &self.0.keys
+    /// The keys. A ticket key that nears its end gets a successor, which is kept and listed before it signs (T1): a server that runs
+    /// for a year never stands there without one.
+    pub(crate) fn keys(&self) -> Arc<KeyRing> {
+        let now = self.now();
+        let keys = self.0.keys.read().unwrap_or_else(PoisonError::into_inner).clone();
+        if !keys.is_due(now) {
+            return keys;
+        }
+        let mut held = self.0.keys.write().unwrap_or_else(PoisonError::into_inner);
+        if !held.is_due(now) {
+            return held.clone();
+        }
+        match KeyRing::clone(&held).renewed(now) {
+            Ok(renewed) => *held = Arc::new(renewed),
+            Err(error) => tracing::error!(%error, "the ticket keys near their end and could not be renewed"),
+        }
+        let keys = held.clone();
+        drop(held);
+        *self.0.manifest.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        keys
     }
 
     pub(crate) fn api_base(&self) -> &str {
@@ -364,7 +383,7 @@ impl Builder {
             api_base: self.api_base,
             operator,
             contact,
-            keys,
+            keys: RwLock::new(Arc::new(keys)),
             programme,
             store,
             clock,

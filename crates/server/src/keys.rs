@@ -2,6 +2,8 @@
 
 mod folder;
 
+use std::path::PathBuf;
+
 use admit_protocol::key::{PublicKey, SecretKey};
 use admit_protocol::manifest::{Keys, TicketKey};
 use admit_protocol::time::after;
@@ -30,6 +32,8 @@ pub struct KeyRing {
     pub recovery: PublicKey,
     /// Sign tickets, oldest first.
     pub ticket: Vec<(SecretKey, TicketKey)>,
+    /// Where they are kept, if they came from a folder.
+    kept_in: Option<PathBuf>,
 }
 
 impl KeyRing {
@@ -40,18 +44,23 @@ impl KeyRing {
     pub fn generate(now: Timestamp) -> Result<(Self, SecretKey), getrandom::Error> {
         let [identity, recovery, ticket] = [random_key()?, random_key()?, random_key()?];
         let ticket = (ticket.clone(), ticket_key(&ticket, now));
-        Ok((Self { identity, recovery: recovery.public(), ticket: vec![ticket] }, recovery))
+        Ok((Self { identity, recovery: recovery.public(), ticket: vec![ticket], kept_in: None }, recovery))
+    }
+
+    /// Whether the newest ticket key ends within 45 days.
+    pub(crate) fn is_due(&self, now: Timestamp) -> bool {
+        let ends = self.ticket.iter().filter(|(_, k)| k.revoked_at.is_none()).map(|(_, k)| k.signs_until).max();
+        ends.is_none_or(|ends| ends <= after(now, RENEW_BEFORE_S))
     }
 
     /// Adds a ticket key when the newest one ends within 45 days. It is listed at once and signs a week later, so that
     /// doors know it before they meet its tickets; or at once, if there is no other. Gives whether it added one: then the
-    /// ring has to be kept.
+    /// ring has to be kept. A running [`Cinema`](crate::Cinema) does this by itself.
     ///
     /// # Errors
     /// When the system has no randomness to give.
     pub fn renew(&mut self, now: Timestamp) -> Result<bool, getrandom::Error> {
-        let ends = self.ticket.iter().filter(|(_, k)| k.revoked_at.is_none()).map(|(_, k)| k.signs_until).max();
-        if ends.is_some_and(|ends| ends > after(now, RENEW_BEFORE_S)) {
+        if !self.is_due(now) {
             return Ok(false);
         }
         let known_first = after(now, LISTED_BEFORE_S);

@@ -51,8 +51,8 @@ struct TicketKeyFile {
 }
 
 impl KeyRing {
-    /// The keys in this folder, or new ones, which are written there first. The ticket key is renewed when it nears its end, so
-    /// call this at each start.
+    /// The keys in this folder, or new ones, which are written there first. Ticket keys are renewed when they near their end: here,
+    /// and by a running [`Cinema`](crate::Cinema), which keeps the new ones in the same folder.
     ///
     /// `recovery.json` is only needed if the identity key is lost: move it to a safe place off the machine.
     ///
@@ -65,25 +65,33 @@ impl KeyRing {
                 let why = "it is gone, while other keys are there: put it back".into();
                 return Err(KeyFileError::Damaged { path: identity, why });
             }
-            let (keys, recovery) = Self::generate(now)?;
+            let (mut keys, recovery) = Self::generate(now)?;
             fs::create_dir_all(folder).map_err(|source| KeyFileError::File { path: folder.to_owned(), source })?;
             write_new(&folder.join(RECOVERY), &recovery.seed())?;
             write_text(&folder.join(RECOVERY_PUBLIC), &recovery.public().to_string())?;
             write_new(&folder.join(TICKETS), &ticket_files(&keys))?;
             // Last: a folder with an identity is whole.
             write_new(&identity, &keys.identity.seed())?;
+            keys.kept_in = Some(folder.to_owned());
             return Ok(keys);
         }
-        let mut keys = Self::open(folder)?;
-        if keys.renew(now)? {
+        let keys = Self::open(folder)?;
+        keys.renewed(now)
+    }
+
+    /// Itself with a new ticket key, if one is due. The key is in its folder before it is anywhere else.
+    pub(crate) fn renewed(mut self, now: Timestamp) -> Result<Self, KeyFileError> {
+        if self.renew(now)?
+            && let Some(folder) = &self.kept_in
+        {
             // Written beside and renamed: a key that signed must never be lost.
             let beside = folder.join("tickets.new");
             let _ = fs::remove_file(&beside);
-            write_new(&beside, &ticket_files(&keys))?;
+            write_new(&beside, &ticket_files(&self))?;
             let path = folder.join(TICKETS);
             fs::rename(&beside, &path).map_err(|source| KeyFileError::File { path, source })?;
         }
-        Ok(keys)
+        Ok(self)
     }
 
     /// The keys in this folder.
@@ -100,6 +108,7 @@ impl KeyRing {
             identity: SecretKey::from_seed(&seed(IDENTITY)?),
             recovery: recovery.map_err(|why| KeyFileError::Damaged { path, why: format!("{why}") })?,
             ticket: tickets.into_iter().map(|t| (SecretKey::from_seed(&t.seed), t.listed)).collect(),
+            kept_in: Some(folder.to_owned()),
         })
     }
 }

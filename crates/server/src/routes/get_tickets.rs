@@ -32,9 +32,10 @@ pub(super) async fn get_tickets(
     // Signing takes its time: not under the lock.
     let wanted = wanted.ok_or_else(Reply::not_found)?;
     let now = cinema.now();
-    let signer = cinema.keys().signing(now);
-    let signer =
-        signer.ok_or_else(|| Reply::new(ProblemCode::Internal, "no ticket key is in its time: tell the cinema"))?;
+    let keys = cinema.keys();
+    let signer = keys
+        .signing(now)
+        .ok_or_else(|| Reply::new(ProblemCode::Internal, "no ticket key is in its time: tell the cinema"))?;
     let sign = |(mut booked, ticket): (BookedTicket, Ticket)| {
         booked.code = ticket.with_short_labels().sign(signer)?;
         Ok(booked)

@@ -236,6 +236,34 @@ async fn a_hall_is_corrected_until_somebody_had_a_seat_prog_004() {
 }
 
 #[tokio::test]
+async fn a_server_that_runs_for_a_year_signs_and_keeps_its_keys() {
+    use admit_server::keys::KeyRing;
+    let now: jiff::Timestamp = NOON.parse().expect("noon");
+    let (store, folder) = open();
+    let kept = folder.path().join("keys");
+    store.edit(&bundle().check(now).edits, now).expect("edits");
+    let clock = std::sync::Arc::new(admit_server::clock::ManualClock::new(now));
+    let keys = KeyRing::open_or_create(&kept, now).expect("keys");
+    let s = Stage::with(std::sync::Arc::new(store), clock.clone(), keys, folder);
+    let listed = async || {
+        let _ = s.cinema.manifest();
+        KeyRing::open(&kept).expect("kept").public()
+    };
+    let first = listed().await;
+    for day in 1..=365 {
+        clock.advance(24 * 3600);
+        // Whoever asks for the manifest sees every key that is kept, and one of them signs.
+        let manifest: serde_json::Value = s.get(ANNA, "/.well-known/admit").await.body;
+        assert!(manifest["payload"].is_string(), "day {day}");
+        let ring = KeyRing::open(&kept).expect("kept");
+        let later = admit_protocol::time::after(now, day * 24 * 3600);
+        assert!(ring.signing(later).is_some(), "day {day}");
+    }
+    let last = listed().await;
+    assert!(last.ticket.len() > 4 && last.ticket.starts_with(&first.ticket) && last.identity == first.identity);
+}
+
+#[tokio::test]
 async fn who_has_tickets_is_told_of_another_time() {
     let now: jiff::Timestamp = NOON.parse().expect("noon");
     let (store, folder) = open();
