@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use admit_client::{ClientError, Purchase, PurchaseNumber, Server, Wallet, WalletError, Which};
 use admit_protocol::booking::{Booking, BookingLine, BookingState, TicketState};
 use admit_protocol::id::SeatId;
+use admit_protocol::time::Moment;
 use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
 use jiff::Timestamp;
@@ -24,7 +25,6 @@ pub(crate) struct List {
 impl List {
     pub(crate) async fn run(self, context: &Context) -> anyhow::Result<()> {
         let wallet = Wallet::open(&context.wallet)?;
-        wallet.forget_lapsed(Timestamp::now())?;
         let silent = if self.offline { HashMap::new() } else { ask(&wallet, context).await? };
         let purchases = wallet.purchases()?;
         if context.json {
@@ -72,12 +72,19 @@ async fn ask(wallet: &Wallet, context: &Context) -> anyhow::Result<HashMap<Purch
         };
         match asked {
             // Now it is known: it was not done.
-            Ok(()) | Err(WalletError::Client(ClientError::Refused(_))) => {}
+            Ok(()) | Err(WalletError::TooOld) => {}
+            Err(WalletError::Client(ClientError::Refused(_))) if !still_open(wallet, purchase.number) => {}
             Err(error) => drop(silent.insert(purchase.number, error.to_string())),
         }
     }
-    wallet.forget_lapsed(Timestamp::now())?;
+    for server in servers.values().flatten() {
+        wallet.forget_lapsed(server)?;
+    }
     Ok(silent)
+}
+
+fn still_open(wallet: &Wallet, number: PurchaseNumber) -> bool {
+    wallet.purchase(number).is_ok_and(|p| p.is_open())
 }
 
 fn seats(purchase: &Purchase) -> String {
@@ -97,25 +104,32 @@ fn state(purchase: &Purchase, silent: &HashMap<PurchaseNumber, String>) -> Strin
     if let (true, Some(why)) = (purchase.is_open(), why) {
         return format!("not known yet, this asks again each time: {why}");
     }
-    let here = |at: Timestamp| TimeZone::system().to_datetime(at).strftime("%a %d %b %H:%M").to_string();
+    // By the cinema's clock: that is where it counts.
+    let there = |at: Timestamp| match purchase.zone.as_ref().and_then(|zone| Moment::new(at, zone).ok()) {
+        Some(moment) => show::moment(&moment),
+        None => format!("{} (your clock)", TimeZone::system().to_datetime(at).strftime("%a %d %b %H:%M")),
+    };
     let known = match (&purchase.booking, &purchase.hold) {
-        (Some(booking), _) => booked_state(booking, here),
-        (None, Some(hold)) => format!("held until {} (your clock), not booked", here(hold.expires_at)),
+        (Some(booking), _) => booked_state(booking, there),
+        (None, Some(hold)) => format!("held until {}, not booked", there(hold.expires_at)),
         (None, None) => "not known yet".into(),
     };
     why.map_or_else(|| known.clone(), |why| format!("{known}, when it was last asked: {why}"))
 }
 
-fn booked_state(booking: &Booking, here: impl Fn(Timestamp) -> String) -> String {
-    let some = if booking.state == BookingState::PartCancelled { "booked, some tickets cancelled" } else { "booked" };
-    match booking.state {
-        BookingState::Confirmed | BookingState::PartCancelled if booking.balance_due.is_zero() => some.into(),
-        BookingState::Confirmed | BookingState::PartCancelled => {
-            let by = booking.collect_by.map(|by| format!(" by {} (your clock)", here(by))).unwrap_or_default();
-            format!("{some}, {} to pay at the cinema{by}", booking.balance_due)
-        }
-        other => other.to_string(),
+fn booked_state(booking: &Booking, there: impl Fn(Timestamp) -> String) -> String {
+    let back = if booking.refunded.is_zero() { String::new() } else { format!(", {} given back", booking.refunded) };
+    let known = match booking.state {
+        BookingState::Confirmed => "booked",
+        BookingState::PartCancelled => "booked, some tickets cancelled",
+        other => return format!("{other}{back}"),
+    };
+    if booking.balance_due.is_zero() {
+        let paid = if booking.total.is_zero() { "" } else { ", paid" };
+        return format!("{known}{paid}{back}");
     }
+    let by = booking.collect_by.map(|by| format!(" by {}", there(by))).unwrap_or_default();
+    format!("{known}, {} to pay at the cinema{by}", booking.balance_due)
 }
 
 /// A purchase by its number.

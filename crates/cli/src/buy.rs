@@ -10,11 +10,11 @@ use admit_protocol::id::{ScreeningId, SeatId, TicketTypeId, ZoneId};
 use admit_protocol::layout::{Layout, Seat};
 use admit_protocol::money::{Currency, Money};
 use admit_protocol::price::{PriceTable, TicketRule};
+use admit_protocol::problem::ProblemCode;
 use admit_protocol::screening::Screening;
-use admit_protocol::time::Moment;
+use admit_protocol::time::{Moment, ZoneName};
 use anyhow::{Context as _, anyhow, bail, ensure};
 use clap::Args;
-use jiff::Timestamp;
 use serde_json::json;
 
 use crate::folder::read_email;
@@ -63,7 +63,11 @@ impl Book {
         let showing = Showing::of(&server, &screening).await?;
         let purchase = match unfinished(&wallet, &server, id, &wish).await? {
             Some(purchase) => purchase,
-            None => wallet.hold(&server, id, keepsake(&showing, &wish, &layout), wish).await?,
+            None => {
+                wallet
+                    .hold(&server, id, keepsake(&showing, &wish, &layout, screening.starts_at.zone().clone()), wish)
+                    .await?
+            }
         };
         if let Some(booking) = &purchase.booking {
             return booked(booking, &purchase, &screening, context);
@@ -127,6 +131,10 @@ impl Book {
         };
         let booking = match wallet.book(server, purchase.number, book).await {
             Ok(booking) => booking,
+            Err(WalletError::BookedBefore(booking)) => {
+                show::line("an earlier answer was lost: this is what was booked then");
+                *booking
+            }
             Err(WalletError::Client(refused @ ClientError::Refused(_))) => {
                 return Err(Gone::Refused(refused.into()));
             }
@@ -195,9 +203,9 @@ fn seats_named<'a>(text: &str, layout: &'a Layout) -> anyhow::Result<Vec<&'a Sea
     walk(from, to).or_else(|| walk(to, from)).with_context(apart)
 }
 
-fn keepsake(showing: &Showing, wish: &PlaceHold, layout: &Layout) -> Keepsake {
+fn keepsake(showing: &Showing, wish: &PlaceHold, layout: &Layout, zone: ZoneName) -> Keepsake {
     let printed = wish.seats.iter().map(|s| (s.seat, show::seat(s.seat, layout))).collect();
-    Keepsake { title: showing.title(), printed }
+    Keepsake { title: showing.title(), printed, zone: Some(zone) }
 }
 
 /// Why a purchase did not come to its end.
@@ -221,8 +229,7 @@ async fn unfinished(
     screening: ScreeningId,
     wish: &PlaceHold,
 ) -> anyhow::Result<Option<Purchase>> {
-    let now = Timestamp::now();
-    wallet.forget_lapsed(now)?;
+    wallet.forget_lapsed(server)?;
     let same = |p: &Purchase| {
         p.origin == *server.origin() && p.screening == screening && p.hold_request.1 == *wish && p.booking.is_none()
     };
@@ -233,8 +240,10 @@ async fn unfinished(
     match wallet.resume(server, purchase.number).await {
         Ok(purchase) => Ok(Some(purchase)),
         // It never was, or is over by now: a new one begins.
-        Err(WalletError::Client(ClientError::Refused(_))) => {
-            wallet.release(server, purchase.number).await.ok();
+        Err(WalletError::TooOld) => Ok(None),
+        Err(WalletError::Client(ClientError::Refused(_))) if wallet.purchase(purchase.number).is_err() => Ok(None),
+        Err(WalletError::Client(ClientError::Refused(refused))) if refused.code == ProblemCode::HoldExpired => {
+            wallet.release(server, purchase.number).await?;
             Ok(None)
         }
         Err(error) => Err(error.into()),

@@ -4,13 +4,14 @@ use admit_protocol::digest::ContentName;
 use admit_protocol::manifest::ManifestError;
 use admit_protocol::origin::OriginError;
 use admit_protocol::problem::{Problem, ProblemCode};
+use admit_protocol::ticket::TicketError;
 
 /// What went wrong.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ClientError {
     /// The server said no. The problem says why, and what to do next.
-    #[error("{}: {}", .0.title, .0.detail)]
+    #[error("{}", once(&.0.title, &.0.detail))]
     Refused(Box<Problem>),
     /// The request may have been done or not, and all tries are used up. Ask again with the same key.
     #[error("it is not known whether this was done: ask again with the same key ({last})")]
@@ -19,7 +20,7 @@ pub enum ClientError {
         last: String,
     },
     /// The server could not be reached, or did not answer in time.
-    #[error("{origin} cannot be reached: {source}")]
+    #[error("{origin} cannot be reached: {}", why(source))]
     Unreachable {
         /// Which server.
         origin: String,
@@ -35,6 +36,23 @@ pub enum ClientError {
         /// Why.
         #[source]
         source: ManifestError,
+    },
+    /// The server's description of itself does not fit the time here, and the server has another time: one of the clocks is wrong.
+    #[error("the clocks of this device and of {origin} differ by {} minutes: set yours, then try again", seconds / 60)]
+    ClocksDiffer {
+        /// Which server.
+        origin: String,
+        /// By how much, in seconds.
+        seconds: u64,
+    },
+    /// A ticket cannot be read with the keys of this server that are known. Meet it again, and try once more.
+    #[error("a ticket of {origin}: {source}")]
+    Ticket {
+        /// Which server.
+        origin: String,
+        /// Why.
+        #[source]
+        source: TicketError,
     },
     /// The answer is not what the protocol says.
     #[error("{origin} gave an answer that cannot be used: {why}")]
@@ -67,6 +85,29 @@ pub enum ClientError {
     /// The app could not be set up: no randomness, no TLS.
     #[error("{0}")]
     Setup(String),
+}
+
+/// A title and a detail that say the same are said once.
+fn once(title: &str, detail: &str) -> String {
+    if title.to_lowercase() == detail.to_lowercase() { title.to_owned() } else { format!("{title}: {detail}") }
+}
+
+/// Why nobody was reached, in words.
+fn why(error: &reqwest::Error) -> String {
+    let mut cause: Option<&dyn std::error::Error> = Some(error);
+    while let Some(error) = cause {
+        if let Some(io) = error.downcast_ref::<std::io::Error>()
+            && io.kind() == std::io::ErrorKind::ConnectionRefused
+        {
+            return "nothing listens there".into();
+        }
+        cause = error.source();
+    }
+    match (error.is_timeout(), error.is_connect()) {
+        (true, _) => "it did not answer in time".into(),
+        (false, true) => "no connection: is the name right, and is there a network?".into(),
+        (false, false) => "the connection broke".into(),
+    }
 }
 
 impl ClientError {

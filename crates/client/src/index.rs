@@ -10,6 +10,7 @@ use admit_protocol::geo::Position;
 use admit_protocol::json::DOCUMENT_BYTES_MAX;
 use admit_protocol::jws::Jws;
 use admit_protocol::origin::Origin;
+use futures_util::future::join_all;
 use jiff::civil::Date;
 
 use crate::error::ClientError;
@@ -162,7 +163,10 @@ impl Index {
 
 /// Several indexes, asked at once: no single one decides what can be found. One that does not answer is left out.
 #[derive(Debug, Clone)]
-pub struct Indexes(Vec<Index>);
+pub struct Indexes {
+    met: Vec<Index>,
+    silent: Vec<(String, String)>,
+}
 
 impl Client {
     /// Meets several indexes.
@@ -170,27 +174,40 @@ impl Client {
     /// # Errors
     /// When none of them can be met: then what the last one said.
     pub async fn indexes(&self, origins: &[String]) -> Result<Indexes, ClientError> {
-        let (mut met, mut failed) = (Vec::new(), None);
-        for origin in origins {
-            match self.index(origin).await {
+        let (mut met, mut silent, mut failed) = (Vec::new(), Vec::new(), None);
+        let asked = join_all(origins.iter().map(|origin| self.index(origin))).await;
+        for (origin, index) in origins.iter().zip(asked) {
+            match index {
                 Ok(index) => met.push(index),
-                Err(error) => failed = Some(error),
+                Err(error) => {
+                    silent.push((origin.clone(), error.to_string()));
+                    failed = Some(error);
+                }
             }
         }
         match (met.is_empty(), failed) {
             (true, Some(error)) => Err(error),
             (true, None) => Err(ClientError::Setup("name at least one index".into())),
-            (false, _) => Ok(Indexes(met)),
+            (false, _) => Ok(Indexes { met, silent }),
         }
     }
 }
 
 impl Indexes {
-    /// What all of them say, and the last failure if none says anything.
-    async fn all<T>(&self, ask: impl AsyncFn(&Index) -> Result<Vec<T>, ClientError>) -> Result<Vec<T>, ClientError> {
+    /// Those that could not be met, and why.
+    #[must_use]
+    pub fn silent(&self) -> &[(String, String)] {
+        &self.silent
+    }
+
+    /// What all of them say, asked at once; the last failure, if none says anything.
+    async fn all<'a, T, F: Future<Output = Result<Vec<T>, ClientError>>>(
+        &'a self,
+        ask: impl Fn(&'a Index) -> F,
+    ) -> Result<Vec<T>, ClientError> {
         let (mut found, mut failed, mut answered) = (Vec::new(), None, false);
-        for index in &self.0 {
-            match ask(index).await {
+        for said in join_all(self.met.iter().map(ask)).await {
+            match said {
                 Ok(more) => {
                     answered = true;
                     found.extend(more);
@@ -209,13 +226,14 @@ impl Indexes {
     /// # Errors
     /// When no index answers as it must.
     pub async fn cinemas(&self, search: &Search) -> Result<Vec<Listing>, ClientError> {
-        let mut found = self.all(async |index| Ok(index.cinemas(search).await?.listings)).await?;
+        let mut found = self.all(|index| async move { Ok(index.cinemas(search).await?.listings) }).await?;
         let mut seen = HashSet::new();
         // What an index imported is known by its source, which two indexes may share.
         found.retain(|l| seen.insert((l.origin.clone(), l.cinema, l.source.clone().filter(|_| l.origin.is_none()))));
         if search.near.is_some() {
             found.sort_by_key(|l| l.distance_m);
         }
+        found.truncate(search.limit.unwrap_or(usize::MAX));
         Ok(found)
     }
 
@@ -224,7 +242,7 @@ impl Indexes {
     /// # Errors
     /// When no index answers as it must.
     pub async fn films(&self, search: &Search) -> Result<Vec<FilmShowing>, ClientError> {
-        let mut found = self.all(async |index| Ok(index.films(search).await?.films)).await?;
+        let mut found = self.all(|index| async move { Ok(index.films(search).await?.films) }).await?;
         found.sort_by(|a, b| b.screenings.cmp(&a.screenings).then(a.next_starts_at.cmp(&b.next_starts_at)));
         let mut seen = HashSet::new();
         found.retain(|f| {
@@ -232,6 +250,7 @@ impl Indexes {
             let title = || format!("{:?} {:?} {:?}", f.film.title, f.film.release_year, f.film.runtime_min);
             seen.insert(id.unwrap_or_else(title))
         });
+        found.truncate(search.limit.unwrap_or(usize::MAX));
         Ok(found)
     }
 
@@ -240,16 +259,31 @@ impl Indexes {
     /// # Errors
     /// When no index answers as it must.
     pub async fn screenings(&self, search: &Search) -> Result<Vec<ScreeningHint>, ClientError> {
-        let mut found = self.all(async |index| Ok(index.screenings(search).await?.screenings)).await?;
+        let mut found = self.all(|index| async move { Ok(index.screenings(search).await?.screenings) }).await?;
         // The latest look at a screening is the best hint.
         found.sort_by_key(|s| std::cmp::Reverse(s.seen_at));
         let mut seen = HashSet::new();
         found.retain(|s| seen.insert((s.origin.clone(), s.screening.id)));
         found.sort_by_key(|s| (s.screening.starts_at.at(), s.screening.id));
+        found.truncate(search.limit.unwrap_or(usize::MAX));
         Ok(found)
     }
 }
 
 fn origin_query(origin: &str) -> String {
     url::form_urlencoded::Serializer::new(String::new()).append_pair("origin", origin).finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn searches_can_be_asked_from_any_task() {
+        fn send<T: Send>(_: T) {}
+        let (indexes, search) = (Indexes { met: vec![], silent: vec![] }, Search::default());
+        send(indexes.cinemas(&search));
+        send(indexes.films(&search));
+        send(indexes.screenings(&search));
+    }
 }

@@ -13,7 +13,7 @@ use admit_protocol::json::{self, DOCUMENT_BYTES_MAX, MANIFEST_BYTES_MAX, Numbers
 use admit_protocol::jws::Jws;
 use admit_protocol::key::PublicKey;
 use admit_protocol::layout::Layout;
-use admit_protocol::manifest::{Known, MANIFEST_PATH, Manifest};
+use admit_protocol::manifest::{Known, MANIFEST_PATH, Manifest, ManifestError};
 use admit_protocol::origin::Origin;
 use admit_protocol::price::PriceTable;
 use admit_protocol::screening::{Programme, Screening};
@@ -48,7 +48,22 @@ impl Client {
         let bad = |source| ClientError::Origin { text: origin.to_owned(), source };
         let origin = Origin::parse(origin, self.options.origins).map_err(bad)?;
         let jws = self.manifest(&origin).await?;
-        self.server_from(&origin, &jws, known)
+        self.server_from(&origin, &jws, known).map_err(|error| {
+            let out_of_time = matches!(
+                &error,
+                ClientError::Manifest { source: ManifestError::Expired(_) | ManifestError::BadLifetime { .. }, .. }
+            );
+            // The server's word about the time is believed for no more than this message.
+            let seconds = self
+                .clocks
+                .now(&origin)
+                .map_or(0, |there| there.duration_since(Timestamp::now()).as_secs().unsigned_abs());
+            if out_of_time && seconds >= 120 {
+                ClientError::ClocksDiffer { origin: origin.to_string(), seconds }
+            } else {
+                error
+            }
+        })
     }
 
     /// The well-known document of an origin, unverified: for who passes it on.
@@ -90,7 +105,8 @@ impl Server {
     }
 
     /// Meets it again: what it says of itself now, which must fit what it said before. An app that runs for days does so before
-    /// [`Manifest::expires`], and whenever a ticket key is not known.
+    /// [`Manifest::expires`], and on [`ClientError::Ticket`]; one with a wallet uses [`Wallet::meet`](crate::Wallet::meet), which
+    /// remembers.
     ///
     /// # Errors
     /// When it does not answer, or its manifest is not to be believed any more.
@@ -309,10 +325,11 @@ impl Server {
         let url = self.url(at::GET_TICKETS, &[screening.as_str(), booking.as_str()]);
         let tickets: Tickets = self.json(Ask::get(url, crate::transport::ANSWER_BYTES_MAX).by(secret)).await?;
         for ticket in &tickets.tickets {
-            let bad = |why: String| bad_answer(self.origin(), format!("the ticket for {}: {why}", ticket.seat));
-            let signed = self.read_ticket(&ticket.code, Timestamp::now()).map_err(|e| bad(e.to_string()))?;
+            let unread = |source| ClientError::Ticket { origin: self.origin().to_string(), source };
+            let signed = self.read_ticket(&ticket.code, self.now()).map_err(unread)?;
             if signed.screening != screening_digest(&screening) || signed.id != ticket.id {
-                return Err(bad("what is signed is for another screening or another ticket".into()));
+                let why = format!("the ticket for {} is signed for another screening or seat", ticket.seat);
+                return Err(bad_answer(self.origin(), why));
             }
         }
         Ok(tickets)
@@ -355,7 +372,8 @@ impl Server {
         self.json(Ask::post(url, &Cancel { quote }).by(secret).once(key)).await
     }
 
-    /// Reads a ticket that one of this server's keys signed and that may still be believed at `now`.
+    /// Reads a ticket that was signed by one of this server's keys, and by one that is still believed at `now`. It says nothing
+    /// of whether the ticket is for `now` ([`Ticket::not_before`], [`Ticket::not_after`]), was cancelled or used.
     ///
     /// # Errors
     /// When the code is no ticket of this server.
@@ -367,10 +385,7 @@ impl Server {
     #[must_use]
     pub fn ticket_keys(&self, short: [u8; 8], now: Timestamp) -> Vec<PublicKey> {
         let keys = self.manifest.keys.ticket.iter();
-        let good = |k: &&admit_protocol::manifest::TicketKey| {
-            k.key.id().short() == short && now < k.verify_until && k.revoked_at.is_none_or(|at| now < at)
-        };
-        keys.filter(good).map(|k| k.key).collect()
+        keys.filter(|k| k.verifies(short, now)).map(|k| k.key).collect()
     }
 }
 

@@ -218,7 +218,7 @@ fn may_succeed_later(problem: &Problem) -> bool {
 
 /// Whether a refusal was decided by the rules of the house, after the server looked whether this very request was done
 /// before. What a proxy or a limit says comes earlier.
-fn is_decided(problem: &Problem) -> bool {
+pub(crate) fn is_decided(problem: &Problem) -> bool {
     let early = matches!(
         problem.code,
         ProblemCode::OutcomeUnknown

@@ -6,19 +6,21 @@ use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use admit_protocol::booking::{Book, Booking, Tickets};
-use admit_protocol::hold::{Hold, PlaceHold};
+use admit_protocol::booking::{Book, Booking, TicketState, Tickets};
+use admit_protocol::hold::{ExtendHold, Hold, PlaceHold};
 use admit_protocol::id::{QuoteId, ScreeningId, SeatId};
-use admit_protocol::manifest::Known;
+use admit_protocol::manifest::{Known, TicketKey};
 use admit_protocol::origin::Origin;
 use admit_protocol::problem::{Problem, ProblemCode};
-use jiff::Timestamp;
+use admit_protocol::ticket::{Ticket, TicketError};
+use admit_protocol::time::ZoneName;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::error::ClientError;
 use crate::secret::{RequestKey, Secret};
 use crate::server::Server;
-use crate::transport::Client;
+use crate::transport::{Client, is_decided};
 
 /// What a person has bought, and what they are buying. Several programs may use one wallet at the same time: every change
 /// is made to what the file says at that moment, behind a lock that is never held while a server is asked.
@@ -35,9 +37,18 @@ pub type PurchaseNumber = u64;
 struct Pages {
     next: PurchaseNumber,
     purchases: Vec<Purchase>,
-    /// Servers that were met before, so that nobody takes their place (MAN-005).
+    /// Servers that were met before.
     #[serde(default)]
-    servers: BTreeMap<Origin, Known>,
+    servers: BTreeMap<Origin, Met>,
+}
+
+/// What is remembered of a server: so that nobody takes its place (MAN-005), and so that its tickets can be checked without it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Met {
+    #[serde(flatten)]
+    known: Known,
+    #[serde(default)]
+    ticket_keys: Vec<TicketKey>,
 }
 
 impl Default for Pages {
@@ -62,6 +73,12 @@ pub struct Purchase {
     pub printed: BTreeMap<SeatId, String>,
     /// Proves that it is yours.
     pub secret: Secret,
+    /// When the wish was written down, by the clock here.
+    #[serde(default)]
+    pub begun_at: Timestamp,
+    /// Where its times are told: the zone of the cinema.
+    #[serde(default)]
+    pub zone: Option<ZoneName>,
     /// The key and the wish that the hold was asked for with.
     pub hold_request: (RequestKey, PlaceHold),
     /// The hold, once it is known.
@@ -88,6 +105,11 @@ impl Purchase {
         self.hold.is_none() || (self.book_request.is_some() && self.booking.is_none()) || self.cancel_request.is_some()
     }
 
+    /// Whether the wish was written down so long ago that a hold that came of it is over (H1), unheard.
+    fn is_too_old(&self, now: Timestamp) -> bool {
+        self.hold.is_none() && now.duration_since(self.begun_at) > WISH_LIFE
+    }
+
     /// A seat as it is printed on the chair, or its name for machines where that is not known.
     #[must_use]
     pub fn printed<'a>(&'a self, seat: &'a SeatId) -> &'a str {
@@ -102,6 +124,8 @@ pub struct Keepsake {
     pub title: String,
     /// Seats as they are printed on the chairs.
     pub printed: BTreeMap<SeatId, String>,
+    /// Where its times are told: the zone of the cinema.
+    pub zone: Option<ZoneName>,
 }
 
 impl From<&str> for Keepsake {
@@ -135,9 +159,36 @@ pub enum WalletError {
     /// The purchase itself went wrong.
     #[error(transparent)]
     Client(#[from] ClientError),
+    /// Another choice that was asked for before, and whose answer was lost, turns out to have been booked. It is in the wallet now.
+    #[error("this was booked before, for {}: nothing else was booked", .0.total)]
+    BookedBefore(Box<Booking>),
+    /// A wish that was never answered is so old that nothing can be held for it any more. It is forgotten.
+    #[error("this was never answered, and is too long ago: choose again")]
+    TooOld,
+    /// A kept ticket cannot be believed.
+    #[error(transparent)]
+    Ticket(#[from] TicketError),
     /// There is no such purchase, or it has not come that far.
     #[error("{0}")]
     NoSuchPurchase(&'static str),
+}
+
+/// Whether a request may have been sent before this program, or this call, sent it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    First,
+    Before,
+}
+
+impl Asked {
+    /// Whether this says what became of the request. Of one that was sent before, only a refusal by the rules of the house does: a
+    /// limit or a proxy answers without looking.
+    fn is_answer(self, error: &ClientError) -> bool {
+        match error {
+            ClientError::Refused(problem) => self == Self::First || is_decided(problem),
+            _ => false,
+        }
+    }
 }
 
 impl WalletError {
@@ -160,6 +211,9 @@ impl From<getrandom::Error> for WalletError {
     }
 }
 
+/// A hold that nobody heard of cannot be extended or paid: no server holds seats for longer.
+const WISH_LIFE: SignedDuration = SignedDuration::from_mins(15);
+
 const NOBODYS: WalletError = WalletError::NoSuchPurchase("there is no such purchase in this wallet");
 
 impl Wallet {
@@ -180,19 +234,34 @@ impl Wallet {
     pub async fn meet(&self, client: &Client, origin: &str) -> Result<Server, WalletError> {
         let name = Origin::parse(origin, client.options.origins);
         let name = name.map_err(|source| ClientError::Origin { text: origin.to_owned(), source })?;
-        let known = self.read()?.servers.get(&name).copied();
-        let server = client.server(origin, known).await?;
-        if known != Some(server.known()) {
+        let before = self.read()?.servers.get(&name).cloned();
+        let server = client.server(origin, before.as_ref().map(|met| met.known)).await?;
+        let now = Met { known: server.known(), ticket_keys: server.manifest().keys.ticket.clone() };
+        if before.as_ref() != Some(&now) {
             self.change(|pages| {
                 // Another program may have met a newer one meanwhile.
-                let now = pages.servers.entry(name).or_insert_with(|| server.known());
-                if now.serial < server.known().serial {
-                    *now = server.known();
+                if pages.servers.get(&name).is_none_or(|met| met.known.serial <= now.known.serial) {
+                    pages.servers.insert(name, now);
                 }
                 Ok(())
             })?;
         }
         Ok(server)
+    }
+
+    /// Reads a ticket with the keys of a server that was met before: without a network. It says nothing of whether the ticket is
+    /// for `now`, was cancelled or used.
+    ///
+    /// # Errors
+    /// When the server was never met, or none of its keys signed this.
+    pub fn read_ticket(&self, origin: &Origin, code: &str, now: Timestamp) -> Result<Ticket, WalletError> {
+        let never = WalletError::NoSuchPurchase("this cinema was never met");
+        let keys = self.read()?.servers.remove(origin).ok_or(never)?.ticket_keys;
+        let believed = |short: [u8; 8]| {
+            let good = |k: &TicketKey| k.verifies(short, now);
+            keys.iter().filter(|k| good(k)).map(|k| k.key).collect::<Vec<_>>()
+        };
+        Ok(Ticket::verify(code, believed)?)
     }
 
     /// Everything in it, oldest first, as the file says now.
@@ -248,6 +317,12 @@ impl Wallet {
         written.write_all(&bytes).map_err(file)?;
         written.sync_all().map_err(file)?;
         fs::rename(&new, &self.path).map_err(file)?;
+        // The new name is on the disk when the folder is.
+        #[cfg(unix)]
+        if let Some(folder) = self.path.parent() {
+            let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+            fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(file)?;
+        }
         Ok(changed)
     }
 
@@ -267,13 +342,16 @@ impl Wallet {
         })
     }
 
-    /// Forgets holds that were over at `now` and never booked.
+    /// Forgets holds at this server that are over by its clock and were never booked, and wishes that nobody answered in time.
     ///
     /// # Errors
     /// When the file cannot be read or written.
-    pub fn forget_lapsed(&self, now: Timestamp) -> Result<(), WalletError> {
-        let lapsed = |p: &Purchase| {
-            !p.is_open() && p.booking.is_none() && p.hold.as_ref().is_some_and(|hold| hold.expires_at <= now)
+    pub fn forget_lapsed(&self, server: &Server) -> Result<(), WalletError> {
+        let (origin, there, here) = (server.origin(), server.now(), Timestamp::now());
+        let lapsed = |p: &Purchase| match &p.hold {
+            _ if p.origin != *origin || p.booking.is_some() => false,
+            Some(hold) => p.book_request.is_none() && hold.expires_at <= there,
+            None => p.is_too_old(here),
         };
         if self.read()?.purchases.iter().any(lapsed) {
             self.change(|pages| {
@@ -295,9 +373,25 @@ impl Wallet {
         keepsake: impl Into<Keepsake>,
         wish: PlaceHold,
     ) -> Result<Purchase, WalletError> {
-        let (secret, hold_request) = (Secret::new()?, (RequestKey::new()?, wish));
+        self.hold_as(server, screening, keepsake, wish, Secret::new()?).await
+    }
+
+    /// As [`Wallet::hold`], as somebody who has bought there before: whoever has a wheelchair space gets the companion's seat beside
+    /// it later, too (HOLD-006).
+    ///
+    /// # Errors
+    /// As [`Wallet::hold`].
+    pub async fn hold_as(
+        &self,
+        server: &Server,
+        screening: ScreeningId,
+        keepsake: impl Into<Keepsake>,
+        wish: PlaceHold,
+        secret: Secret,
+    ) -> Result<Purchase, WalletError> {
+        let hold_request = (RequestKey::new()?, wish);
         let origin = server.origin().clone();
-        let Keepsake { title, printed } = keepsake.into();
+        let Keepsake { title, printed, zone } = keepsake.into();
         let purchase = self.change(|pages| {
             let number = pages.next;
             pages.next += 1;
@@ -308,6 +402,8 @@ impl Wallet {
                 title,
                 printed,
                 secret,
+                begun_at: Timestamp::now(),
+                zone,
                 hold_request,
                 hold: None,
                 book_request: None,
@@ -318,7 +414,7 @@ impl Wallet {
             pages.purchases.push(purchase.clone());
             Ok(purchase)
         })?;
-        match self.ask_hold(server, &purchase).await {
+        match self.ask_hold(server, &purchase, Asked::First).await {
             // Nobody was there to hear it.
             Err(WalletError::Client(nobody @ ClientError::Unreachable { .. })) => {
                 self.forget(purchase.number)?;
@@ -328,16 +424,35 @@ impl Wallet {
         }
     }
 
-    async fn ask_hold(&self, server: &Server, purchase: &Purchase) -> Result<Purchase, WalletError> {
+    async fn ask_hold(&self, server: &Server, purchase: &Purchase, asked: Asked) -> Result<Purchase, WalletError> {
         let (key, wish) = &purchase.hold_request;
         match server.place_hold(purchase.screening, &purchase.secret, key, wish).await {
             Ok(hold) => self.edit(purchase.number, |p| p.hold = Some(hold)),
-            Err(refused @ ClientError::Refused(_)) => {
-                self.forget(purchase.number)?;
-                Err(refused.into())
+            Err(error) => {
+                if asked.is_answer(&error) {
+                    self.forget(purchase.number)?;
+                }
+                Err(error.into())
             }
-            Err(unknown) => Err(unknown.into()),
         }
+    }
+
+    /// More time for a hold (capability `extend`).
+    ///
+    /// # Errors
+    /// `hold_expired` when it is too late.
+    pub async fn extend(
+        &self,
+        server: &Server,
+        number: PurchaseNumber,
+        wish: &ExtendHold,
+    ) -> Result<Hold, WalletError> {
+        let purchase = self.purchase(number)?;
+        let hold = purchase.hold.as_ref().ok_or(WalletError::NoSuchPurchase("nothing is held yet"))?;
+        let key = RequestKey::new()?;
+        let held = server.extend_hold(purchase.screening, &purchase.secret, &key, hold.id, wish).await?;
+        self.edit(number, |p| p.hold = Some(held.clone()))?;
+        Ok(held)
     }
 
     /// Gives a hold back, and forgets the purchase.
@@ -353,30 +468,57 @@ impl Wallet {
     }
 
     /// Books what is held: writes the choice down, then books. Called again after a lost reply with the same choice, it
-    /// asks the same again.
+    /// asks the same again; with another one, it finds out first what became of the earlier.
     ///
     /// # Errors
-    /// When it is refused; a choice that was refused is forgotten, the hold stays.
+    /// When it is refused; a choice that was refused is forgotten, the hold stays. [`WalletError::BookedBefore`] when an earlier
+    /// choice was booked after all.
     pub async fn book(&self, server: &Server, number: PurchaseNumber, book: Book) -> Result<Booking, WalletError> {
+        let purchase = self.purchase(number)?;
+        let mut asked = Asked::First;
+        if let (Some((_, before)), None) = (&purchase.book_request, &purchase.booking) {
+            asked = Asked::Before;
+            if *before != book {
+                match self.ask_book(server, &purchase, asked).await {
+                    Ok(booking) => return Err(WalletError::BookedBefore(Box::new(booking))),
+                    // Now it is known that it was not.
+                    Err(WalletError::Client(refused)) if asked.is_answer(&refused) => asked = Asked::First,
+                    Err(unknown) => return Err(unknown),
+                }
+            }
+        }
         let key = RequestKey::new()?;
         let purchase = self.edit(number, |p| {
             if p.book_request.as_ref().is_none_or(|(_, before)| *before != book) {
                 p.book_request = Some((key, book));
             }
         })?;
-        self.ask_book(server, &purchase).await
+        self.ask_book(server, &purchase, asked).await
     }
 
-    async fn ask_book(&self, server: &Server, purchase: &Purchase) -> Result<Booking, WalletError> {
+    async fn ask_book(&self, server: &Server, purchase: &Purchase, asked: Asked) -> Result<Booking, WalletError> {
         let nothing = WalletError::NoSuchPurchase("nothing was chosen for this purchase");
         let (key, book) = purchase.book_request.as_ref().ok_or(nothing)?;
-        let booked = server.book(purchase.screening, &purchase.secret, key, book).await;
-        match &booked {
-            Ok(booking) => drop(self.edit(purchase.number, |p| p.booking = Some(booking.clone()))?),
-            Err(ClientError::Refused(_)) => drop(self.edit(purchase.number, |p| p.book_request = None)?),
-            Err(_) => {}
+        match server.book(purchase.screening, &purchase.secret, key, book).await {
+            Ok(booking) => {
+                self.edit(purchase.number, |p| p.booking = Some(booking.clone()))?;
+                Ok(booking)
+            }
+            // Under a key that is lost: the hold knows its booking (HOLD-010).
+            Err(error) if error.code() == Some(ProblemCode::HoldConverted) => {
+                let hold = server.hold(purchase.screening, &purchase.secret, book.hold).await?;
+                let booking = hold.booking.ok_or(error)?;
+                let booking = server.booking(purchase.screening, &purchase.secret, booking).await?;
+                self.edit(purchase.number, |p| p.booking = Some(booking.clone()))?;
+                Err(WalletError::BookedBefore(Box::new(booking)))
+            }
+            Err(error) => {
+                if asked.is_answer(&error) {
+                    self.edit(purchase.number, |p| p.book_request = None)?;
+                }
+                Err(error.into())
+            }
         }
-        Ok(booked?)
     }
 
     /// Cancels what a quote is for: writes it down, then cancels.
@@ -389,46 +531,69 @@ impl Wallet {
         number: PurchaseNumber,
         quote: QuoteId,
     ) -> Result<Booking, WalletError> {
+        let mut asked = Asked::First;
+        if self.purchase(number)?.cancel_request.is_some() {
+            asked = Asked::Before;
+        }
         let key = RequestKey::new()?;
         let purchase = self.edit(number, |p| {
             if p.cancel_request.as_ref().is_none_or(|(_, before)| *before != quote) {
                 p.cancel_request = Some((key, quote));
             }
         })?;
-        self.ask_cancel(server, &purchase).await
+        self.ask_cancel(server, &purchase, asked).await
     }
 
-    async fn ask_cancel(&self, server: &Server, purchase: &Purchase) -> Result<Booking, WalletError> {
+    async fn ask_cancel(&self, server: &Server, purchase: &Purchase, asked: Asked) -> Result<Booking, WalletError> {
         let nothing = WalletError::NoSuchPurchase("nothing of this purchase was to be cancelled");
         let (key, quote) = purchase.cancel_request.as_ref().ok_or(nothing)?;
         let booking = purchase.booking.as_ref().ok_or(WalletError::NoSuchPurchase("this was never booked"))?;
-        let cancelled = server.cancel(purchase.screening, &purchase.secret, key, booking.id, *quote).await;
-        match &cancelled {
-            // Old tickets of what was cancelled open no door.
-            Ok(now) => drop(self.edit(purchase.number, |p| {
-                (p.booking, p.cancel_request, p.tickets) = (Some(now.clone()), None, None);
-            })?),
-            Err(ClientError::Refused(_)) => drop(self.edit(purchase.number, |p| p.cancel_request = None)?),
-            Err(_) => {}
+        match server.cancel(purchase.screening, &purchase.secret, key, booking.id, *quote).await {
+            Ok(now) => {
+                self.edit(purchase.number, |p| {
+                    // Tickets of what was cancelled open no door; the others do, also without a network.
+                    let stands =
+                        |seat: &SeatId| now.lines.iter().any(|l| l.seat == *seat && l.state != TicketState::Revoked);
+                    if let Some(tickets) = &mut p.tickets {
+                        tickets.tickets.retain(|t| stands(&t.seat));
+                    }
+                    (p.booking, p.cancel_request) = (Some(now.clone()), None);
+                })?;
+                Ok(now)
+            }
+            Err(error) => {
+                if asked.is_answer(&error) {
+                    self.edit(purchase.number, |p| p.cancel_request = None)?;
+                }
+                Err(error.into())
+            }
         }
-        Ok(cancelled?)
     }
 
     /// Finds out what became of everything that was asked and not answered, by asking the same again with the same keys.
-    /// Done twice, it is done once.
+    /// Done twice, it is done once. A wish that never arrived is held now, if it is younger than 15 minutes; an older one is
+    /// forgotten ([`WalletError::TooOld`]). Whoever wants no seats any more calls [`Wallet::release`] after it.
     ///
     /// # Errors
-    /// When the server still cannot be reached, or refuses: what was refused is forgotten.
+    /// When the server still cannot be reached, or refuses. What was refused by the rules of the house is forgotten; who says "come
+    /// again later" says nothing of what became of the request, and it stays open.
     pub async fn resume(&self, server: &Server, number: PurchaseNumber) -> Result<Purchase, WalletError> {
         let mut purchase = self.purchase(number)?;
+        if purchase.is_too_old(Timestamp::now()) {
+            self.forget(number)?;
+            return Err(WalletError::TooOld);
+        }
         if purchase.hold.is_none() {
-            purchase = self.ask_hold(server, &purchase).await?;
+            purchase = self.ask_hold(server, &purchase, Asked::Before).await?;
         }
         if purchase.book_request.is_some() && purchase.booking.is_none() {
-            self.ask_book(server, &purchase).await?;
+            match self.ask_book(server, &purchase, Asked::Before).await {
+                Ok(_) | Err(WalletError::BookedBefore(_)) => {}
+                Err(error) => return Err(error),
+            }
         }
         if purchase.cancel_request.is_some() {
-            self.ask_cancel(server, &purchase).await?;
+            self.ask_cancel(server, &purchase, Asked::Before).await?;
         }
         self.purchase(number)
     }

@@ -96,6 +96,14 @@ pub struct TicketKey {
     pub revoked_at: Option<Timestamp>,
 }
 
+impl TicketKey {
+    /// Whether tickets that name the key so are believed at `now`.
+    #[must_use]
+    pub fn verifies(&self, short: [u8; 8], now: Timestamp) -> bool {
+        self.key.id().short() == short && now < self.verify_until && self.revoked_at.is_none_or(|at| now < at)
+    }
+}
+
 /// What holds are like at a server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct HoldPolicy {

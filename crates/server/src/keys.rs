@@ -93,10 +93,7 @@ impl KeyRing {
     /// Keys that tickets are checked with now, by their short name.
     #[must_use]
     pub fn verifying(&self, short: [u8; 8], now: Timestamp) -> Vec<PublicKey> {
-        let good = |listed: &&TicketKey| {
-            listed.key.id().short() == short && now < listed.verify_until && listed.revoked_at.is_none_or(|at| now < at)
-        };
-        self.ticket.iter().map(|(_, listed)| listed).filter(good).map(|listed| listed.key).collect()
+        self.ticket.iter().map(|(_, listed)| listed).filter(|k| k.verifies(short, now)).map(|k| k.key).collect()
     }
 }
 

@@ -3,10 +3,10 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
-use admit_client::{Client, ClientError, Options, Wallet, WalletError};
-use admit_protocol::booking::{Book, TicketChoice};
+use admit_client::{Client, ClientError, Options, Purchase, Server, Wallet, WalletError, Which};
+use admit_protocol::booking::{Book, BookingState, Buyer};
 use admit_protocol::capability::PaymentMethod;
-use admit_protocol::hold::{HoldState, PlaceHold, SeatWish};
+use admit_protocol::hold::{ExtendHold, HoldState, PlaceHold, SeatWish};
 use admit_protocol::manifest::Contact;
 use admit_protocol::origin::{Origin, OriginPolicy};
 use admit_protocol::text::Texts;
@@ -62,6 +62,134 @@ const BUSY: &str = r#"{"type": "urn:x", "code": "busy", "status": 503, "title": 
 const FUTURE: &str =
     r#"{"type": "urn:x", "code": "failover_under_way", "status": 503, "title": "T", "detail": "d", "retryable": true}"#;
 
+/// A cinema behind a way on which things get lost, and a wallet.
+struct Stage {
+    script: Script,
+    server: Server,
+    wallet: Wallet,
+    client: Client,
+    folder: tempfile::TempDir,
+}
+
+impl Stage {
+    async fn new() -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let origin = format!("http://{}", listener.local_addr().expect("its address"));
+        let folder = tempfile::tempdir().expect("a folder");
+        let now = jiff::Timestamp::now();
+        let store = SqliteStore::open(&folder.path().join("cinema")).expect("opens");
+        let bundle: Bundle = serde_json::from_value(programme(10, 1)).expect("a bundle");
+        store.edit(&bundle.check(now).edits, now).expect("edits");
+        let cinema = Cinema::builder(Origin::parse(&origin, OriginPolicy::Loopback).expect("an origin"))
+            .development()
+            .operator(Texts::one("en", "K").expect("text"), Contact { email: "a@b.example".into(), website: None })
+            .keys(KeyRing::generate(now).expect("random").0)
+            .store(store)
+            .build()
+            .expect("builds");
+        let script = Script::default();
+        let router = cinema.router().layer(from_fn_with_state(script.clone(), on_the_way));
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        let options = Options { origins: OriginPolicy::Loopback, tries: 3, ..Options::default() };
+        let client = Client::new(options).expect("a client");
+        let wallet = Wallet::open(&folder.path().join("wallet.json")).expect("opens");
+        let server = wallet.meet(&client, &origin).await.expect("a server");
+        Self { script, server, wallet, client, folder }
+    }
+
+    fn play(&self, ways: &[Way]) {
+        *self.script.lock().expect("not poisoned") = ways.iter().copied().collect();
+    }
+
+    /// Two seats held for adults.
+    async fn held(&self) -> Purchase {
+        let seats =
+            json!({"seats": [{"seat": "1-1", "ticket_type": "adult"}, {"seat": "1-2", "ticket_type": "adult"}]});
+        let wish: PlaceHold = serde_json::from_value(seats).expect("a wish");
+        self.wallet.hold(&self.server, "show-0".parse().expect("an id"), "t", wish).await.expect("held")
+    }
+}
+
+fn book_of(purchase: &Purchase) -> Book {
+    Book::of(purchase.hold.as_ref().expect("held"), PaymentMethod::AtCinema).expect("a price")
+}
+
+const LOST: [Way; 3] = [Way::Lost, Way::Lost, Way::Lost];
+
+#[tokio::test]
+async fn who_says_come_again_later_does_not_say_what_became_of_it() {
+    for (what, no) in [
+        ("slow down", Way::Instead(429, SLOW_DOWN)),
+        ("busy", Way::Instead(503, BUSY)),
+        ("a page", Way::Instead(404, "")),
+    ] {
+        let s = Stage::new().await;
+        let number = s.held().await.number;
+        s.play(&LOST);
+        s.wallet.book(&s.server, number, book_of(&s.wallet.purchase(number).expect("kept"))).await.expect_err("lost");
+        // The program dies here. Its next life meets a limit first.
+        s.play(&[no, no, no]);
+        s.wallet.resume(&s.server, number).await.expect_err(what);
+        s.play(&[]);
+        s.wallet.forget_lapsed(&s.server).expect("reads");
+        assert!(s.wallet.purchase(number).expect(what).is_open(), "{what}");
+        assert!(s.wallet.resume(&s.server, number).await.expect(what).booking.is_some(), "{what}");
+        // The same for a cancellation.
+        let purchase = s.wallet.purchase(number).expect("kept");
+        let booking = purchase.booking.as_ref().expect("booked").id;
+        let quote = s.server.quote_cancellation(purchase.screening, &purchase.secret, booking, Which::All).await;
+        s.play(&LOST);
+        s.wallet.cancel(&s.server, number, quote.expect("a quote").id).await.expect_err("lost");
+        s.play(&[no, no, no]);
+        s.wallet.resume(&s.server, number).await.expect_err(what);
+        s.play(&[]);
+        let now = s.wallet.resume(&s.server, number).await.expect(what).booking.expect(what);
+        assert_eq!(now.state, BookingState::Cancelled, "{what}");
+    }
+}
+
+#[tokio::test]
+async fn another_choice_finds_the_booking_that_nobody_heard_of() {
+    let s = Stage::new().await;
+    let number = s.held().await.number;
+    let book = book_of(&s.wallet.purchase(number).expect("kept"));
+    s.play(&LOST);
+    s.wallet.book(&s.server, number, book.clone()).await.expect_err("lost");
+    s.play(&[]);
+    let named = Book { buyer: Some(Buyer { name: Some("Anna".into()), ..Buyer::default() }), ..book };
+    let before = s.wallet.book(&s.server, number, named).await;
+    let Err(WalletError::BookedBefore(before)) = before else { panic!("{before:?}") };
+    assert_eq!(s.wallet.purchase(number).expect("kept").booking.map(|b| b.id), Some(before.id));
+}
+
+#[tokio::test]
+async fn what_is_left_of_a_booking_opens_the_door_without_a_network() {
+    let s = Stage::new().await;
+    let number = s.held().await.number;
+    let longer = s.wallet.extend(&s.server, number, &ExtendHold { ttl_s: Some(600) }).await.expect("extended");
+    let purchase = s.wallet.purchase(number).expect("kept");
+    assert_eq!(purchase.hold.as_ref().map(|h| h.expires_at), Some(longer.expires_at));
+    let booking = s.wallet.book(&s.server, number, book_of(&purchase)).await.expect("booked");
+    s.wallet.refresh(&s.server, number).await.expect("tickets");
+    let seat = booking.lines[0].seat;
+    let which = Which::Seats(vec![seat]);
+    let nobody =
+        s.server.quote_cancellation(purchase.screening, &purchase.secret, booking.id, Which::Seats(vec![])).await;
+    assert!(matches!(nobody, Err(ClientError::Empty)), "no seat is not all seats: {nobody:?}");
+    let quote =
+        s.server.quote_cancellation(purchase.screening, &purchase.secret, booking.id, which).await.expect("quote");
+    s.wallet.cancel(&s.server, number, quote.id).await.expect("cancelled");
+    let kept = s.wallet.purchase(number).expect("kept").tickets.expect("kept").tickets;
+    assert!(kept.len() == 1 && kept[0].seat != seat, "{kept:?}");
+    // A new program, and no network: keys and tickets are in the file.
+    let again = Wallet::open(&s.folder.path().join("wallet.json")).expect("opens");
+    let ticket = again.read_ticket(s.server.origin(), &kept[0].code, jiff::Timestamp::now()).expect("genuine");
+    assert_eq!(ticket.id, kept[0].id);
+    let elsewhere = Origin::parse("http://127.0.0.1:9", OriginPolicy::Loopback).expect("an origin");
+    assert!(again.read_ticket(&elsewhere, &kept[0].code, jiff::Timestamp::now()).is_err());
+    assert!(again.meet(&s.client, s.server.origin().as_str()).await.is_ok());
+}
+
 #[tokio::test]
 async fn a_booking_whose_answer_went_astray_is_found_by_asking_again() {
     let ways: [(&str, &[Way]); 7] = [
@@ -76,26 +204,7 @@ async fn a_booking_whose_answer_went_astray_is_found_by_asking_again() {
         ("garbled", &[Way::Garbled]),
         ("lost for good", &[Way::Lost, Way::Lost, Way::Lost]),
     ];
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let origin = format!("http://{}", listener.local_addr().expect("its address"));
-    let folder = tempfile::tempdir().expect("a folder");
-    let now = jiff::Timestamp::now();
-    let store = SqliteStore::open(&folder.path().join("cinema")).expect("opens");
-    let bundle: Bundle = serde_json::from_value(programme(10, 1)).expect("a bundle");
-    store.edit(&bundle.check(now).edits, now).expect("edits");
-    let cinema = Cinema::builder(Origin::parse(&origin, OriginPolicy::Loopback).expect("an origin"))
-        .development()
-        .operator(Texts::one("en", "K").expect("text"), Contact { email: "a@b.example".into(), website: None })
-        .keys(KeyRing::generate(now).expect("random").0)
-        .store(store)
-        .build()
-        .expect("builds");
-    let script = Script::default();
-    let router = cinema.router().layer(from_fn_with_state(script.clone(), on_the_way));
-    tokio::spawn(async move { axum::serve(listener, router).await });
-    let options = Options { origins: OriginPolicy::Loopback, tries: 3, ..Options::default() };
-    let server = Client::new(options).expect("a client").server(&origin, None).await.expect("a server");
-    let wallet = Wallet::open(&folder.path().join("wallet.json")).expect("opens");
+    let Stage { script, server, wallet, folder: _folder, client: _ } = Stage::new().await;
     let screening = "show-0".parse().expect("an id");
     for (n, (what, ways)) in ways.into_iter().enumerate() {
         let seats = vec![SeatWish {
@@ -112,18 +221,7 @@ async fn a_booking_whose_answer_went_astray_is_found_by_asking_again() {
         assert!(purchase.title == what && purchase.is_open() && unknown, "{what}: {held:?}");
         let purchase = wallet.resume(&server, purchase.number).await.expect(what);
         let hold = purchase.hold.expect("held");
-        let book = Book {
-            hold: hold.id,
-            tickets: hold
-                .quote
-                .iter()
-                .flat_map(|q| &q.lines)
-                .map(|l| TicketChoice { seat: l.seat, ticket_type: l.ticket_type })
-                .collect(),
-            total: hold.quote.as_ref().expect("a price").total,
-            payment_method: PaymentMethod::AtCinema,
-            buyer: None,
-        };
+        let book = Book::of(&hold, PaymentMethod::AtCinema).expect("a price");
         *script.lock().expect("not poisoned") = ways.iter().copied().collect();
         let booked = wallet.book(&server, purchase.number, book).await;
         script.lock().expect("not poisoned").clear();
