@@ -8,14 +8,14 @@ use admit_protocol::screening::Screening;
 use admit_server::HouseRules;
 use admit_server::bundle::{Bundle, Checked};
 use admit_server::management::{Role, StaffMember, hash_password};
-use admit_server::store::sqlite::{Disturbed, Edit, SqliteStore};
+use admit_server::store::sqlite::{Disturbed, Edit, Layouts, SqliteStore};
 use admit_server::store::{Device, Store as _};
 use anyhow::{Context as _, bail, ensure};
 use clap::Subcommand;
 use jiff::Timestamp;
 use serde_json::json;
 
-use crate::folder::{Init, new_token};
+use crate::folder::{Folder, Init, new_token};
 use crate::office::read_password;
 use crate::{Context, audit, sample, show};
 
@@ -89,7 +89,7 @@ impl CinemaCommand {
             }
             Self::Import { folder, file, skip_bad_rows } => import(&folder, &file, skip_bad_rows, context),
             Self::Export { folder } => {
-                let listing = SqliteStore::open(&folder)?.catalogue()?;
+                let listing = Folder(folder).cinema_store()?.catalogue()?;
                 let (bundle, lost) = Bundle::export(&listing, Timestamp::now())?;
                 for row in lost {
                     eprintln!("not exported: {} {}: {}", row.kind, row.row, row.why);
@@ -112,14 +112,14 @@ impl CinemaCommand {
                 let role: Role = role.parse()?;
                 let name = if name.is_empty() { login.clone() } else { name };
                 let member = StaffMember { login, name, role, disabled: false };
-                SqliteStore::open(&folder)?.put_staff(&member, Some(&hash))?;
+                Folder(folder).cinema_store()?.put_staff(&member, Some(&hash))?;
                 show::line(&format!("{} may sign in as {}", member.login, role.as_str()));
                 Ok(())
             }
             Self::Device { folder, id } => {
                 let (token, token_hash) = new_token()?;
                 let device = Device { id: id.parse().with_context(|| id.clone())?, token_hash };
-                let store = SqliteStore::open(&folder)?;
+                let store = Folder(folder).cinema_store()?;
                 let replaced = store.catalogue()?.devices.iter().any(|known| known.id == device.id);
                 let edit = Edit::Device { device, name: id.clone() };
                 store.edit(&[edit], Timestamp::now())?;
@@ -153,7 +153,9 @@ fn import(folder: &Path, file: &Path, skip: bool, context: &Context) -> anyhow::
     let bundle: Bundle = admit_protocol::json::read(bytes, limit, admit_protocol::json::Numbers::Any)
         .with_context(|| format!("{} is not a programme", file.display()))?;
     let now = Timestamp::now();
-    let checked = bundle.check(now);
+    let mut checked = bundle.check(now);
+    let store = Folder(folder.to_owned()).cinema_store()?;
+    checked.keep_layouts(&store, Layouts::MayChange)?;
     if !context.json {
         print_rows(&checked);
     }
@@ -165,7 +167,7 @@ fn import(folder: &Path, file: &Path, skip: bool, context: &Context) -> anyhow::
         let rows = show::count(refused.len(), "row");
         bail!("{rows} cannot be used, nothing was imported (--skip-bad-rows imports the others)");
     }
-    let disturbed = SqliteStore::open(folder)?.edit_at_rest(&checked.edits, now)?;
+    let disturbed = store.edit_at_rest(&checked.edits, now)?;
     let (cinemas, halls, films, screenings) = (checked.cinemas, checked.halls, checked.films, checked.screenings);
     if context.json {
         return show::json(&json!({

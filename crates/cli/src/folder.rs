@@ -10,6 +10,7 @@ use admit_protocol::origin::{Origin, OriginPolicy};
 use admit_protocol::text::Texts;
 use admit_server::HouseRules;
 use admit_server::keys::KeyRing;
+use admit_server::store::sqlite::SqliteStore;
 use anyhow::{Context as _, bail, ensure};
 use clap::Args;
 use jiff::Timestamp;
@@ -98,9 +99,17 @@ impl Folder {
         self.0.join(name)
     }
 
+    /// The store of the cinema in this folder.
+    pub(crate) fn cinema_store(&self) -> anyhow::Result<SqliteStore> {
+        self.server()?;
+        ensure!(!self.file("index.sqlite").exists(), "{} is the folder of an index, not of a cinema", self.0.display());
+        Ok(SqliteStore::open(&self.0)?)
+    }
+
     /// Who the index in this folder is, and which servers it looks at.
     pub(crate) fn index_settings(&self) -> anyhow::Result<Settings> {
         let server = self.server()?;
+        ensure!(!self.file("cinema.sqlite").exists(), "{} is the folder of a cinema, not of an index", self.0.display());
         let keys = self.keys()?;
         let loopback = server.origin.is_loopback();
         Ok(Settings {
@@ -121,7 +130,12 @@ impl Folder {
                 self.0.display()
             )
         })?;
-        toml::from_str(&text).with_context(|| format!("{} cannot be used", path.display()))
+        let unusable = || format!("{} cannot be used", path.display());
+        let (read, mut unknown) = (toml::Deserializer::parse(&text).with_context(unusable)?, Vec::new());
+        let server: ServerFile =
+            serde_ignored::deserialize(read, |member| unknown.push(format!("`{member}`"))).with_context(unusable)?;
+        ensure!(unknown.is_empty(), "{}: {} is not known: a typo?", unusable(), unknown.join(", "));
+        Ok(server)
     }
 
     /// The keys, with a new ticket key when the last one nears its end. Every start of the server looks.

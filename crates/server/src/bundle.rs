@@ -4,7 +4,6 @@
 //! checked row by row, and each row that cannot be used is named with its reason.
 
 mod check;
-mod exact;
 mod export;
 
 use std::borrow::Cow;
@@ -24,6 +23,9 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+use crate::store::StoreError;
+use crate::store::sqlite::{Edit, Layouts, SqliteStore};
 
 /// A programme as a file.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
@@ -70,7 +72,7 @@ impl<T: Serialize> Row<T> {
 
 impl<T: DeserializeOwned + Serialize> Row<T> {
     fn read(&self) -> Result<T, String> {
-        exact::read(&self.value)
+        crate::exact::read(&self.value)
     }
 
     /// Its id, to name it by when it cannot be read.
@@ -232,7 +234,7 @@ pub struct RowReport {
 #[derive(Debug, Default)]
 pub struct Checked {
     /// Everything that can be used, in an order in which it can be made.
-    pub edits: Vec<crate::store::sqlite::Edit>,
+    pub edits: Vec<Edit>,
     /// Everything that cannot.
     pub refused: Vec<RowReport>,
     /// What can be used, and is probably not what was meant: two screenings in one hall at one time, a start long past.
@@ -258,5 +260,25 @@ impl Bundle {
     #[must_use]
     pub fn check(&self, now: Timestamp) -> Checked {
         check::check(self, now)
+    }
+}
+
+impl Checked {
+    /// Refuses screenings that would get another layout and may not, each by its name ([`SqliteStore::kept_layouts`]).
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn keep_layouts(&mut self, store: &SqliteStore, layouts: Layouts) -> Result<(), StoreError> {
+        let kept = store.kept_layouts(&self.edits, layouts)?;
+        self.edits.retain(|edit| !matches!(edit, Edit::Screening(s) if kept.iter().any(|(id, _)| *id == s.id)));
+        self.screenings -= kept.len();
+        let report = |(id, why): (ScreeningId, String)| RowReport {
+            kind: "screening",
+            row: id.to_string(),
+            why,
+            because_of: None,
+        };
+        self.refused.extend(kept.into_iter().map(report));
+        Ok(())
     }
 }

@@ -30,6 +30,7 @@ mod catalogue;
 mod cinema;
 pub mod clock;
 mod engine;
+mod exact;
 pub mod keys;
 pub mod management;
 pub mod plans;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use admit_protocol::capability::PaymentMethod;
 use admit_protocol::id::{SeatId, TicketTypeId};
 use admit_protocol::money::Money;
+use admit_protocol::seats::SalesState;
 use jiff::Timestamp;
 
 use super::hold::still_choosing;
@@ -22,7 +23,7 @@ impl House {
         let order = self.order(hold, choice)?;
         let payable = match choice.method {
             PaymentMethod::None => order.total.is_zero(),
-            PaymentMethod::AtCinema => now < self.terms.collect_by && !order.total.is_zero(),
+            PaymentMethod::AtCinema => now < self.collect_until(now) && !order.total.is_zero(),
             _ => false,
         };
         if !payable || !self.terms.payment_methods.contains(&choice.method) {
@@ -92,7 +93,7 @@ impl House {
             total: order.total,
             paid: if paid { order.total } else { zero },
             refunded: zero,
-            collect_by: (order.method == PaymentMethod::AtCinema).then_some(self.terms.collect_by),
+            collect_by: (order.method == PaymentMethod::AtCinema).then_some(self.collect_until(now)),
             method: order.method,
             buyer: order.buyer,
             policy: self.terms.cancellation.clone(),
@@ -101,7 +102,16 @@ impl House {
         }
     }
 
+    /// Until before when a booking that is made at `now` must be paid at the cinema: who comes in the last minutes pays before the
+    /// start (BOOK-005).
+    fn collect_until(&self, now: Timestamp) -> Timestamp {
+        if now < self.terms.collect_by { self.terms.collect_by } else { self.terms.starts_at }
+    }
+
     pub(super) fn settle(&self, key: HoldKey, amount: Money) -> Result<Changes, Refusal> {
+        if self.is_off() {
+            return Err(Refusal::NotOnSale(SalesState::Cancelled));
+        }
         let hold = self.hold_by(key, By::Staff)?;
         let booking = hold.booking().ok_or(Refusal::NotFound)?;
         let due = booking.balance_due();

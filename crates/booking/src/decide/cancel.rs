@@ -66,7 +66,7 @@ impl House {
     }
 
     /// CANC-007: what was sold does not take place, or not as it was sold. All that was paid comes back, whatever the policy.
-    fn is_off(&self) -> bool {
+    pub(super) fn is_off(&self) -> bool {
         matches!(self.terms.status, ScreeningStatus::Cancelled | ScreeningStatus::Postponed | ScreeningStatus::Moved)
     }
 

@@ -60,11 +60,22 @@ fn it_is_paid_as_the_cinema_offers() {
 }
 
 #[test]
-fn nobody_promises_to_pay_after_the_time_to_pay() {
+fn who_comes_in_the_last_minutes_pays_before_the_start_book_005() {
     let mut s = Stage::new();
     s.wait(7 * 3600 + 1800);
     let hold = s.hold("anna", &["A1"]).expect("still on sale");
-    let refused = s.book("anna", hold, choice(&[("A1", "adult")], 1050));
+    s.book("anna", hold, choice(&[("A1", "adult")], 1050)).expect("there is half an hour left");
+    s.wait(1799);
+    let booking = s.house.advance(s.now);
+    assert!(booking.is_empty(), "until the start");
+    s.wait(1);
+    let lapsed = s.house.advance(s.now);
+    s.apply(lapsed);
+    assert!(s.is_free("A1"));
+    let mut late = Stage::with(|t| t.sales.closes_at = admit_protocol::time::after(t.starts_at, 600));
+    late.wait(8 * 3600);
+    let hold = late.hold("anna", &["A1"]).expect("sold to latecomers");
+    let refused = late.book("anna", hold, choice(&[("A1", "adult")], 1050));
     assert_eq!(refused.err(), Some(Refusal::PaymentMethod(PaymentMethod::AtCinema)));
 }
 

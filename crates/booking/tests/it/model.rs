@@ -32,7 +32,9 @@ enum Is {
     Closing {
         until: i64,
     },
-    Unpaid,
+    Unpaid {
+        by: i64,
+    },
     Paid,
     /// Over; money may still come for it if it was being paid.
     Over {
@@ -91,7 +93,7 @@ impl Model {
                     self.holds[n].is = Is::Over { was_paying: true };
                     self.free_seats_of(n);
                 }
-                Is::Unpaid if COLLECT_BY <= self.now => self.free_seats_of(n),
+                Is::Unpaid { by } if by <= self.now => self.free_seats_of(n),
                 _ => {}
             }
         }
@@ -148,7 +150,7 @@ fn step(
         }
         4 => {
             if let Some((n, key)) = pick() {
-                let booked = matches!(model.holds[n].is, Is::Unpaid | Is::Paid);
+                let booked = matches!(model.holds[n].is, Is::Unpaid { .. } | Is::Paid);
                 let real = s.release(WHO[who], key);
                 prop_assert_eq!(real.is_ok(), model.holds[n].who == who && !booked);
                 if real.is_ok() {
@@ -182,9 +184,10 @@ fn step(
             if let Some((n, key)) = pick() {
                 let (tickets, total) = full(model, n);
                 let real = s.book(WHO[who], key, choice(&tickets, total));
-                prop_assert_eq!(real.is_ok(), model.choosing(n, who) && model.now < COLLECT_BY, "{:?}", real);
+                prop_assert_eq!(real.is_ok(), model.choosing(n, who) && model.now < START, "{:?}", real);
                 if real.is_ok() {
-                    model.holds[n].is = Is::Unpaid;
+                    let by = if model.now < COLLECT_BY { COLLECT_BY } else { START };
+                    model.holds[n].is = Is::Unpaid { by };
                 }
             }
         }
@@ -246,11 +249,13 @@ fn step(
         }
         _ => {
             if let Some((n, key)) = pick() {
-                let booked = matches!(model.holds[n].is, Is::Unpaid | Is::Paid);
+                let booked = matches!(model.holds[n].is, Is::Unpaid { .. } | Is::Paid);
                 let stands = model.seats.contains(&Has::Hold(n));
                 let quote = s.house.quote_cancellation(key, owner(WHO[who]), &[], s.now);
-                let in_time =
-                    if model.holds[n].is == Is::Paid { model.now < START - 7200 } else { model.now < COLLECT_BY };
+                let in_time = match model.holds[n].is {
+                    Is::Unpaid { by } => model.now < by,
+                    _ => model.now < START - 7200,
+                };
                 prop_assert_eq!(quote.is_ok(), model.holds[n].who == who && booked && stands && in_time, "{:?}", quote);
                 if let Ok(quote) = quote {
                     let cancellation = Cancellation::Quoted { owner: owner(WHO[who]), quote: quote.id };
@@ -282,7 +287,7 @@ fn evening(steps: &[(u8, u8, u8)]) -> Result<(), TestCaseError> {
             let modelled = match model.seats[n] {
                 Has::Nobody => None,
                 Has::Cinema => Some(NotFree::Blocked),
-                Has::Hold(h) if matches!(model.holds[h].is, Is::Unpaid | Is::Paid) => Some(NotFree::Sold),
+                Has::Hold(h) if matches!(model.holds[h].is, Is::Unpaid { .. } | Is::Paid) => Some(NotFree::Sold),
                 Has::Hold(_) => Some(NotFree::Held),
             };
             prop_assert_eq!(real, modelled, "{} after {:?}", name, (kind, a, b));

@@ -8,7 +8,7 @@ use admit_protocol::film::Film;
 use admit_protocol::id::{CinemaId, FilmId};
 use admit_protocol::json::DOCUMENT_BYTES_MAX;
 use admit_protocol::layout::Layout;
-use admit_protocol::price::PriceTable;
+use admit_protocol::price::{Audience, Offer, PriceTable};
 use admit_protocol::screening::{Item, PriceRange, SalesWindow, Screening, ScreeningStatus, Seating};
 use admit_protocol::time::{Moment, ZoneName, after};
 use axum::body::Bytes;
@@ -17,7 +17,8 @@ use jiff::{Timestamp, ToSpan as _};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{Bundle, BundleCinema, BundleScreening, Checked, Row, RowReport, exact};
+use super::{Bundle, BundleCinema, BundleScreening, Checked, Row, RowReport};
+use crate::exact;
 use crate::store::sqlite::Edit;
 
 pub(super) fn check(bundle: &Bundle, now: Timestamp) -> Checked {
@@ -260,7 +261,10 @@ impl<'a> Work<'a> {
                 format!("{date}T{time}")
             }
         };
-        Moment::from_local(&local, zone).map_err(|e| e.to_string())
+        Moment::from_local(&local, zone).map_err(|e| match local == text {
+            true => format!("{e}: say it as 2026-11-21T20:15, or today+1 20:15"),
+            false => e.to_string(),
+        })
     }
 }
 
@@ -271,15 +275,33 @@ impl Work<'_> {
         let mut note = |kind, row: &dyn ToString, why| {
             strange.push(RowReport { kind, row: row.to_string(), why, because_of: None });
         };
-        for (name, (_, table)) in &self.tables {
+        let no_layout_refused = !self.refused.iter().any(|(kind, _)| *kind == "layout");
+        for (name, (_, table)) in self.tables.iter().filter(|_| no_layout_refused) {
             let has = |zone| self.layouts.values().any(|(_, layout)| layout.zones.iter().any(|z| z.id == zone));
             let nowhere: BTreeSet<_> = table.offers.iter().map(|o| o.zone).filter(|zone| !has(*zone)).collect();
             for zone in nowhere {
                 note("price_table", name, format!("it has prices for zone {zone}, which no layout of this file has"));
             }
+            for (cheap, dear) in upside_down(table) {
+                note(
+                    "price_table",
+                    name,
+                    format!("{cheap} costs less than {dear}: amounts are in the smallest unit, 180.00 is 18000"),
+                );
+            }
         }
         // A programme of today may begin with the matinée.
         let (past, far) = (after(self.now, -86_400), after(self.now, FAR_AHEAD_DAYS * 86_400));
+        for (name, (_, layout)) in &self.layouts {
+            let alone = layout.seats.iter().all(|s| s.left.is_none() && s.right.is_none());
+            if layout.seats.len() > 1 && alone {
+                note(
+                    "layout",
+                    name,
+                    "no seat has a neighbour, `left` or `right`: nobody can look for two together".into(),
+                );
+            }
+        }
         for s in &self.screenings {
             if s.starts_at.at() <= past {
                 note("screening", &s.id, format!("it began at {} already", s.starts_at.local()));
@@ -306,6 +328,22 @@ impl Work<'_> {
         }
         self.checked.strange = strange;
     }
+}
+
+/// Where an adult pays less than somebody who has a reduction: the tickets, by type and zone.
+fn upside_down(table: &PriceTable) -> Vec<(String, String)> {
+    let audience = |o: &&Offer| table.ticket_type(o.ticket_type).map(|t| t.audience);
+    let adults = table.offers.iter().filter(|o| audience(o) == Some(Audience::Adult));
+    let reduced = |o: &&Offer| {
+        use Audience::{Child, Senior, Student, Teen};
+        matches!(audience(o), Some(Child | Teen | Student | Senior))
+    };
+    let pairs = adults.flat_map(|a| {
+        let dearer = move |r: &&Offer| r.zone == a.zone && r.total.amount() > a.total.amount();
+        table.offers.iter().filter(reduced).filter(dearer).map(move |r| (a, r))
+    });
+    let say = |o: &Offer| format!("{} in {} ({})", o.ticket_type, o.zone, o.total);
+    pairs.map(|(a, r)| (say(a), say(r))).collect()
 }
 
 /// Ids that were there already.

@@ -38,6 +38,7 @@ pub(super) async fn list(
     Path(screening): Path<ScreeningId>,
 ) -> Result<Response, Reply> {
     somebody.may(Permission::Look)?;
+    let sells = somebody.may(Permission::Sell).is_ok();
     let cinema = &management.0.cinema;
     let resident = cinema.engine().settle(screening).await.map_err(reply)?;
     let answers = cinema.answers();
@@ -46,7 +47,8 @@ pub(super) async fn list(
             hold: answers.hold(house, hold, house.version()),
             reference: hold.key.reference(),
             booking: hold.booking().map(|b| answers.booking(house, hold, b, house.version())),
-            buyer: hold.booking().and_then(|b| b.buyer.clone()),
+            // Who only lets people in need not know where they can be written to.
+            buyer: hold.booking().filter(|_| sells).and_then(|b| b.buyer.clone()),
             needs_refund: matches!(hold.state, HoldState::RefundDue { .. }),
         };
         house.holds().map(row).collect()

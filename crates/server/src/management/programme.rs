@@ -16,14 +16,21 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, StatusCode, header};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use super::session::SignedInAs;
 use super::{Management, json};
-use crate::bundle::Bundle;
+use crate::bundle::{Bundle, Checked, RowReport};
 use crate::catalogue::Catalogue;
-use crate::store::sqlite::{Disturbed, Edit, Permission};
+use crate::exact;
+use crate::store::sqlite::{Disturbed, Edit, Layouts, Permission, SqliteStore};
 
 type LargeJson<T> = StrictJson<T, DOCUMENT_BYTES_MAX>;
+
+/// What staff write is read to the letter.
+fn exactly<T: DeserializeOwned + Serialize>(body: &Value) -> Result<T, Reply> {
+    exact::read(body).map_err(invalid)
+}
 
 fn etag<T: Serialize>(thing: &T) -> String {
     format!("\"{}\"", ContentName::of(&crate::answers::json(thing)))
@@ -59,14 +66,26 @@ fn invalid(why: impl Into<String>) -> Reply {
 }
 
 impl Management {
-    async fn edit(&self, somebody: &SignedInAs, did: &str, subject: String, edits: Vec<Edit>) -> Result<(), Reply> {
+    async fn edit(
+        &self,
+        somebody: &SignedInAs,
+        did: &str,
+        subject: String,
+        edits: Vec<Edit>,
+    ) -> Result<Vec<DisturbedBookings>, Reply> {
         let now = self.0.cinema.now();
         let disturbed = self.store(move |store| store.edit(&edits, now)).await?;
         self.note(&somebody.staff, did, subject).await?;
-        for Disturbed { after, bookings, .. } in disturbed {
+        for Disturbed { after, bookings, .. } in &disturbed {
             self.note(&somebody.staff, "disturbed", format!("{bookings} bookings of {}", after.id)).await?;
         }
-        self.0.cinema.reload().await.map_err(|e| Reply::internal(&e))
+        self.0.cinema.reload().await.map_err(|e| Reply::internal(&e))?;
+        let told = |d: Disturbed| DisturbedBookings {
+            screening: d.after.id,
+            bookings: d.bookings,
+            without_address: d.without_address,
+        };
+        Ok(disturbed.into_iter().map(told).collect())
     }
 }
 
@@ -84,10 +103,10 @@ pub(super) async fn put_cinema(
     somebody: SignedInAs,
     Path(id): Path<CinemaId>,
     request: HeaderMap,
-    body: LargeJson<Cinema>,
+    body: LargeJson<Value>,
 ) -> Result<StatusCode, Reply> {
     somebody.may(Permission::Edit)?;
-    let cinema = body.value;
+    let cinema: Cinema = exactly(&body.value)?;
     check_version(&request, management.0.cinema.catalogue().cinemas.get(&id))?;
     if cinema.id != id {
         return Err(invalid("the id in the address and in the body differ"));
@@ -111,10 +130,10 @@ pub(super) async fn put_film(
     somebody: SignedInAs,
     Path(id): Path<FilmId>,
     request: HeaderMap,
-    body: LargeJson<Film>,
+    body: LargeJson<Value>,
 ) -> Result<StatusCode, Reply> {
     somebody.may(Permission::Edit)?;
-    let film = body.value;
+    let film: Film = exactly(&body.value)?;
     check_version(&request, management.0.cinema.catalogue().films.get(&id))?;
     if film.id != id {
         return Err(invalid("the id in the address and in the body differ"));
@@ -138,10 +157,10 @@ pub(super) async fn put_screening(
     somebody: SignedInAs,
     Path(id): Path<ScreeningId>,
     request: HeaderMap,
-    body: LargeJson<Screening>,
+    body: LargeJson<Value>,
 ) -> Result<StatusCode, Reply> {
     somebody.may(Permission::Edit)?;
-    let screening = body.value;
+    let screening: Screening = exactly(&body.value)?;
     let catalogue = management.0.cinema.catalogue();
     check_version(&request, catalogue.screening(id))?;
     if screening.id != id {
@@ -186,10 +205,10 @@ struct Added {
 pub(super) async fn add_layout(
     State(management): State<Management>,
     somebody: SignedInAs,
-    body: LargeJson<Layout>,
+    body: LargeJson<Value>,
 ) -> Result<Response, Reply> {
     somebody.may(Permission::Edit)?;
-    body.value.check().map_err(|e| invalid(e.to_string()))?;
+    exactly::<Layout>(&body.value)?.check().map_err(|e| invalid(e.to_string()))?;
     let name = ContentName::of(&body.bytes);
     management.edit(&somebody, "add_layout", name.to_string(), vec![Edit::Layout(body.bytes)]).await?;
     Ok((StatusCode::CREATED, json(&Added { name })).into_response())
@@ -198,13 +217,32 @@ pub(super) async fn add_layout(
 pub(super) async fn add_price_table(
     State(management): State<Management>,
     somebody: SignedInAs,
-    body: LargeJson<PriceTable>,
+    body: LargeJson<Value>,
 ) -> Result<Response, Reply> {
     somebody.may(Permission::Edit)?;
-    body.value.check().map_err(|e| invalid(e.to_string()))?;
+    exactly::<PriceTable>(&body.value)?.check().map_err(|e| invalid(e.to_string()))?;
     let name = ContentName::of(&body.bytes);
     management.edit(&somebody, "add_price_table", name.to_string(), vec![Edit::PriceTable(body.bytes)]).await?;
     Ok((StatusCode::CREATED, json(&Added { name })).into_response())
+}
+
+/// Bookings of a screening that was changed: their buyers are to be told.
+#[derive(Serialize)]
+pub(super) struct DisturbedBookings {
+    screening: ScreeningId,
+    bookings: usize,
+    without_address: usize,
+}
+
+/// What an import came to.
+#[derive(Serialize)]
+struct Imported {
+    cinemas: usize,
+    halls: usize,
+    films: usize,
+    screenings: usize,
+    strange: Vec<RowReport>,
+    disturbed: Vec<DisturbedBookings>,
 }
 
 /// A whole programme at once: all rows, or none and why.
@@ -212,22 +250,27 @@ pub(super) async fn import(
     State(management): State<Management>,
     somebody: SignedInAs,
     body: LargeJson<Bundle>,
-) -> Result<StatusCode, Reply> {
+) -> Result<Response, Reply> {
     somebody.may(Permission::Edit)?;
     let now = management.0.cinema.now();
     let bundle = body.value;
-    let checked = tokio::task::spawn_blocking(move || bundle.check(now)).await.map_err(|e| Reply::internal(&e))?;
-    if let Some(first) = checked.refused.first() {
-        let count = checked.refused.len();
+    let check = move |store: &SqliteStore| {
+        let mut checked = bundle.check(now);
+        checked.keep_layouts(store, Layouts::Stay)?;
+        Ok(checked)
+    };
+    let Checked { edits, refused, strange, cinemas, halls, films, screenings } = management.store(check).await?;
+    if let Some(first) = refused.first() {
+        let count = refused.len();
         let why = format!(
             "{count} of its rows cannot be used, nothing was imported; the first: {} {}: {}",
             first.kind, first.row, first.why
         );
-        let pointers = checked.refused.iter().take(100).map(|r| format!("/{}s/{}", r.kind, r.row));
+        let pointers = refused.iter().take(100).map(|r| format!("/{}s/{}", r.kind, r.row));
         let problem = Problem { pointers: pointers.collect(), ..Problem::new(ProblemCode::Invalid, why) };
         return Err(problem.into());
     }
-    let subject = format!("{} cinemas, {} films, {} screenings", checked.cinemas, checked.films, checked.screenings);
-    management.edit(&somebody, "import", subject, checked.edits).await?;
-    Ok(StatusCode::NO_CONTENT)
+    let subject = format!("{cinemas} cinemas, {films} films, {screenings} screenings");
+    let disturbed = management.edit(&somebody, "import", subject, edits).await?;
+    Ok(json(&Imported { cinemas, halls, films, screenings, strange, disturbed }))
 }

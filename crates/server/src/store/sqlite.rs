@@ -16,7 +16,7 @@ use admit_protocol::id::ScreeningId;
 use axum::body::Bytes;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Row, Transaction, TransactionBehavior, params};
 
-pub use self::catalogue::{Disturbed, Edit};
+pub use self::catalogue::{Disturbed, Edit, Layouts};
 pub(crate) use self::staff::Session;
 pub use self::staff::{AuditEntry, Permission, Role, StaffMember};
 use super::{Answer, CommitError, KeyPrint, Listing, Loaded, Outcome, Save, Store, StoreError};

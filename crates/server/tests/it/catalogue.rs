@@ -1,5 +1,5 @@
 use admit_server::store::StoreError;
-use admit_server::store::sqlite::{Edit, SqliteStore};
+use admit_server::store::sqlite::{Edit, Layouts, SqliteStore};
 use serde_json::json;
 
 use crate::stage::{ANNA, NOON, Stage, bundle};
@@ -217,7 +217,12 @@ async fn a_hall_is_corrected_until_somebody_had_a_seat_prog_004() {
     wish["layout"] = json!(layout_of(&smaller.edits));
     assert_eq!(s.post(ANNA, "/v1/screenings/eight/holds", &wish).await.status, 201);
     let Err(StoreError::Refused(why)) = store.edit_at_rest(&before.edits, now) else { panic!("a layout changed") };
-    assert!(why.contains("somebody had a seat in screening eight"), "{why}");
+    assert!(why.contains("screening eight: somebody had a seat in it"), "{why}");
+    // An import names every screening that this is true of, and takes the others.
+    let mut again = bundle().check(now);
+    again.keep_layouts(&store, Layouts::MayChange).expect("reads");
+    let refused: Vec<&str> = again.refused.iter().map(|r| r.row.as_str()).collect();
+    assert_eq!((refused, again.screenings), (vec!["eight"], 1));
     // The way out that the message names.
     let mut both = serde_json::to_value(bundle()).expect("json");
     let old = serde_json::to_value(smaller_hall()).expect("json")["layouts"].clone();

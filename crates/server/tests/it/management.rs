@@ -274,6 +274,57 @@ async fn a_bad_import_changes_nothing_and_names_its_rows() {
 }
 
 #[tokio::test]
+async fn what_staff_write_is_read_to_the_letter() {
+    let office = Office::new();
+    let session = office.sign_in("manager", PASSWORD).await.expect("signs in");
+    for (path, member, value, why) in [
+        ("/screenings/eight", "status", "canceled", "\"canceled\" in `status` is not known"),
+        ("/screenings/eight", "sttus", "paused", "`sttus` is not known"),
+        ("/films/nosferatu", "kind", "movie", "\"movie\" in `kind` is not known"),
+        ("/cinemas/kino", "telephone_number", "1", "`telephone_number` is not known"),
+    ] {
+        let read = office.ask(&session, Method::GET, path, &[], &json!({})).await;
+        let tag = read.headers["etag"].to_str().expect("text").to_owned();
+        let mut bad = read.body.clone();
+        bad[member] = json!(value);
+        let said = office.ask(&session, Method::PUT, path, &[("if-match", &tag)], &bad).await;
+        assert_eq!(said.code(), "invalid", "{path} {member}");
+        assert!(said.body["detail"].as_str().is_some_and(|d| d.contains(why)), "{}", said.body);
+        let after = office.ask(&session, Method::GET, path, &[], &json!({})).await;
+        assert_eq!(after.body, read.body);
+    }
+}
+
+#[tokio::test]
+async fn an_import_says_what_it_came_to() {
+    let office = Office::new();
+    let session = office.sign_in("programme", PASSWORD).await.expect("signs in");
+    office.stage.booked(ANNA, &["A1"]).await;
+    let mut moved = serde_json::to_value(bundle()).expect("json");
+    moved["screenings"][0]["starts"] = json!("2026-11-21T22:00");
+    let said = office.post(&session, "/imports", &moved).await;
+    assert_eq!((said.status.as_u16(), &said.body["screenings"]), (200, &json!(2)), "{}", said.body);
+    assert_eq!(said.body["disturbed"], json!([{"screening": "eight", "bookings": 1, "without_address": 1}]));
+}
+
+#[tokio::test]
+async fn no_money_is_taken_for_what_does_not_take_place() {
+    let office = Office::new();
+    let booking = office.stage.booked(ANNA, &["A1"]).await;
+    let session = office.sign_in("manager", PASSWORD).await.expect("signs in");
+    let read = office.ask(&session, Method::GET, "/screenings/eight", &[], &json!({})).await;
+    let tag = read.headers["etag"].to_str().expect("text").to_owned();
+    let mut off = read.body.clone();
+    off["status"] = json!("cancelled");
+    let put = office.ask(&session, Method::PUT, "/screenings/eight", &[("if-match", &tag)], &off).await;
+    assert_eq!(put.status, 204, "{}", put.body);
+    let id = booking.body["id"].as_str().expect("an id");
+    let url = format!("/screenings/eight/bookings/{id}/settlements");
+    let said = office.post(&session, &url, &json!({"amount": booking.body["balance_due"]})).await;
+    assert_eq!(said.code(), "screening_cancelled");
+}
+
+#[tokio::test]
 async fn what_staff_did_is_on_record() {
     let office = Office::new();
     let session = office.sign_in("admin", PASSWORD).await.expect("signs in");

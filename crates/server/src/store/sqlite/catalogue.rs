@@ -91,6 +91,30 @@ impl SqliteStore {
         Ok(disturbed)
     }
 
+    /// Screenings that these edits give another layout, and that must keep theirs: with the reason.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn kept_layouts(&self, edits: &[Edit], layouts: Layouts) -> Result<Vec<(ScreeningId, String)>, StoreError> {
+        self.reading("looking for layouts that stay", |db| {
+            let mut kept = Vec::new();
+            for edit in edits {
+                let Edit::Screening(screening) = edit else { continue };
+                let sql = "SELECT number, data ->> '$.layout' FROM screening WHERE id = ?1";
+                let known = db.query_row(sql, [screening.id.as_str()], |row| {
+                    Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?))
+                });
+                let known = known.optional().map_err(StoreError::at("looking for layouts that stay"))?;
+                if let Some((number, layout)) = known
+                    && layout != screening.layout.to_string()
+                {
+                    kept.extend(why_layout_stays(db, number, layouts)?.map(|why| (screening.id, why)));
+                }
+            }
+            Ok(kept)
+        })
+    }
+
     /// A setting.
     ///
     /// # Errors
@@ -115,8 +139,10 @@ impl SqliteStore {
 
 /// Whether a screening may get another layout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Layouts {
+pub enum Layouts {
+    /// Never: a server sells from this store.
     Stay,
+    /// As long as nobody had a seat in it: nobody sells from this store now.
     MayChange,
 }
 
@@ -247,6 +273,23 @@ fn tell_buyers(
     Ok((!bookings.is_empty()).then_some(disturbed))
 }
 
+fn why_layout_stays(db: &Connection, number: i64, layouts: Layouts) -> Result<Option<String>, StoreError> {
+    let sql =
+        "SELECT EXISTS (SELECT 1 FROM hold WHERE screening = ?1) OR EXISTS (SELECT 1 FROM claim WHERE screening = ?1)";
+    let sold = db.query_row(sql, [number], |row| row.get(0)).map_err(StoreError::at(WRITING))?;
+    let why = match (sold, layouts) {
+        (true, _) => {
+            "somebody had a seat in it, so it keeps its layout: give the new layout another name in the file, keep the old one \
+             under its name, and say that name as the screening's `layout`"
+        }
+        (false, Layouts::Stay) => {
+            "it keeps its layout while the server runs: stop the server and use `admit cinema import`"
+        }
+        (false, Layouts::MayChange) => return Ok(None),
+    };
+    Ok(Some(why.to_owned()))
+}
+
 /// S7, S1: claims are by place of the layout. Where there was never one, a house may begin again with other places.
 fn change_layout(
     db: &Connection,
@@ -255,18 +298,8 @@ fn change_layout(
     now: Timestamp,
     layouts: Layouts,
 ) -> Result<(), StoreError> {
-    let id = screening.id;
-    if layouts == Layouts::Stay {
-        let how = "stop the server and use `admit cinema import`, if nobody has a seat in it yet";
-        return Err(StoreError::Refused(format!("screening {id} keeps its layout while the server runs: {how}")));
-    }
-    let sql =
-        "SELECT EXISTS (SELECT 1 FROM hold WHERE screening = ?1) OR EXISTS (SELECT 1 FROM claim WHERE screening = ?1)";
-    if db.query_row(sql, [number], |row| row.get(0)).map_err(StoreError::at(WRITING))? {
-        let how = "give the new layout another name in the file, and name the old one as the screening's `layout`";
-        return Err(StoreError::Refused(format!(
-            "somebody had a seat in screening {id}, so it keeps its layout: {how}"
-        )));
+    if let Some(why) = why_layout_stays(db, number, layouts)? {
+        return Err(StoreError::Refused(format!("screening {}: {why}", screening.id)));
     }
     // Whoever saw the house as it was has an older version.
     let version = "INSERT INTO house (screening, version, now) VALUES (?1, 1, ?2) \

@@ -1,12 +1,12 @@
-//! Reading a row to the letter: between servers, a member or a word that nobody knows is for those of tomorrow; in a file that
-//! somebody wrote by hand it is a typo.
+//! Reading to the letter: between servers, a member or a word that nobody knows is for those of tomorrow; in what an operator
+//! writes it is a typo.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 /// Reads a row, and says which member is wrong.
-pub(super) fn read<T: DeserializeOwned + Serialize>(row: &Value) -> Result<T, String> {
+pub(crate) fn read<T: DeserializeOwned + Serialize>(row: &Value) -> Result<T, String> {
     let thing: T = admit_protocol::json::from_value(row).map_err(|error| at_its_place::<T>(row, error.to_string()))?;
     let mut unknown: Vec<String> = Vec::new();
     let known: Result<T, _> = serde_ignored::deserialize(row, |member| {
