@@ -4,12 +4,11 @@ use std::time::Duration;
 
 use admit_client::{Client, Index, Indexes, Near, Options, Search};
 use admit_protocol::cinema::Country;
+use admit_protocol::directory::{Day, ListingKind, NotADay};
 use admit_protocol::geo::Position;
 use admit_protocol::origin::OriginPolicy;
 use anyhow::{Context as _, anyhow, ensure};
 use clap::Args;
-use jiff::Zoned;
-use jiff::civil::Date;
 
 use crate::{Context, show};
 
@@ -17,7 +16,7 @@ use crate::{Context, show};
 #[derive(Args)]
 pub(crate) struct Find {
     /// A name or title, as you would say it; typos are forgiven.
-    text: Option<String>,
+    text: Vec<String>,
     /// The index to ask; several can be named, with commas or again.
     #[arg(long, env = "ADMIT_INDEX", required = true, value_delimiter = ',')]
     index: Vec<String>,
@@ -33,9 +32,10 @@ pub(crate) struct Find {
     /// In this country: two letters, such as FR.
     #[arg(long, value_parser = read_country)]
     country: Option<Country>,
-    /// On this evening: today, tomorrow, or 2026-11-21. A show after midnight belongs to the evening before.
-    #[arg(long, value_parser = read_date)]
-    date: Option<Date>,
+    /// On this evening, by the cinemas' clocks: today, tomorrow, or 2026-11-21. A show after midnight belongs to the evening
+    /// before.
+    #[arg(long, value_parser = read_day)]
+    date: Option<Day>,
     /// How many at most, up to 100.
     #[arg(long, default_value_t = 20, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=100))]
     limit: usize,
@@ -62,14 +62,10 @@ pub(crate) async fn meet(index: &str, context: &Context) -> anyhow::Result<Index
     Ok(client(context)?.index(index).await?)
 }
 
-/// By this machine's calendar.
-fn read_date(text: &str) -> Result<Date, String> {
-    let today = Zoned::now().date();
-    match text.to_lowercase().as_str() {
-        "today" | "tonight" => Ok(today),
-        "tomorrow" => today.tomorrow().map_err(|e| e.to_string()),
-        date => date.parse().map_err(|_| "say today, tomorrow, or a date such as 2026-11-21".to_owned()),
-    }
+fn read_day(text: &str) -> Result<Day, String> {
+    let text = text.to_lowercase();
+    let text = if text == "tonight" { "today" } else { &text };
+    text.parse().map_err(|e: NotADay| e.to_string())
 }
 
 fn read_country(text: &str) -> Result<Country, String> {
@@ -108,12 +104,15 @@ impl Find {
         let degrees = self.near.as_deref().map(read_degrees).transpose()?.flatten();
         ensure!(self.radius_km <= 20_100, "nothing on earth is further away than 20,038 km");
         let indexes = client(context)?.indexes(&self.index).await?;
+        for (origin, why) in indexes.silent() {
+            show::warn(&format!("{origin} is left out: {why}"));
+        }
         let near = match (&self.near, degrees) {
             (Some(name), None) => Some(city(name, &indexes).await?),
             (_, degrees) => degrees,
         };
         let search = Search {
-            text: self.text.clone(),
+            text: (!self.text.is_empty()).then(|| self.text.join(" ")),
             near: near.map(|position| Near { position, radius_m: self.radius_km * 1000 }),
             within: None,
             city: self.city.clone(),
@@ -122,6 +121,19 @@ impl Find {
             limit: Some(self.limit),
         };
         Ok((indexes, search))
+    }
+
+    fn print(&self, head: &[&str], rows: &[Vec<String>], nothing: &str) {
+        if rows.is_empty() {
+            return show::line(nothing);
+        }
+        show::table(head, rows);
+        if rows.len() >= self.limit {
+            show::line(&format!(
+                "the first {}; there may be more: --limit, up to 100, or a narrower search",
+                self.limit
+            ));
+        }
     }
 
     pub(crate) async fn cinemas(self, context: &Context) -> anyhow::Result<()> {
@@ -133,16 +145,20 @@ impl Find {
         let rows: Vec<Vec<String>> = found
             .iter()
             .map(|l| {
-                let server = l.origin.as_ref().map_or_else(|| format!("({})", l.kind), ToString::to_string);
+                let server = match (&l.origin, l.kind) {
+                    (None, kind) => format!("({kind})"),
+                    (Some(origin), ListingKind::Unconfirmed) => {
+                        format!("{origin} (unconfirmed: a list has another there)")
+                    }
+                    (Some(origin), _) => origin.to_string(),
+                };
                 let far = l.distance_m.map_or_else(String::new, kilometres);
                 vec![show::text(&l.name).into(), show::text(&l.address.city).into(), far, server]
             })
             .collect();
-        print(
-            &["cinema", "city", "away", "buy from"],
-            &rows,
-            "no cinema fits: try fewer words, or a larger --radius-km",
-        );
+        let wider = if self.near.is_some() { "a larger --radius-km" } else { "another spelling" };
+        let nothing = format!("no cinema fits: try fewer words, or {wider}");
+        self.print(&["cinema", "city", "away", "buy from"], &rows, &nothing);
         Ok(())
     }
 
@@ -160,7 +176,11 @@ impl Find {
                 vec![show::text(&f.film.title).into(), year, length, f.cinemas.to_string(), f.screenings.to_string()]
             })
             .collect();
-        print(&["film", "year", "length", "cinemas", "screenings"], &rows, "no film fits: try another --date or place");
+        self.print(
+            &["film", "year", "length", "cinemas", "screenings"],
+            &rows,
+            "no film fits: try another --date or place",
+        );
         Ok(())
     }
 
@@ -176,20 +196,20 @@ impl Find {
                 let price = s.screening.price_range.map(|r| format!("from {}", r.lowest)).unwrap_or_default();
                 vec![
                     show::start(&s.screening),
-                    show::text(&s.title).into(),
+                    s.titles.iter().map(show::text).collect::<Vec<_>>().join(" + "),
                     show::text(&s.cinema_name).into(),
                     price,
                     format!("admit seats {} {}", s.origin, s.screening.id),
                 ]
             })
             .collect();
-        print(&["when", "film", "cinema", "price", "seats"], &rows, "no screening fits: try another --date or place");
+        self.print(
+            &["when", "film", "cinema", "price", "seats"],
+            &rows,
+            "no screening fits: try another --date or place",
+        );
         Ok(())
     }
-}
-
-fn print(head: &[&str], rows: &[Vec<String>], nothing: &str) {
-    if rows.is_empty() { show::line(nothing) } else { show::table(head, rows) }
 }
 
 fn kilometres(metres: u32) -> String {

@@ -109,7 +109,11 @@ impl Folder {
     /// Who the index in this folder is, and which servers it looks at.
     pub(crate) fn index_settings(&self) -> anyhow::Result<Settings> {
         let server = self.server()?;
-        ensure!(!self.file("cinema.sqlite").exists(), "{} is the folder of a cinema, not of an index", self.0.display());
+        ensure!(
+            !self.file("cinema.sqlite").exists(),
+            "{} is the folder of a cinema, not of an index",
+            self.0.display()
+        );
         let keys = self.keys()?;
         let loopback = server.origin.is_loopback();
         Ok(Settings {

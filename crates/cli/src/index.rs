@@ -106,7 +106,7 @@ fn import(folder: &Path, file: &Path, country: &str, context: &Context) -> anyho
     let spinner = indicatif::ProgressBar::new_spinner().with_message("reading");
     spinner.enable_steady_tick(Duration::from_millis(100));
     let is_json = bytes.iter().find(|b| !b.is_ascii_whitespace() && !b"\xef\xbb\xbf".contains(b)) == Some(&b'{');
-    let country = Country::parse(country).with_context(|| country.to_owned())?;
+    let country = Country::parse(&country.to_uppercase()).with_context(|| country.to_owned())?;
     let list: List = if is_json { read_geojson(&bytes, country)? } else { read_cnc(&bytes)? };
     spinner.set_message(format!("importing {} cinemas", list.entries.len()));
     open(folder)?.import(&list.entries)?;
@@ -117,7 +117,8 @@ fn import(folder: &Path, file: &Path, country: &str, context: &Context) -> anyho
     for row in &list.refused {
         show::line(&format!("not imported: {}: {}", row.row, row.why));
     }
-    show::line(&format!("imported {} cinemas, {} rows could not be used", list.entries.len(), list.refused.len()));
+    let (entries, refused) = (show::count(list.entries.len(), "cinema"), show::count(list.refused.len(), "row"));
+    show::line(&format!("imported {entries}, {refused} could not be used"));
     Ok(())
 }
 
@@ -129,8 +130,19 @@ fn report(found: &Announcement, context: &Context) -> anyhow::Result<()> {
             let mark = if step.ok { show::colour("32", "ok  ") } else { show::colour("1;31", "FAIL") };
             show::line(&format!("{mark} {:10} {}", step.step, step.detail));
         }
-        let listed = if found.listed { "is listed" } else { "is not listed" };
-        show::line(&format!("{} {listed}", found.origin));
+        let all_well = found.steps.iter().all(|step| step.ok);
+        let listed = match (found.listed, all_well) {
+            (true, true) => "is listed",
+            (true, false) => "is still listed as it was when it was last seen in order",
+            (false, true) => "is hidden: the operator lets another listing speak for it",
+            (false, false) => "is not listed",
+        };
+        let at =
+            found.steps.last().map(|step| format!("; the index looked at {}", show::here(step.at))).unwrap_or_default();
+        show::line(&format!("{} {listed}{at}", found.origin));
     }
-    if found.listed { Ok(()) } else { bail!("fix the step that failed, then announce it again") }
+    if found.steps.iter().all(|step| step.ok) {
+        return Ok(());
+    }
+    bail!("fix the step that failed, then announce it again: an index looks at a server once in five minutes")
 }

@@ -8,6 +8,8 @@ use admit_protocol::layout::Layout;
 use admit_protocol::screening::Screening;
 use admit_protocol::text::{LanguageTag, Texts};
 use admit_protocol::time::Moment;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use serde::Serialize;
 
 /// Prints a value as JSON.
@@ -51,6 +53,11 @@ pub(crate) fn count(n: usize, of: &str) -> String {
     format!("{n} {of}{}", if n == 1 { "" } else { "s" })
 }
 
+/// Says something that is no answer.
+pub(crate) fn warn(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{} {text}", colour("33", "note:"));
+}
+
 /// A text in colour, where there is colour.
 pub(crate) fn colour(code: &str, text: &str) -> String {
     let plain = !std::io::stdout().is_terminal() || std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());
@@ -78,6 +85,11 @@ pub(crate) fn moment(moment: &Moment) -> String {
 
 fn place(moment: &Moment) -> String {
     moment.zone().as_str().rsplit('/').next().unwrap_or_default().replace('_', " ")
+}
+
+/// An instant by the clock here: `14:57:04 on Sat 21 Nov (your clock)`.
+pub(crate) fn here(at: Timestamp) -> String {
+    format!("{} (your clock)", TimeZone::system().to_datetime(at).strftime("%H:%M:%S on %a %d %b"))
 }
 
 /// The time on the poster. A show after midnight belongs to the evening before: `Sat 21 Nov, after midnight: Sun 00:30
@@ -123,10 +135,11 @@ pub(crate) async fn agreed(question: &str) -> bool {
     }
 }
 
-/// A table without lines: columns as wide as they need to be.
+/// A table without lines: columns as wide as they need to be. The terminal breaks what is too long for it, so that what is to be
+/// copied stays whole.
 pub(crate) fn table(head: &[&str], rows: &[Vec<String>]) {
     let mut table = comfy_table::Table::new();
-    table.load_style(comfy_table::presets::NOTHING).set_content_arrangement(comfy_table::ContentArrangement::Dynamic);
+    table.load_style(comfy_table::presets::NOTHING).set_content_arrangement(comfy_table::ContentArrangement::Disabled);
     table.set_header(head.iter().map(|h| h.to_uppercase()));
     table.add_rows(rows);
     for row in table.lines() {

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use admit_protocol::directory::{
-    Announce, Announcement, FilmShowing, FilmsShowing, Listing, Listings, ScreeningHint, ScreeningHints,
+    Announce, Announcement, Day, FilmShowing, FilmsShowing, Listing, Listings, ScreeningHint, ScreeningHints,
 };
 use admit_protocol::endpoint as at;
 use admit_protocol::geo::Position;
@@ -11,7 +11,6 @@ use admit_protocol::json::DOCUMENT_BYTES_MAX;
 use admit_protocol::jws::Jws;
 use admit_protocol::origin::Origin;
 use futures_util::future::join_all;
-use jiff::civil::Date;
 
 use crate::error::ClientError;
 use crate::server::Server;
@@ -39,8 +38,8 @@ pub struct Search {
     pub city: Option<String>,
     /// In a country: ISO 3166-1 alpha-2.
     pub country: Option<String>,
-    /// On one business date: a show after midnight belongs to the evening before.
-    pub date: Option<Date>,
+    /// On one evening: a show after midnight belongs to the evening before.
+    pub date: Option<Day>,
     /// How many at most.
     pub limit: Option<usize>,
 }

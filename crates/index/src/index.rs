@@ -15,7 +15,7 @@ use admit_protocol::origin::{Origin, OriginError, OriginPolicy};
 use admit_protocol::text::Texts;
 use admit_protocol::time::after;
 use axum::Router;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use url::Url;
 
 use crate::import::Imported;
@@ -170,13 +170,21 @@ impl Index {
     /// When the address is none of a server, too many are being looked at, or the store fails.
     pub async fn announce(&self, text: &str) -> Result<Announcement, IndexError> {
         let origin = self.read_origin(text)?;
-        if !self.may_look(&origin)
-            && let Some((_, before)) = self.0.store.look(&origin)?
-        {
-            return Ok(before);
+        // F6: also after a restart.
+        let soon = SignedDuration::try_from(LOOK_AGAIN).unwrap_or_default();
+        let before = self.0.store.look(&origin)?;
+        let lately = before.filter(|(at, _)| Timestamp::now().duration_since(*at) < soon || !self.may_look(&origin));
+        if let Some((_, before)) = lately {
+            return Ok(self.as_of_now(before));
         }
         let _permit = self.0.looks.try_acquire().map_err(|_| IndexError::Busy)?;
-        self.look(&origin).await
+        let found = self.look(&origin).await?;
+        Ok(self.as_of_now(found))
+    }
+
+    /// Whether a server is listed is a fact of now, not of the last look: one that fails once is still listed as it was.
+    fn as_of_now(&self, found: Announcement) -> Announcement {
+        Announcement { listed: self.world().lists(&found.origin), ..found }
     }
 
     fn may_look(&self, origin: &Origin) -> bool {
@@ -250,7 +258,7 @@ impl Index {
     /// When the address is none of a server, or the store fails.
     pub fn why(&self, text: &str) -> Result<Option<Announcement>, IndexError> {
         let origin = self.read_origin(text)?;
-        Ok(self.0.store.look(&origin)?.map(|(_, found)| found))
+        Ok(self.0.store.look(&origin)?.map(|(_, found)| self.as_of_now(found)))
     }
 
     /// Takes over entries of somebody's list, as unclaimed. The same entry again is the same listing, changed.
@@ -277,7 +285,21 @@ impl Index {
     /// # Errors
     /// When there is no such listing.
     pub fn merge(&self, listing: ListingId, into: ListingId) -> Result<(), IndexError> {
+        let stored = self.0.store.listings()?;
+        let of = |id| stored.iter().map(|s| &s.listing).find(|l| l.id == id);
+        if let (Some(hidden), Some(speaker)) = (of(listing), of(into))
+            && hidden.origin.is_some()
+            && speaker.origin.is_none()
+        {
+            let why = format!("{listing} sells tickets and {into} does not: merge {into} into {listing}");
+            return Err(StoreError::Refused(why).into());
+        }
         self.0.store.merge(listing, Some(into))?;
+        // The operator has looked: the place is confirmed.
+        if let Some(speaker) = of(into).filter(|l| l.kind == ListingKind::Unconfirmed) {
+            let confirmed = Listing { kind: ListingKind::Server, ..speaker.clone() };
+            self.0.store.put_listings(&[StoredListing { listing: confirmed, merged_into: None }])?;
+        }
         Ok(self.rebuild()?)
     }
 

@@ -11,6 +11,8 @@ pub(crate) struct Names {
     texts: Vec<(u32, Vec<String>)>,
     /// Which texts have a word with this gram in it.
     grams: HashMap<[char; 2], Vec<u32>>,
+    /// How many texts have this word: "cinema" says little, "champollion" much.
+    counts: HashMap<String, u32>,
 }
 
 impl Names {
@@ -22,11 +24,24 @@ impl Names {
         for gram in grams {
             self.grams.entry(gram).or_default().push(at);
         }
+        for word in words.iter().collect::<BTreeSet<_>>() {
+            *self.counts.entry(word.clone()).or_default() += 1;
+        }
         self.texts.push((number, words));
     }
 
-    /// Names that fit what was typed, best first, with how well they fit (1 is exactly). Every word typed must be met
-    /// by one of the name's: exactly, as its beginning, or with a typo or two.
+    /// How much a typed word says: the longer and the rarer, the more.
+    fn weight(&self, typed: &str) -> f32 {
+        #[expect(clippy::cast_precision_loss, reason = "a weight is no count")]
+        let [all, known, length] =
+            [self.texts.len(), self.counts.get(typed).map_or(0, |n| *n as usize), typed.chars().count()]
+                .map(|n| n as f32);
+        length * (1.0 + all / (1.0 + known)).ln()
+    }
+
+    /// Names that fit what was typed, best first, with how well they fit (1 is exactly). A word is met by one of the name's:
+    /// exactly, as its beginning, or with a typo or two. Names that meet every word come first; then those that miss words that
+    /// say little, such as "cinema".
     pub(crate) fn find(&self, typed: &str, limit: usize) -> Vec<(u32, f32)> {
         let typed = words(typed);
         if typed.is_empty() {
@@ -39,8 +54,10 @@ impl Names {
                 *shared.entry(*text).or_default() += 1;
             }
         }
-        // A typo spoils two grams of a word. Less than a third in common is another name.
-        let least = u32::try_from(wanted.len() / 3).unwrap_or(u32::MAX).max(1);
+        // A typo spoils two grams of a word, and a word may be missing. Less than a fifth in common is another name.
+        let least = u32::try_from(wanted.len() / 5).unwrap_or(u32::MAX).max(1);
+        let typed: Vec<(String, f32)> =
+            typed.into_iter().map(|word| (self.weight(&word), word)).map(|(w, word)| (word, w)).collect();
         let mut best: HashMap<u32, f32> = HashMap::new();
         for (text, _) in shared.into_iter().filter(|(_, count)| *count >= least) {
             let (number, words) = &self.texts[text as usize];
@@ -62,25 +79,36 @@ fn grams(word: &str) -> Vec<[char; 2]> {
     chars.windows(2).map(|pair| [pair[0], pair[1]]).collect()
 }
 
-fn score(typed: &[String], words: &[String]) -> Option<f32> {
-    let mut sum = 0.0;
+/// Of what was typed, so much must be met, by weight.
+const MET_LEAST: f32 = 0.5;
+
+/// How well a name fits the words typed, each with what it says.
+fn score(typed: &[(String, f32)], words: &[String]) -> Option<f32> {
+    let (mut sum, mut length, mut met_weight, mut all_weight) = (0.0, 0.0, 0.0, 0.0);
     let mut met = BTreeSet::new();
-    for (n, word) in typed.iter().enumerate() {
+    for (n, (word, weight)) in typed.iter().enumerate() {
         // Only the word that is being typed last counts as finished by its beginning without a loss.
         let last = n + 1 == typed.len();
         let fits = words.iter().enumerate().filter_map(|(at, w)| Some((at, closeness(word, w, last)?)));
-        let (at, closeness) = fits.max_by(|a, b| a.1.total_cmp(&b.1)).or_else(|| joined(word, words))?;
+        let best = fits.max_by(|a, b| a.1.total_cmp(&b.1)).or_else(|| joined(word, words));
+        all_weight += weight;
+        let Some((at, closeness)) = best else { continue };
         met.insert(at);
+        met_weight += weight;
         #[expect(clippy::cast_precision_loss, reason = "a word has few characters")]
-        let weight = word.chars().count() as f32;
-        sum += closeness * weight;
+        let characters = word.chars().count() as f32;
+        (sum, length) = (sum + closeness * characters, length + characters);
     }
-    let length: usize = typed.iter().map(|w| w.chars().count()).sum();
+    let share = if all_weight > 0.0 { met_weight / all_weight } else { 1.0 };
+    if length == 0.0 || share < MET_LEAST {
+        return None;
+    }
     // Words of the name that nobody typed cost a little, so that "Lux" comes before "Lux Palace".
-    let left = words.len().saturating_sub(met.len());
     #[expect(clippy::cast_precision_loss, reason = "a name has few words")]
-    let (length, left) = (length as f32, left as f32);
-    Some(sum / length / (1.0 + 0.05 * left))
+    let left = words.len().saturating_sub(met.len()) as f32;
+    let whole = sum / length / (1.0 + 0.05 * left);
+    // Whoever misses a word comes after all who miss none.
+    Some(if share < 1.0 { whole * share * 0.5 } else { whole })
 }
 
 /// "svetozor" typed as "sveto zor", or two words typed as one: the beginning of the name without its gaps.
@@ -103,8 +131,9 @@ fn closeness(typed: &str, word: &str, unfinished: bool) -> Option<f32> {
         4..=7 => 1,
         _ => 2,
     };
-    // The beginning of a longer word, with a typo in it.
-    let compared = if unfinished && b.len() > a.len() + allowed { &b[..a.len()] } else { &b[..] };
+    // The beginning of a longer word, with a typo in it; of a short one too much would begin like that.
+    let begins = unfinished && a.len() >= 6 && b.len() > a.len() + allowed;
+    let compared = if begins { &b[..a.len()] } else { &b[..] };
     let typos = distance(&a, compared, allowed)?;
     #[expect(clippy::cast_precision_loss, reason = "two at most")]
     let loss = 0.15 * typos as f32;
@@ -159,6 +188,11 @@ mod tests {
             "Lux",
             "Lux Palace",
             "Le Brady",
+            "Cinéma Ariel",
+            "Le Cinéma",
+            "Cinéma Rex",
+            "Le Grand Rex",
+            "Le Louxor",
         ]);
         for (typed, wanted) in [
             ("svetozor", 0),
@@ -176,6 +210,12 @@ mod tests {
         ] {
             assert_eq!(first(&names, typed), Some(wanted), "{typed}: {:?}", names.find(typed, 5));
         }
+        for (typed, wanted) in [("le kino aero", 1), ("cinema le brady", 8), ("le brady cinema", 8)] {
+            assert_eq!(first(&names, typed), Some(wanted), "{typed}: {:?}", names.find(typed, 5));
+        }
+        // Whoever meets every word comes first.
+        let lux: Vec<u32> = names.find("lux palace", 5).into_iter().map(|(n, _)| n).collect();
+        assert_eq!(lux, [7]);
         for nothing in ["", "  ", "?!", "zzzz", "odeon tokyo"] {
             assert_eq!(first(&names, nothing), None, "{nothing}");
         }

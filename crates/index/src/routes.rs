@@ -3,7 +3,7 @@
 use admit_http::conditional::{self, Keep};
 use admit_http::headers::{cors, layer};
 use admit_http::{Query, Reply, StrictJson};
-use admit_protocol::directory::{Announce, FilmsShowing, Listings, PAGE_MAX, QUERY_BYTES_MAX, ScreeningHints};
+use admit_protocol::directory::{Announce, Day, FilmsShowing, Listings, PAGE_MAX, QUERY_BYTES_MAX, ScreeningHints};
 use admit_protocol::endpoint as at;
 use admit_protocol::geo::Position;
 use admit_protocol::manifest::MANIFEST_PATH;
@@ -14,7 +14,6 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use http::{HeaderMap, header};
 use jiff::Timestamp;
-use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 use crate::index::{Index, IndexError};
@@ -93,7 +92,7 @@ struct Asked {
     within: Option<String>,
     city: Option<String>,
     country: Option<String>,
-    date: Option<Date>,
+    date: Option<String>,
     limit: Option<usize>,
 }
 
@@ -124,20 +123,25 @@ impl Asked {
             Some(within) => within,
             None => None,
         };
+        let date = match self.date.as_deref().map(str::parse::<Day>) {
+            Some(Err(error)) => return bad("/date", &error.to_string()),
+            Some(Ok(day)) => Some(day),
+            None => None,
+        };
         Ok(Wanted {
             text: self.q.filter(|q| !q.trim().is_empty()),
             near,
             within,
             city: self.city,
             country: self.country,
-            date: self.date,
+            date,
             limit: self.limit.unwrap_or(20).min(PAGE_MAX),
         })
     }
 }
 
 async fn cinemas(State(index): State<Index>, Query(asked): Query<Asked>) -> Result<Response, Reply> {
-    Ok(json(&Listings { listings: index.world().cinemas(&asked.read()?) }))
+    Ok(json(&Listings { listings: index.world().cinemas(&asked.read()?, Timestamp::now()) }))
 }
 
 async fn films(State(index): State<Index>, Query(asked): Query<Asked>) -> Result<Response, Reply> {

@@ -1,16 +1,19 @@
 //! Everything an index knows, in memory, made for searching.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use admit_protocol::directory::{FilmShowing, Listing, PAGE_MAX, ScreeningHint};
+use admit_protocol::cinema::five_in_the_morning;
+use admit_protocol::directory::{Day, FilmShowing, Listing, PAGE_MAX, ScreeningHint};
 use admit_protocol::film::Film;
 use admit_protocol::geo::Position;
 use admit_protocol::id::{CinemaId, FilmId, ListingId};
 use admit_protocol::jws::Jws;
 use admit_protocol::origin::Origin;
 use admit_protocol::screening::{Screening, ScreeningStatus};
-use jiff::Timestamp;
+use admit_protocol::time::{Moment, ZoneName};
 use jiff::civil::Date;
+use jiff::{Timestamp, ToSpan as _};
 use rstar::RTree;
 use rstar::primitives::GeomWithData;
 
@@ -30,7 +33,7 @@ pub(crate) struct Wanted {
     pub(crate) within: Option<[i32; 4]>,
     pub(crate) city: Option<String>,
     pub(crate) country: Option<String>,
-    pub(crate) date: Option<Date>,
+    pub(crate) date: Option<Day>,
     pub(crate) limit: usize,
 }
 
@@ -68,7 +71,10 @@ pub(crate) struct World {
 impl World {
     pub(crate) fn new(servers: Vec<SeenServer>, stored: Vec<StoredListing>) -> Self {
         let mut world = Self::default();
-        let shown: Vec<Listing> = stored.into_iter().filter(|s| s.merged_into.is_none()).map(|s| s.listing).collect();
+        // Whoever speaks for another is found by its names, too.
+        let (shown, hidden): (Vec<StoredListing>, Vec<StoredListing>) =
+            stored.into_iter().partition(|s| s.merged_into.is_none());
+        let shown: Vec<Listing> = shown.into_iter().map(|s| s.listing).collect();
         let mut spots = Vec::with_capacity(shown.len());
         let mut by_cinema: HashMap<(Origin, CinemaId), u32> = HashMap::new();
         for listing in shown {
@@ -86,6 +92,11 @@ impl World {
             }
             world.by_id.insert(listing.id, number);
             world.listings.push(listing);
+        }
+        for StoredListing { listing, merged_into } in hidden {
+            if let Some(&number) = merged_into.and_then(|into| world.by_id.get(&into)) {
+                listing.name.iter().for_each(|(_, text)| world.names.add(number, text));
+            }
         }
         world.spots = RTree::bulk_load(spots);
         for server in servers {
@@ -120,6 +131,11 @@ impl World {
         self.manifests.get(origin)
     }
 
+    /// Whether a cinema of this server can be found.
+    pub(crate) fn lists(&self, origin: &Origin) -> bool {
+        self.listings.iter().any(|l| l.origin.as_ref() == Some(origin))
+    }
+
     pub(crate) fn counts(&self) -> (usize, usize) {
         (self.listings.len(), self.screenings.len())
     }
@@ -142,10 +158,18 @@ impl World {
         })
     }
 
-    /// Cinemas that fit, best first: by name if one was typed, else by distance, else by name.
-    pub(crate) fn cinemas(&self, wanted: &Wanted) -> Vec<Listing> {
+    /// Cinemas that fit, best first: by name if one was typed, else by distance, else by name. On a day, those that show
+    /// something then.
+    pub(crate) fn cinemas(&self, wanted: &Wanted, now: Timestamp) -> Vec<Listing> {
         let limit = wanted.limit.clamp(1, PAGE_MAX);
-        let fits = |number: &u32| self.listing_fits(&self.listings[*number as usize], wanted);
+        let showing: Option<HashSet<u32>> = wanted.date.is_some().then(|| {
+            let any = Wanted { text: None, ..wanted.clone() };
+            self.screenings_that_fit(&any, now).map(|s| s.listing).collect()
+        });
+        let fits = |number: &u32| {
+            let shows = showing.as_ref().is_none_or(|showing| showing.contains(number));
+            shows && self.listing_fits(&self.listings[*number as usize], wanted)
+        };
         let numbers: Vec<u32> = match (&wanted.text, wanted.near) {
             // Enough to be left with a page after the other filters.
             (Some(text), _) => {
@@ -205,13 +229,20 @@ impl World {
                 listing.origin.is_some() && self.listing_fits(listing, &place)
             })
             .collect();
-        let films = self.films_by_title(wanted);
+        let films = self.films_by_title(wanted).filter(|films| !films.is_empty());
+        // What is no film's title may be a cinema's name: what do they show?
+        let named: Option<HashSet<u32>> = match (&wanted.text, &films) {
+            (Some(text), None) => Some(self.names.find(text, 100).into_iter().map(|(n, _)| n).collect()),
+            _ => None,
+        };
+        let evenings = Evenings { now, known: RefCell::default() };
         let from = self.screenings.partition_point(|s| s.screening.starts_at.at() <= now);
         self.screenings[from..].iter().filter(move |s| {
             s.screening.status == ScreeningStatus::OnSale
                 && places.contains(&s.listing)
                 && films.as_ref().is_none_or(|films| s.films.iter().any(|film| films.contains(film)))
-                && wanted.date.is_none_or(|date| s.screening.business_date == date)
+                && named.as_ref().is_none_or(|named| named.contains(&s.listing))
+                && wanted.date.is_none_or(|day| evenings.is_on(&s.screening, day))
         })
     }
 
@@ -223,7 +254,7 @@ impl World {
                 origin: listing.origin.clone()?,
                 listing: listing.id,
                 cinema_name: listing.name.clone(),
-                title: self.films[s.films[0] as usize].film.title.clone(),
+                titles: s.films.iter().map(|film| self.films[*film as usize].film.title.clone()).collect(),
                 business_date: s.screening.business_date,
                 screening: s.screening.clone(),
                 distance_m: wanted.near.map(|(position, _)| metres(position.distance_m(&listing.position))),
@@ -241,7 +272,7 @@ impl World {
             for film in &screening.films {
                 let work = self.films[*film as usize].work.as_str();
                 // Of a double bill, the film that was asked for.
-                if wanted_works.as_ref().is_none_or(|works| works.contains(film)) {
+                if wanted_works.as_ref().is_none_or(|works| works.is_empty() || works.contains(film)) {
                     works.entry(work).or_insert((*film, Vec::new())).1.push(screening);
                 }
             }
@@ -260,6 +291,32 @@ impl World {
         films.sort_by(|a, b| b.screenings.cmp(&a.screenings).then(a.next_starts_at.cmp(&b.next_starts_at)));
         films.truncate(wanted.limit.clamp(1, PAGE_MAX));
         films
+    }
+}
+
+/// Which evening it is where a screening is.
+struct Evenings {
+    now: Timestamp,
+    known: RefCell<HashMap<ZoneName, Date>>,
+}
+
+impl Evenings {
+    fn is_on(&self, screening: &Screening, day: Day) -> bool {
+        let ahead = match day {
+            Day::On(date) => return screening.business_date == date,
+            Day::Today => 0,
+            Day::Tomorrow => 1,
+        };
+        let zone = screening.starts_at.zone();
+        let mut known = self.known.borrow_mut();
+        let today = match known.get(zone) {
+            Some(today) => *today,
+            None => {
+                let Ok(now) = Moment::new(self.now, zone) else { return false };
+                *known.entry(zone.clone()).or_insert(now.business_date(five_in_the_morning()))
+            }
+        };
+        today.checked_add(ahead.days()).is_ok_and(|date| screening.business_date == date)
     }
 }
 

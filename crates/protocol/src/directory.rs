@@ -1,5 +1,8 @@
 //! What an index says: who is where, and what is shown. All of it is a hint; the cinema itself has the last word.
 
+use std::fmt;
+use std::str::FromStr;
+
 use jiff::Timestamp;
 use jiff::civil::Date;
 use schemars::JsonSchema;
@@ -133,8 +136,9 @@ pub struct ScreeningHint {
     pub listing: ListingId,
     /// The cinema's name.
     pub cinema_name: Texts,
-    /// The title of its first film.
-    pub title: Texts,
+    /// The titles of its films, in order: a double bill has two.
+    #[schemars(length(min = 1, max = 32))]
+    pub titles: Vec<Texts>,
     /// The evening it belongs to.
     pub business_date: Date,
     /// As the index last saw it.
@@ -144,6 +148,43 @@ pub struct ScreeningHint {
     pub distance_m: Option<u32>,
     /// The index's own: when it saw it.
     pub seen_at: Timestamp,
+}
+
+/// An evening that somebody asks for. A show after midnight belongs to the evening before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Day {
+    /// This evening, by each cinema's own clock: whoever asks from elsewhere means the evening there.
+    Today,
+    /// The evening after it.
+    Tomorrow,
+    /// This business date.
+    On(Date),
+}
+
+/// A text that is no [`Day`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a day is today, tomorrow, or a date such as 2026-11-21")]
+pub struct NotADay;
+
+impl FromStr for Day {
+    type Err = NotADay;
+    fn from_str(text: &str) -> Result<Self, NotADay> {
+        match text {
+            "today" => Ok(Self::Today),
+            "tomorrow" => Ok(Self::Tomorrow),
+            date => date.parse().map(Self::On).map_err(|_| NotADay),
+        }
+    }
+}
+
+impl fmt::Display for Day {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Today => f.write_str("today"),
+            Self::Tomorrow => f.write_str("tomorrow"),
+            Self::On(date) => date.fmt(f),
+        }
+    }
 }
 
 open_enum! {

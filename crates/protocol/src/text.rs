@@ -169,13 +169,15 @@ impl Texts {
         Self::new(BTreeMap::from([(LanguageTag::parse(tag)?, text.to_owned())]))
     }
 
-    /// The text for a reader of `wanted`: in that very tag, else in the same language, else in English, else in any.
+    /// The text for a reader of `wanted`: in that very tag, else in the same language, else the one whose language nobody said, as
+    /// people write it there, else in English, else in any.
     #[must_use]
     pub fn best(&self, wanted: &LanguageTag) -> &str {
         let same = || self.0.iter().find(|(tag, _)| tag.language() == wanted.language()).map(|(_, t)| t);
+        let plain = || self.0.iter().find(|(tag, _)| tag.language() == "und").map(|(_, t)| t);
         let english = || self.0.iter().find(|(tag, _)| tag.language() == "en").map(|(_, t)| t);
         let any = || self.0.values().next();
-        self.0.get(wanted).or_else(same).or_else(english).or_else(any).map_or("", String::as_str)
+        self.0.get(wanted).or_else(same).or_else(plain).or_else(english).or_else(any).map_or("", String::as_str)
     }
 
     /// All of them.

@@ -12,7 +12,7 @@ use admit_client::{Client, ClientError, Index, Near, RequestKey, Search, Secret,
 use admit_protocol::booking::{Book, Booking};
 use admit_protocol::capability::PaymentMethod;
 use admit_protocol::digest::ContentName;
-use admit_protocol::directory::ScreeningHint;
+use admit_protocol::directory::{Day, ScreeningHint};
 use admit_protocol::geo::Position;
 use admit_protocol::hold::{Hold, HoldState, SeatWish};
 use admit_protocol::id::{BookingId, HoldId, ScreeningId, SeatId};
@@ -192,7 +192,7 @@ impl Town {
         };
         let days = i64::try_from(dice.below(6))?;
         let today = Timestamp::now().in_tz("Europe/Prague")?.date();
-        let date = Some(today.checked_add(jiff::Span::new().days(days))?);
+        let date = Some(Day::On(today.checked_add(jiff::Span::new().days(days))?));
         let search = Search { text, near, date, limit: Some(100), ..Search::default() };
         let hints = self.tally.time("find screenings", self.index.screenings(&search)).await?.screenings;
         let Some(hint): Option<&ScreeningHint> = dice.one(&hints) else { return Ok(None) };
@@ -364,8 +364,9 @@ impl Town {
                         seats.retain(|seat| !some.contains(seat));
                         total = None;
                     }
-                    // The film is about to begin.
-                    Err(error) if error.code() == Some(ProblemCode::NotCancellable) => {}
+                    // The film is about to begin, or a ticket would be left that is not sold alone.
+                    Err(error)
+                        if matches!(error.code(), Some(ProblemCode::NotCancellable | ProblemCode::RuleBroken)) => {}
                     Err(error) => return Err(error.into()),
                 }
             }

@@ -91,11 +91,25 @@ async fn a_server_that_lost_its_key_is_not_listed_under_a_new_one() {
     std::fs::write(cinema.path.join("keys/identity.json"), serde_json::to_vec(&seed).expect("writes")).expect("writes");
     let _cinema = cinema.serve();
     cinema.meet(&client(1)).await;
-    // A fresh process has not looked in the last five minutes.
+    // Within five minutes it does not look again, also after a restart: it says what it found last.
     drop(serving);
+    let serving = index.serve().await;
+    assert!(run(&["index", "announce", &index.origin, &cinema.origin]).status.success());
+    drop(serving);
+    let db = rusqlite::Connection::open(index.path.join("index.sqlite")).expect("opens");
+    db.execute("UPDATE look SET at = 0", []).expect("long ago");
+    drop(db);
     let _serving = index.serve().await;
     let refused = run(&["index", "announce", &index.origin, &cinema.origin]);
     assert!(!refused.status.success() && says(&refused).contains("identity key changed"), "{}", says(&refused));
+    assert!(says(&refused).contains("still listed as it was"), "{}", says(&refused));
+    let found =
+        run(&["find", "--index", &index.origin, "--index", "http://127.0.0.1:9", "kino", "--date", "2001-01-01"]);
+    assert!(
+        says(&found).contains("no cinema fits") && says(&found).contains("127.0.0.1:9 is left out"),
+        "{}",
+        says(&found)
+    );
 }
 
 #[test]

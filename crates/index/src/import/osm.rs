@@ -43,7 +43,7 @@ fn read(feature: &Value, country: Country) -> Result<Imported, String> {
         None => format!("osm:{},{}", position.lat_e6(), position.lon_e6()),
     };
     let city = tag("addr:city").or(tag("is_in:city")).unwrap_or("?");
-    let country = tag("addr:country").and_then(|c| Country::parse(c).ok()).unwrap_or(country);
+    let country = tag("addr:country").and_then(|c| Country::parse(&c.to_uppercase()).ok()).unwrap_or(country);
     let street = [tag("addr:street"), tag("addr:housenumber")].into_iter().flatten().collect::<Vec<_>>().join(" ");
     Ok(Imported {
         source,
@@ -107,7 +107,7 @@ mod tests {
         let text = r#"{"type":"FeatureCollection","features":[
             {"id":"node/1","properties":{"name":"ユーロスペース","name:en":"Eurospace","website":"https://eurospace.example"},
              "geometry":{"type":"Point","coordinates":[139.695,35.659]}},
-            {"properties":{"name":"Box"},"geometry":{"type":"Polygon","coordinates":[[[1,2],[3,2],[3,4],[1,4],[1,2]]]}},
+            {"properties":{"name":"Box","addr:country":"de"},"geometry":{"type":"Polygon","coordinates":[[[1,2],[3,2],[3,4],[1,4],[1,2]]]}},
             {"properties":{},"geometry":{"type":"Point","coordinates":[1,2]}},
             {"properties":{"name":"Nowhere"},"geometry":{"type":"Point","coordinates":[1,200]}},
             {"properties":{"name":"Line"},"geometry":{"type":"LineString","coordinates":[]}}]}"#;
@@ -115,6 +115,7 @@ mod tests {
         assert_eq!(list.entries.len(), 2);
         assert_eq!(list.entries[0].source, "osm:node/1");
         assert_eq!((list.entries[1].position.lat_e6(), list.entries[1].position.lon_e6()), (3_000_000, 2_000_000));
+        assert_eq!(list.entries[1].address.country.as_str(), "DE", "written small, it is a country all the same");
         assert_eq!(list.refused.len(), 3);
         let hostile = r#"{"type":"FeatureCollection","features":[
             {"properties":{"name":"Kino","website":"javascript:alert(1)"},"geometry":{"type":"Point","coordinates":[1,2]}},
