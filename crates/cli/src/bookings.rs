@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use admit_client::{ClientError, Purchase, PurchaseNumber, Server, Wallet, WalletError, Which};
 use admit_protocol::booking::{Booking, BookingLine, BookingState, TicketState};
 use admit_protocol::id::SeatId;
+use admit_protocol::screening::{Screening, ScreeningStatus};
 use admit_protocol::time::Moment;
 use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
@@ -25,12 +26,12 @@ pub(crate) struct List {
 impl List {
     pub(crate) async fn run(self, context: &Context) -> anyhow::Result<()> {
         let wallet = Wallet::open(&context.wallet)?;
-        let silent = if self.offline { HashMap::new() } else { ask(&wallet, context).await? };
+        let news = if self.offline { News::default() } else { ask(&wallet, context).await? };
         let purchases = wallet.purchases()?;
         if context.json {
             let rows = purchases.iter().map(|p| {
                 json!({"number": p.number, "title": p.title, "origin": p.origin, "screening": p.screening,
-                    "state": state(p, &silent), "booking": p.booking, "hold": p.hold})
+                    "state": state(p, &news), "booking": p.booking, "hold": p.hold})
             });
             return show::json(&rows.collect::<Vec<_>>());
         }
@@ -38,11 +39,11 @@ impl List {
             .iter()
             .map(|p| {
                 let reference = p.booking.as_ref().map(|b| b.reference.clone()).unwrap_or_default();
-                vec![p.number.to_string(), reference, p.title.clone(), seats(p), state(p, &silent)]
+                vec![p.number.to_string(), reference, p.title.clone(), seats(p), state(p, &news)]
             })
             .collect();
         if rows.is_empty() {
-            show::line("nothing booked yet");
+            show::line(&format!("nothing booked yet in {}", context.wallet.display()));
         } else {
             show::table(&["no", "ref", "what", "seats", "state"], &rows);
         }
@@ -50,10 +51,36 @@ impl List {
     }
 }
 
+/// What is heard of bookings.
+#[derive(Default)]
+struct News {
+    /// Which cinemas could not be asked, and why.
+    silent: HashMap<PurchaseNumber, String>,
+    /// What became of the screening itself.
+    changed: HashMap<PurchaseNumber, String>,
+}
+
+/// Whether a screening is not what was booked any more.
+pub(crate) fn change(purchase: &Purchase, now: &Screening) -> Option<String> {
+    use ScreeningStatus::{Cancelled, Moved, Postponed};
+    match now.status {
+        Cancelled | Moved | Postponed => {
+            let number = purchase.number;
+            Some(format!(
+                "IT IS {}: `admit cancel {number}` brings back all that was paid",
+                now.status.as_str().to_uppercase()
+            ))
+        }
+        // The title is of the day it was booked.
+        _ if !purchase.title.ends_with(&show::start(now)) => Some(format!("NOW {}", show::start(now))),
+        _ => None,
+    }
+}
+
 /// Asks again what is not known, with the same keys, and how bookings stand. Says which cinema could not be asked.
-async fn ask(wallet: &Wallet, context: &Context) -> anyhow::Result<HashMap<PurchaseNumber, String>> {
+async fn ask(wallet: &Wallet, context: &Context) -> anyhow::Result<News> {
     let mut servers: HashMap<String, Result<Server, String>> = HashMap::new();
-    let mut silent = HashMap::new();
+    let News { mut silent, mut changed } = News::default();
     let open = |p: &Purchase| p.booking.as_ref().is_none_or(|b| b.state != BookingState::Cancelled);
     for purchase in wallet.purchases()?.into_iter().filter(|p| p.is_open() || open(p)) {
         let origin = purchase.origin.to_string();
@@ -70,6 +97,10 @@ async fn ask(wallet: &Wallet, context: &Context) -> anyhow::Result<HashMap<Purch
                 continue;
             }
         };
+        if let (Ok(server), true) = (&servers[&origin], purchase.booking.is_some()) {
+            let screening = server.screening(purchase.screening).await.ok();
+            changed.extend(screening.and_then(|s| change(&purchase, &s)).map(|change| (purchase.number, change)));
+        }
         match asked {
             // Now it is known: it was not done.
             Ok(()) | Err(WalletError::TooOld) => {}
@@ -80,7 +111,7 @@ async fn ask(wallet: &Wallet, context: &Context) -> anyhow::Result<HashMap<Purch
     for server in servers.values().flatten() {
         wallet.forget_lapsed(server)?;
     }
-    Ok(silent)
+    Ok(News { silent, changed })
 }
 
 fn still_open(wallet: &Wallet, number: PurchaseNumber) -> bool {
@@ -99,8 +130,8 @@ fn seats(purchase: &Purchase) -> String {
     purchase.booking.as_ref().map_or_else(held, standing).join(" ")
 }
 
-fn state(purchase: &Purchase, silent: &HashMap<PurchaseNumber, String>) -> String {
-    let why = silent.get(&purchase.number);
+fn state(purchase: &Purchase, news: &News) -> String {
+    let why = news.silent.get(&purchase.number);
     if let (true, Some(why)) = (purchase.is_open(), why) {
         return format!("not known yet, this asks again each time: {why}");
     }
@@ -114,7 +145,12 @@ fn state(purchase: &Purchase, silent: &HashMap<PurchaseNumber, String>) -> Strin
         (None, Some(hold)) => format!("held until {}, not booked", there(hold.expires_at)),
         (None, None) => "not known yet".into(),
     };
-    why.map_or_else(|| known.clone(), |why| format!("{known}, when it was last asked: {why}"))
+    let stands = purchase.booking.as_ref().is_some_and(|b| b.state != BookingState::Cancelled);
+    match (why, news.changed.get(&purchase.number).filter(|_| stands)) {
+        (Some(why), _) => format!("{known}, when it was last asked: {why}"),
+        (None, Some(change)) => format!("{change} ({known})"),
+        (None, None) => known,
+    }
 }
 
 fn booked_state(booking: &Booking, there: impl Fn(Timestamp) -> String) -> String {
@@ -158,6 +194,13 @@ impl Cancel {
             bail!("say --yes: with --json nobody is asked");
         }
         let wallet = Wallet::open(&context.wallet)?;
+        let held = wallet.purchase(self.number).ok().filter(|p| p.booking.is_none() && !p.is_open());
+        if let Some(held) = held {
+            let server = wallet.meet(&find::client(context)?, held.origin.as_str()).await?;
+            wallet.release(&server, held.number).await?;
+            show::line("this was held, not booked: the seats are free again");
+            return Ok(());
+        }
         let (purchase, booking) = purchase(&wallet, self.number)?;
         let seat = |text: &String| -> anyhow::Result<SeatId> {
             let named =
@@ -186,6 +229,9 @@ impl Cancel {
             for line in &quote.lines {
                 let seat = purchase.printed(&line.seat);
                 show::line(&format!("  {seat:10} {:10} {}", line.ticket_type.as_str(), line.total));
+            }
+            if !booking.booking_fees.is_zero() && quote.lines.len() == booking.lines.len() {
+                show::line(&format!("  {:21} {}", "fees", booking.booking_fees));
             }
             show::line(&format!("  {back}"));
         }

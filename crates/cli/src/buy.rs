@@ -1,13 +1,13 @@
 //! Buying.
 
 use admit_booking::{Refusal, price};
-use admit_client::{ClientError, Keepsake, Purchase, Server, Wallet, WalletError};
-use admit_protocol::booking::{Book as BookRequest, Booking, Buyer, TicketChoice};
+use admit_client::{ClientError, Keepsake, Purchase, Secret, Server, Wallet, WalletError};
+use admit_protocol::booking::{Book as BookRequest, Booking, Buyer, TicketChoice, TicketState};
 use admit_protocol::capability::PaymentMethod;
 use admit_protocol::digest::ContentName;
 use admit_protocol::hold::{AreaWish, Hold, PlaceHold, Quote, SEATS_PER_HOLD_MAX, SeatWish};
 use admit_protocol::id::{ScreeningId, SeatId, TicketTypeId, ZoneId};
-use admit_protocol::layout::{Layout, Seat};
+use admit_protocol::layout::{Layout, Seat, SeatKind};
 use admit_protocol::money::{Currency, Money};
 use admit_protocol::price::{PriceTable, TicketRule};
 use admit_protocol::problem::ProblemCode;
@@ -15,6 +15,7 @@ use admit_protocol::screening::Screening;
 use admit_protocol::time::{Moment, ZoneName};
 use anyhow::{Context as _, anyhow, bail, ensure};
 use clap::Args;
+use jiff::Timestamp;
 use serde_json::json;
 
 use crate::folder::read_email;
@@ -32,14 +33,14 @@ pub(crate) struct Book {
     /// The screening.
     screening: String,
     /// Seats, as `admit seats` names them: row and number together (F9), seats side by side (F9-F12), or AREA:COUNT where
-    /// there are no numbers. For another ticket than the first in the list: F9=child.
+    /// there are no numbers. For another ticket than the first in the list: F9=child, for that seat or range alone.
     #[arg(required = true, value_delimiter = ',')]
     seats: Vec<String>,
     /// Where the cinema writes to.
     #[arg(long)]
     email: Option<String>,
     /// Book without asking, if it comes to at most this, such as 20.00.
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true)]
     at_most: Option<String>,
 }
 
@@ -53,7 +54,7 @@ impl Book {
         let wallet = Wallet::open(&context.wallet)?;
         let server = wallet.meet(&find::client(context)?, &self.server).await?;
         let id: ScreeningId = self.screening.parse().with_context(|| self.screening.clone())?;
-        let screening = server.screening(id).await?;
+        let screening = find::screening(&server, id).await?;
         let layout = server.layout(screening.layout).await?;
         let table = server.price_table(screening.price_table).await?;
         let most = self.at_most.as_deref().map(|text| read_amount(text, table.currency)).transpose()?;
@@ -64,9 +65,12 @@ impl Book {
         let purchase = match unfinished(&wallet, &server, id, &wish).await? {
             Some(purchase) => purchase,
             None => {
-                wallet
-                    .hold(&server, id, keepsake(&showing, &wish, &layout, screening.starts_at.zone().clone()), wish)
-                    .await?
+                let keepsake = keepsake(&showing, &wish, &layout, screening.starts_at.zone().clone());
+                let secret = match spaces_beside(&wish, &layout) {
+                    spaces if spaces.is_empty() => Secret::new()?,
+                    spaces => secret_of(&wallet, &server, id, &spaces)?.map_or_else(Secret::new, Ok)?,
+                };
+                wallet.hold_as(&server, id, keepsake, wish, secret).await?
             }
         };
         if let Some(booking) = &purchase.booking {
@@ -109,7 +113,7 @@ impl Book {
         let tickets = tickets_of(hold, &layout, &table)?;
         let quote = price_of(&table, &tickets)?;
         if !context.json {
-            print_quote(&quote, hold, screening, &layout);
+            print_quote(&quote, hold, screening, &layout, &table);
         }
         let agreed = match most {
             Some(most) if quote.total > most => {
@@ -199,13 +203,41 @@ fn seats_named<'a>(text: &str, layout: &'a Layout) -> anyhow::Result<Vec<&'a Sea
         way.truncate(end + 1);
         Some(way)
     };
-    let apart = || format!("{text:?}: these are not side by side without a gap, so name each seat");
+    let apart = || {
+        // Where the way to the right stops.
+        let right = |s: &&'a Seat| layout.seats.iter().find(|next| Some(next.id) == s.right);
+        let last = std::iter::successors(Some(from), right).take(SEATS_PER_HOLD_MAX).last().unwrap_or(from);
+        format!("{text:?}: there is a gap after {}, so name the seats on each side of it", show::seat(last.id, layout))
+    };
     walk(from, to).or_else(|| walk(to, from)).with_context(apart)
 }
 
 fn keepsake(showing: &Showing, wish: &PlaceHold, layout: &Layout, zone: ZoneName) -> Keepsake {
     let printed = wish.seats.iter().map(|s| (s.seat, show::seat(s.seat, layout))).collect();
     Keepsake { title: showing.title(), printed, zone: Some(zone) }
+}
+
+/// The wheelchair spaces that wanted companions' seats go with, and that are not wanted themselves.
+fn spaces_beside(wish: &PlaceHold, layout: &Layout) -> Vec<SeatId> {
+    let wanted = |seat: &SeatId| wish.seats.iter().any(|w| w.seat == *seat);
+    let companions = layout.seats.iter().filter(|s| s.kind == SeatKind::Companion && wanted(&s.id));
+    companions.flat_map(|s| s.companion_of.iter().copied()).filter(|space| !wanted(space)).collect()
+}
+
+/// As whom one of these spaces was booked before: who has the space gets its companion's seat, too (HOLD-006).
+fn secret_of(
+    wallet: &Wallet,
+    server: &Server,
+    screening: ScreeningId,
+    spaces: &[SeatId],
+) -> anyhow::Result<Option<Secret>> {
+    let has_one = |p: &Purchase| {
+        let mut lines = p.booking.iter().flat_map(|b| &b.lines);
+        p.origin == *server.origin()
+            && p.screening == screening
+            && lines.any(|l| l.state != TicketState::Revoked && spaces.contains(&l.seat))
+    };
+    Ok(wallet.purchases()?.into_iter().find(has_one).map(|p| p.secret))
 }
 
 /// Why a purchase did not come to its end.
@@ -292,22 +324,25 @@ fn zone_of(layout: &Layout, place: &str) -> Option<ZoneId> {
     })
 }
 
-fn print_quote(quote: &Quote, hold: &Hold, screening: &Screening, layout: &Layout) {
+fn print_quote(quote: &Quote, hold: &Hold, screening: &Screening, layout: &Layout, table: &PriceTable) {
     for line in &quote.lines {
         let seat = show::seat(line.seat, layout);
-        show::line(&format!("  {seat:10} {:10} {}", line.ticket_type.as_str(), line.total));
+        let kind = table.ticket_type(line.ticket_type).map_or(line.ticket_type.as_str(), |t| show::text(&t.name));
+        show::line(&format!("  {seat:10} {kind:10} {}", line.total));
     }
     if !quote.booking_fees.is_zero() {
-        show::line(&format!("  {:21} {}", "booking fee", quote.booking_fees));
+        let names: Vec<&str> = table.booking_fees.iter().map(|fee| show::text(&fee.name)).collect();
+        show::line(&format!("  {:21} {}", names.join(", "), quote.booking_fees));
     }
     show::line(&format!("  {:21} {}", "all in all", show::colour("1", &quote.total.to_string())));
     let zone = screening.starts_at.zone();
     let moment = |at| Moment::new(at, zone).map(|at| show::moment(&at)).unwrap_or_default();
     if !quote.total.is_zero() {
-        let by = screening.collect_by.map(|by| format!(" by {}", moment(by))).unwrap_or_default();
-        show::line(&format!("to be paid at the cinema{by}"));
+        // Who comes in the last minutes pays before the start (BOOK-005).
+        let by = screening.collect_by.filter(|by| *by > Timestamp::now()).unwrap_or(screening.starts_at.at());
+        show::line(&format!("to be paid at the cinema by {}", moment(by)));
     }
-    show::line(&cancellation(&screening.cancellation, &screening.starts_at));
+    show::line(&cancellation(&screening.cancellation, &screening.starts_at, table));
     show::line(&format!("held for you until {}", moment(hold.expires_at)));
 }
 
@@ -329,7 +364,8 @@ fn booked(booking: &Booking, purchase: &Purchase, screening: &Screening, context
 /// `20.00`, as people write an amount of this currency.
 fn read_amount(text: &str, currency: Currency) -> anyhow::Result<Money> {
     let digits = usize::from(currency.minor_digits());
-    let unreadable = || format!("{text:?} is not an amount such as {}", Money::zero(currency));
+    let example = Money::new(2 * 10_i64.pow(u32::from(currency.minor_digits()) + 1), currency)?;
+    let unreadable = || format!("{text:?} is not an amount such as {example}");
     let (whole, part) = text.split_once(['.', ',']).unwrap_or((text, ""));
     if whole.is_empty() || part.len() > digits || !whole.bytes().chain(part.bytes()).all(|b| b.is_ascii_digit()) {
         bail!(unreadable());

@@ -154,6 +154,7 @@ fn import(folder: &Path, file: &Path, skip: bool, context: &Context) -> anyhow::
         .with_context(|| format!("{} is not a programme", file.display()))?;
     let now = Timestamp::now();
     let mut checked = bundle.check(now);
+    let prices = bundle.prices();
     let store = Folder(folder.to_owned()).cinema_store()?;
     checked.keep_layouts(&store, Layouts::MayChange)?;
     if !context.json {
@@ -179,6 +180,9 @@ fn import(folder: &Path, file: &Path, skip: bool, context: &Context) -> anyhow::
         }));
     }
     disturbed.iter().for_each(print_disturbed);
+    for (name, tickets) in prices {
+        show::line(&format!("prices {name}: {}", tickets.join(", ")));
+    }
     show::line(&format!(
         "imported {}, {}, {}, {}",
         show::count(cinemas, "cinema"),

@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
-use admit_client::{Client, Index, Indexes, Near, Options, Search};
+use admit_client::{Client, Index, Indexes, Near, Options, Search, Server};
 use admit_protocol::cinema::Country;
 use admit_protocol::directory::{Day, ListingKind, NotADay};
 use admit_protocol::geo::Position;
+use admit_protocol::id::ScreeningId;
 use admit_protocol::origin::OriginPolicy;
+use admit_protocol::problem::ProblemCode;
+use admit_protocol::screening::Screening;
 use anyhow::{Context as _, anyhow, ensure};
 use clap::Args;
 
@@ -55,6 +58,18 @@ pub(crate) fn hurried_client(context: &Context) -> anyhow::Result<Client> {
 fn options(context: &Context) -> Options {
     let origins = if context.development { OriginPolicy::Loopback } else { OriginPolicy::Public };
     Options { origins, ..Options::default() }
+}
+
+/// A screening of a cinema, by its id.
+pub(crate) async fn screening(server: &Server, id: ScreeningId) -> anyhow::Result<Screening> {
+    server.screening(id).await.map_err(|error| match error.code() {
+        Some(ProblemCode::NotFound) => {
+            let origin = server.origin();
+            anyhow::Error::from(error)
+                .context(format!("{origin} has no screening {id}: see `admit programme {origin}`"))
+        }
+        _ => error.into(),
+    })
 }
 
 /// Meets an index.

@@ -11,6 +11,7 @@ mod find;
 mod folder;
 mod index;
 mod office;
+mod programme;
 mod sample;
 mod seats;
 mod serve;
@@ -35,9 +36,9 @@ struct Arguments {
     /// Talk to servers on this machine (http://127.0.0.1:PORT), too.
     #[arg(long, global = true, env = "ADMIT_DEVELOPMENT", value_parser = clap::builder::BoolishValueParser::new())]
     development: bool,
-    /// Where your secrets and bookings are kept.
-    #[arg(long, global = true, env = "ADMIT_WALLET", default_value = "admit-wallet.json")]
-    wallet: PathBuf,
+    /// Where your secrets and bookings are kept; in your own data folder if nothing is said.
+    #[arg(long, global = true, env = "ADMIT_WALLET")]
+    wallet: Option<PathBuf>,
     #[command(subcommand)]
     command: Command,
 }
@@ -70,6 +71,8 @@ enum Command {
     Films(find::Find),
     /// Find screenings.
     Screenings(find::Find),
+    /// What one cinema shows.
+    Programme(programme::Programme),
     /// Look at the seats of a screening.
     Seats(seats::Seats),
     /// Hold seats and book them.
@@ -104,6 +107,10 @@ fn main() -> ExitCode {
         .with_writer(std::io::stderr)
         .init();
     let Arguments { json, development, wallet, command } = Arguments::parse();
+    let wallet = wallet.unwrap_or_else(|| match dirs::data_local_dir() {
+        Some(folder) => folder.join("admit").join("wallet.json"),
+        None => "admit-wallet.json".into(),
+    });
     let context = Context { json, development, wallet };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let ran = runtime.map_err(anyhow::Error::from).and_then(|runtime| {
@@ -129,6 +136,7 @@ async fn run(command: Command, context: &Context) -> anyhow::Result<()> {
         Command::Find(find) => find.cinemas(context).await,
         Command::Films(find) => find.films(context).await,
         Command::Screenings(find) => find.screenings(context).await,
+        Command::Programme(programme) => programme.run(context).await,
         Command::Seats(seats) => seats.run(context).await,
         Command::Book(book) => book.run(context).await,
         Command::Bookings(list) => list.run(context).await,

@@ -17,7 +17,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::{Context, find, show};
+use crate::{Context, find, programme, show};
 
 #[derive(Subcommand)]
 pub(crate) enum OfficeCommand {
@@ -66,7 +66,7 @@ impl OfficeCommand {
     pub(crate) async fn run(self, context: &Context) -> anyhow::Result<()> {
         match self {
             Self::List { desk, screening: None } => {
-                let server = find::client(context)?.server(&desk.server, None).await?;
+                let (server, _) = desk.sign_in(context).await?;
                 list_screenings(&server, context).await
             }
             Self::List { desk, screening: Some(screening) } => {
@@ -77,6 +77,7 @@ impl OfficeCommand {
                 if context.json {
                     return show::json(&rows);
                 }
+                show::line(&format!("{}  {}", show::start(&screening), screening.status));
                 print_bookings(&rows, &screening, &layout);
                 Ok(())
             }
@@ -117,9 +118,9 @@ async fn list_screenings(server: &Server, context: &Context) -> anyhow::Result<(
     for cinema in server.cinemas().await? {
         let (films, screenings) = server.programme(cinema.id).await?;
         for screening in screenings.into_iter().filter(today) {
-            let film = screening.items.first().and_then(|i| films.iter().find(|f| f.id == i.film));
+            let film = programme::titles(&screening, &films);
             let hall = cinema.hall(screening.hall).map_or("", |h| show::text(&h.name));
-            let words = [show::start(&screening), film.map_or("", |f| show::text(&f.title)).into(), hall.into()];
+            let words = [show::start(&screening), film, hall.into(), screening.status.to_string()];
             let words = words.into_iter().chain([screening.id.to_string()]).collect();
             rows.push((screening, words));
         }
@@ -132,7 +133,7 @@ async fn list_screenings(server: &Server, context: &Context) -> anyhow::Result<(
         show::line("nothing is shown in the next 24 hours");
     } else {
         let rows: Vec<Vec<String>> = rows.into_iter().map(|(_, words)| words).collect();
-        show::table(&["when", "film", "hall", "screening"], &rows);
+        show::table(&["when", "film", "hall", "status", "screening"], &rows);
     }
     Ok(())
 }
@@ -146,7 +147,8 @@ fn print_bookings(rows: &[Row], screening: &Screening, layout: &Layout) {
                 let by = b.collect_by.map(|by| format!(" by {}", clock(by))).unwrap_or_default();
                 let due = if b.balance_due.is_zero() { String::new() } else { format!(", {} due{by}", b.balance_due) };
                 let stands = b.lines.iter().filter(|l| l.state != TicketState::Revoked);
-                (stands.map(|l| l.seat).collect(), format!("{}{due}", b.state))
+                let back = if b.refunded.is_zero() { String::new() } else { format!(", {} to give back", b.refunded) };
+                (stands.map(|l| l.seat).collect(), format!("{}{due}{back}", b.state))
             }
             None if row.hold.state != HoldState::Active => return None,
             None => {
@@ -214,7 +216,8 @@ impl Office {
             bail!("{reference} is paid");
         }
         if !context.json {
-            show::line(&format!("{}: {} for {}", row.reference, due, show::count(booking.lines.len(), "ticket")));
+            let stand = booking.lines.iter().filter(|l| l.state != TicketState::Revoked).count();
+            show::line(&format!("{}: {} for {}", row.reference, due, show::count(stand, "ticket")));
         }
         if !yes && !show::agreed("did you get this?").await {
             bail!("nothing was noted");

@@ -29,7 +29,7 @@ impl Seats {
     pub(crate) async fn run(self, context: &Context) -> anyhow::Result<()> {
         let server = find::client(context)?.server(&self.server, None).await?;
         let id: ScreeningId = self.screening.parse().with_context(|| self.screening.clone())?;
-        let screening = server.screening(id).await?;
+        let screening = find::screening(&server, id).await?;
         let taken = server.seats(id).await?;
         let layout = server.layout(taken.layout).await?;
         let prices = server.price_table(taken.price_table).await?;
@@ -43,7 +43,13 @@ impl Seats {
             show::line(&line);
         }
         show::line("");
-        for line in legend(&layout, &prices, &taken) {
+        for line in costs(&layout, &prices, self.list) {
+            show::line(&line);
+        }
+        if !self.list {
+            show::line("~  held   x  sold   -  not for sale");
+        }
+        for line in conditions(&layout, &prices, &taken) {
             show::line(&line);
         }
         Ok(())
@@ -124,45 +130,58 @@ fn numbers(seats: &[Seat], columns: usize, column: impl Fn(&Seat) -> usize) -> V
     (0..tallest).map(|n| names.iter().map(|name| digit(name, n)).collect::<Vec<_>>().join(" ")).collect()
 }
 
-/// Each row in words, for who listens to it: `row C: 1 to 8, 11, 12`.
+/// Each row in words, for who listens to it: `row C, Premium: 1 to 8, gap, 11, 12; taken: 9, 10`.
 fn list(layout: &Layout, taken: &Taken) -> Vec<String> {
     let gone: HashSet<SeatId> = taken.not_free.values().flatten().copied().collect();
-    let mut rows: Vec<(&str, Vec<&Seat>)> = Vec::new();
+    let zone = |seat: &Seat| layout.zones.iter().find(|z| z.id == seat.zone).map_or("", |z| show::text(&z.name));
+    let mut rows: Vec<(&str, &str, Vec<&Seat>)> = Vec::new();
     for seat in &layout.seats {
-        match rows.iter_mut().find(|(row, _)| *row == seat.row) {
-            Some((_, seats)) => seats.push(seat),
-            None => rows.push((&seat.row, vec![seat])),
+        match rows.iter_mut().find(|(row, of, _)| *row == seat.row && *of == zone(seat)) {
+            Some((_, _, seats)) => seats.push(seat),
+            None => rows.push((&seat.row, zone(seat), vec![seat])),
         }
     }
     let mut lines = Vec::new();
-    for (row, seats) in rows {
-        let mut words: Vec<String> = Vec::new();
-        let mut run: Option<(&Seat, &Seat)> = None;
-        let told = |run: (&Seat, &Seat)| match run.0.id == run.1.id {
-            true => run.0.number.clone(),
-            false => format!("{} to {}", run.0.number, run.1.number),
-        };
-        for seat in seats.iter().filter(|s| !gone.contains(&s.id)) {
-            let plain = |s: &Seat| !matches!(s.kind, SeatKind::WheelchairSpace | SeatKind::Companion);
-            match &mut run {
-                // Side by side, as the layout says: an aisle ends a run.
-                Some((_, last)) if last.right == Some(seat.id) && plain(last) && plain(seat) => *last = seat,
-                _ => {
-                    words.extend(run.take().map(told));
-                    match seat.kind {
-                        SeatKind::WheelchairSpace => words.push(format!("{} (wheelchair space)", seat.number)),
-                        SeatKind::Companion => words.push(format!("{} (companion's seat)", seat.number)),
-                        _ => run = Some((seat, seat)),
-                    }
-                }
-            }
-        }
-        words.extend(run.map(told));
-        let free = if words.is_empty() { "nothing free".to_owned() } else { words.join(", ") };
-        lines.push(format!("row {row}: {free}"));
+    for (row, zone, seats) in rows {
+        let (gone, free): (Vec<&Seat>, Vec<&Seat>) = seats.iter().partition(|s| gone.contains(&s.id));
+        let free = if free.is_empty() { "nothing free".to_owned() } else { runs(&free) };
+        let gone = if gone.is_empty() { String::new() } else { format!("; taken: {}", runs(&gone)) };
+        lines.push(format!("row {row}, {zone}: {free}{gone}"));
     }
     lines.extend(areas(layout, taken));
     lines
+}
+
+/// Seats in words, those side by side as one: an aisle, or a seat that is not among them, ends a run.
+fn runs(seats: &[&Seat]) -> String {
+    let mut words: Vec<String> = Vec::new();
+    let mut run: Option<(&Seat, &Seat)> = None;
+    let told = |run: (&Seat, &Seat)| match run.0.id == run.1.id {
+        true => run.0.number.clone(),
+        false => format!("{} to {}", run.0.number, run.1.number),
+    };
+    for seat in seats {
+        let plain = |s: &Seat| !matches!(s.kind, SeatKind::WheelchairSpace | SeatKind::Companion);
+        match &mut run {
+            Some((_, last)) if last.right == Some(seat.id) && plain(last) && plain(seat) => *last = seat,
+            _ => {
+                if let Some(ended) = run.take() {
+                    words.push(told(ended));
+                    // A run that ends without a neighbour ends at a gap between the chairs.
+                    if ended.1.right.is_none() {
+                        words.push("gap".into());
+                    }
+                }
+                match seat.kind {
+                    SeatKind::WheelchairSpace => words.push(format!("{} (wheelchair space)", seat.number)),
+                    SeatKind::Companion => words.push(format!("{} (companion's seat)", seat.number)),
+                    _ => run = Some((seat, seat)),
+                }
+            }
+        }
+    }
+    words.extend(run.map(told));
+    words.join(", ")
 }
 
 fn areas<'a>(layout: &'a Layout, taken: &'a Taken) -> impl Iterator<Item = String> + 'a {
@@ -173,19 +192,46 @@ fn areas<'a>(layout: &'a Layout, taken: &'a Taken) -> impl Iterator<Item = Strin
     })
 }
 
-fn legend(layout: &Layout, prices: &PriceTable, taken: &Taken) -> Vec<String> {
-    let mut lines = Vec::new();
-    for (n, zone) in layout.zones.iter().enumerate() {
+/// What a seat of each zone costs, by the sign that it has on the map.
+fn costs(layout: &Layout, prices: &PriceTable, in_words: bool) -> Vec<String> {
+    let types = |zone: ZoneId| {
         let types = prices.ticket_types.iter().filter_map(|t| {
-            let offer = prices.offer(t.id, zone.id)?;
+            let offer = prices.offer(t.id, zone)?;
             Some(format!("{} {} ({})", show::text(&t.name), offer.total, t.id))
         });
-        let types: Vec<String> = types.collect();
-        lines.push(format!("{}  free, {}: {}", (n + 1).min(9), show::text(&zone.name), types.join(", ")));
+        types.collect::<Vec<_>>().join(", ")
+    };
+    let has = |zone: ZoneId, kind: SeatKind| layout.seats.iter().any(|s| s.zone == zone && s.kind == kind);
+    let mut lines = Vec::new();
+    for (n, zone) in layout.zones.iter().enumerate() {
+        let name = show::text(&zone.name);
+        let mut signs = vec![(n + 1).min(9).to_string()];
+        signs.extend(has(zone.id, SeatKind::WheelchairSpace).then(|| "W (wheelchair space)".to_owned()));
+        signs.extend(has(zone.id, SeatKind::Companion).then(|| "C (companion's seat)".to_owned()));
+        let signs = if in_words { String::new() } else { format!("{}  ", signs.join(", ")) };
+        lines.push(format!("{signs}{name}: {}", types(zone.id)));
     }
-    lines.push("W  wheelchair space   C  companion's seat   ~  held   x  sold   -  not for sale".into());
+    lines
+}
+
+/// What else there is to know before choosing.
+fn conditions(layout: &Layout, prices: &PriceTable, taken: &Taken) -> Vec<String> {
+    let mut lines = Vec::new();
+    for t in prices.ticket_types.iter().filter(|t| !t.needs_one_of.is_empty()) {
+        let others = t.needs_one_of.iter().filter_map(|id| prices.ticket_type(*id)).map(|t| show::text(&t.name));
+        let others: Vec<&str> = others.collect();
+        lines.push(format!(
+            "{}: each with a ticket of its own beside it, {}",
+            show::text(&t.name),
+            others.join(" or ")
+        ));
+    }
+    if layout.seats.iter().any(|s| s.kind == SeatKind::Companion) {
+        lines.push("a companion's seat is sold to who has the wheelchair space beside it".into());
+    }
     for fee in &prices.booking_fees {
-        lines.push(format!("and {} once for each booking: {}", fee.amount, show::text(&fee.name)));
+        let kept = if fee.refundable { "" } else { ", not given back" };
+        lines.push(format!("and {} once for each booking: {}{kept}", fee.amount, show::text(&fee.name)));
     }
     if !taken.sales.is_open() {
         let why = match taken.sales {

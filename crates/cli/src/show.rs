@@ -128,11 +128,21 @@ pub(crate) async fn agreed(question: &str) -> bool {
     });
     tokio::select! {
         answer = told => answer.unwrap_or(false),
-        _ = tokio::signal::ctrl_c() => {
+        _ = crate::serve::asked_to_stop() => {
             let _ = writeln!(std::io::stderr());
             false
         }
+        () = terminal_closed() => false,
     }
+}
+
+async fn terminal_closed() {
+    #[cfg(unix)]
+    if let Ok(mut hangup) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()) {
+        hangup.recv().await;
+        return;
+    }
+    std::future::pending::<()>().await;
 }
 
 /// A table without lines: columns as wide as they need to be. The terminal breaks what is too long for it, so that what is to be

@@ -1,7 +1,10 @@
 //! What a screening is, in words: film, cinema, hall, time, and what a cancellation brings back.
 
+use std::collections::BTreeSet;
+
 use admit_client::Server;
 use admit_protocol::policy::CancellationPolicy;
+use admit_protocol::price::PriceTable;
 use admit_protocol::screening::Screening;
 use admit_protocol::time::{Moment, after};
 use jiff::Timestamp;
@@ -14,6 +17,8 @@ pub(crate) struct Showing {
     cinema: String,
     hall: String,
     when: String,
+    hours: Vec<String>,
+    note: Option<String>,
 }
 
 impl Showing {
@@ -28,7 +33,15 @@ impl Showing {
         let cinema = cinemas.iter().find(|c| c.id == screening.cinema);
         let hall = cinema.and_then(|c| c.hall(screening.hall)).map_or("", |h| show::text(&h.name));
         let cinema = cinema.map_or("", |c| show::text(&c.name));
-        Ok(Self { film, cinema: cinema.to_owned(), hall: hall.to_owned(), when: show::start(screening) })
+        let clock = |moment: &Moment| moment.local().strftime("%H:%M").to_string();
+        let mut hours: Vec<String> = screening.doors_at.iter().map(|at| format!("doors {}", clock(at))).collect();
+        for item in &screening.items {
+            hours.push(format!("{} {}", title(item), clock(&item.starts_at)));
+        }
+        hours.extend(screening.ends_at.as_ref().map(|at| format!("ends about {}", clock(at))));
+        let note = screening.note.as_ref().map(|note| show::text(note).to_owned());
+        let (cinema, hall) = (cinema.to_owned(), hall.to_owned());
+        Ok(Self { film, cinema, hall, when: show::start(screening), hours, note })
     }
 
     /// For a wallet: `The General, Orpheum Docklands, Sat 21 Nov 17:15 (Dublin)`.
@@ -40,11 +53,13 @@ impl Showing {
         show::line(&show::colour("1", &self.film));
         show::line(&format!("{}, {}", self.cinema, self.hall));
         show::line(&self.when);
+        show::line(&self.hours.join(", "));
+        self.note.iter().for_each(|note| show::line(note));
     }
 }
 
-/// `cancelled until Fri 20 Nov 20:30 (Paris): 100 % back; until ...: 50 % back; later: nothing`
-pub(crate) fn cancellation(policy: &CancellationPolicy, starts_at: &Moment) -> String {
+/// `cancelled until Fri 20 Nov 20:30 (Paris): 100 % back; until ...: 50 % back; later: nothing`, and which fees stay.
+pub(crate) fn cancellation(policy: &CancellationPolicy, starts_at: &Moment, table: &PriceTable) -> String {
     let tiers = policy.tiers.iter().filter_map(|tier| {
         let until = after(starts_at.at(), -i64::from(tier.until_before_start_s));
         if until <= Timestamp::now() {
@@ -57,6 +72,10 @@ pub(crate) fn cancellation(policy: &CancellationPolicy, starts_at: &Moment) -> S
     if tiers.is_empty() {
         return "what was paid does not come back".into();
     }
-    let fee = policy.fee_per_ticket.map(|fee| format!(", less {fee} a ticket")).unwrap_or_default();
-    format!("cancelled {}{fee}; later: nothing", tiers.join("; "))
+    let less = policy.fee_per_ticket.map(|fee| format!("{fee} a ticket"));
+    let kept = table.booking_fees.iter().chain(table.offers.iter().flat_map(|o| &o.fees)).filter(|fee| !fee.refundable);
+    let kept: BTreeSet<String> = kept.map(|fee| format!("{} {}", show::text(&fee.name), fee.amount)).collect();
+    let less: Vec<String> = less.into_iter().chain(kept).collect();
+    let less = if less.is_empty() { String::new() } else { format!(", less {}", less.join(", ")) };
+    format!("cancelled {}{less}; later: nothing", tiers.join("; "))
 }

@@ -1,6 +1,6 @@
 //! Showing and checking tickets.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use admit_client::{PurchaseNumber, Wallet};
 use admit_protocol::key::PublicKey;
@@ -9,7 +9,7 @@ use anyhow::{Context as _, anyhow};
 use clap::{Args, Subcommand};
 use fast_qr::convert::Builder as _;
 use fast_qr::convert::svg::SvgBuilder;
-use fast_qr::qr::QRBuilder;
+use fast_qr::qr::{QRBuilder, QRCode};
 use jiff::Timestamp;
 use serde_json::json;
 
@@ -49,8 +49,13 @@ async fn show_tickets(
 ) -> anyhow::Result<()> {
     let wallet = Wallet::open(&context.wallet)?;
     let (kept, _) = bookings::purchase(&wallet, number)?;
+    let mut change = None;
     let fresh = match wallet.meet(&find::client(context)?, kept.origin.as_str()).await {
-        Ok(server) => wallet.refresh(&server, number).await,
+        Ok(server) => {
+            let screening = server.screening(kept.screening).await.ok();
+            change = screening.and_then(|now| bookings::change(&kept, &now));
+            wallet.refresh(&server, number).await
+        }
         Err(error) => Err(error),
     };
     let (purchase, old) = match fresh {
@@ -61,34 +66,65 @@ async fn show_tickets(
     };
     let booking = purchase.booking.as_ref().context("this was never booked")?;
     let tickets = purchase.tickets.as_ref().context("there are no tickets")?;
+    let mut saved = Vec::new();
+    for ticket in save.iter().flat_map(|_| &tickets.tickets) {
+        let folder = save.as_deref().unwrap_or(Path::new("."));
+        std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+        let file = folder.join(format!("{}-{}.svg", booking.reference, ticket.seat));
+        let words = [
+            format!("{}, {}", purchase.printed(&ticket.seat), ticket.ticket_type),
+            purchase.title.clone(),
+            booking.reference.clone(),
+        ];
+        std::fs::write(&file, picture(&draw(&ticket.code)?, &words)).with_context(|| file.display().to_string())?;
+        saved.push(file);
+    }
     if context.json {
-        return show::json(tickets);
+        return show::json(&json!({"tickets": tickets.tickets, "booking": tickets.booking, "saved": saved}));
     }
     show::line(&format!("{}  {}", show::colour("1", &purchase.title), booking.reference));
     if let Some(error) = old {
         show::line(&format!("as they were when the cinema was last asked: {error}"));
     }
-    if !booking.balance_due.is_zero() {
+    if let Some(change) = change {
+        show::line(&show::colour("1;33", &change));
+    } else if !booking.balance_due.is_zero() {
         show::line(&format!("{} to be paid at the cinema before these open the door", booking.balance_due));
     }
     if tickets.tickets.is_empty() {
         show::line("no ticket of it stands");
     }
-    for ticket in &tickets.tickets {
-        let qr = QRBuilder::new(ticket.code.as_bytes()).build().map_err(|e| anyhow!("drawing the code: {e:?}"))?;
+    for (n, ticket) in tickets.tickets.iter().enumerate() {
         show::line(&format!("\n{}, {}", purchase.printed(&ticket.seat), ticket.ticket_type));
-        if let Some(folder) = &save {
-            std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
-            let file = folder.join(format!("{}-{}.svg", booking.reference, ticket.seat));
-            std::fs::write(&file, SvgBuilder::default().margin(4).to_str(&qr))
-                .with_context(|| file.display().to_string())?;
-            show::line(&format!("written to {}", file.display()));
-        } else if !no_qr {
-            show::line(&qr.to_str());
+        match saved.get(n) {
+            Some(file) => show::line(&format!("written to {}", file.display())),
+            None if no_qr => {}
+            None => show::line(&draw(&ticket.code)?.to_str()),
         }
         show::line(&ticket.code);
     }
     Ok(())
+}
+
+fn draw(code: &str) -> anyhow::Result<QRCode> {
+    QRBuilder::new(code.as_bytes()).build().map_err(|e| anyhow!("drawing the code: {e:?}"))
+}
+
+/// A sheet with the code, and below it what it is for: sheets that look alike are mixed up, and a code says nothing to who listens.
+fn picture(code: &QRCode, words: &[String]) -> String {
+    let escape = |text: &String| text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    let lines = words.iter().enumerate().map(|(n, text)| {
+        let (y, weight) = (424 + n * 28, if n == 0 { "bold" } else { "normal" });
+        let text = escape(text);
+        format!("<text x=\"200\" y=\"{y}\" font-size=\"16\" font-weight=\"{weight}\" text-anchor=\"middle\" textLength=\"{}\" lengthAdjust=\"spacingAndGlyphs\">{text}</text>", (text.chars().count() * 9).min(380))
+    });
+    let lines: String = lines.collect();
+    let title = escape(&words.join(", "));
+    let code = SvgBuilder::default().margin(4).to_str(code).replacen("<svg ", "<svg width=\"400\" height=\"400\" ", 1);
+    format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 400 500\" role=\"img\" font-family=\"sans-serif\">\
+         <title>{title}</title><rect width=\"400\" height=\"500\" fill=\"#fff\"/>{code}{lines}</svg>\n"
+    )
 }
 
 /// Check a ticket.
@@ -99,7 +135,7 @@ pub(crate) struct Verify {
     #[arg(long, required_unless_present = "key")]
     server: Option<String>,
     /// A public key of the cinema; no network is needed then.
-    #[arg(long, conflicts_with = "server", value_parser = |text: &str| text.parse::<PublicKey>().map(Box::new))]
+    #[arg(long, conflicts_with = "server", allow_hyphen_values = true, value_parser = |text: &str| text.parse::<PublicKey>().map(Box::new))]
     key: Option<Box<PublicKey>>,
     /// The code, as the QR code says it.
     code: String,
@@ -133,8 +169,8 @@ impl Verify {
             ticket.seat,
             ticket.ticket_type,
             ticket.admits,
-            ticket.not_before,
-            ticket.not_after,
+            show::here(ticket.not_before),
+            show::here(ticket.not_after),
         ));
         show::line(&format!("signed by {signer}: with --key it is checked without a network"));
         show::line("whether it was cancelled or used, only the cinema's list can tell: admit door scan");

@@ -15,7 +15,7 @@ use admit_protocol::film::Film;
 use admit_protocol::id::{CinemaId, FilmId, FilmVersionId, HallId, ScreeningId};
 use admit_protocol::layout::Layout;
 use admit_protocol::policy::CancellationPolicy;
-use admit_protocol::price::PriceTable;
+use admit_protocol::price::{PriceTable, TicketType};
 use admit_protocol::screening::{ScreeningAttribute, ScreeningStatus, Seating};
 use admit_protocol::text::Texts;
 use jiff::Timestamp;
@@ -254,6 +254,23 @@ impl Bundle {
     #[must_use]
     pub fn schema() -> Schema {
         admit_protocol::schema::of::<Self>()
+    }
+
+    /// What tickets cost, table by table, to be looked at by who wrote it: `Adult 7.00 to 12.00 EUR`. A slip of the point is not
+    /// seen in the smallest unit.
+    #[must_use]
+    pub fn prices(&self) -> Vec<(String, Vec<String>)> {
+        let ticket = |table: &PriceTable, t: &TicketType| {
+            let totals = table.offers.iter().filter(|o| o.ticket_type == t.id).map(|o| o.total);
+            let (lowest, highest) = (totals.clone().min()?, totals.max()?);
+            let range = if lowest == highest { lowest.to_string() } else { format!("{lowest} to {highest}") };
+            Some(format!("{} {range}", t.id))
+        };
+        let table = |(name, row): (&String, &Row<PriceTable>)| {
+            let table = row.read().ok()?;
+            Some((name.clone(), table.ticket_types.iter().filter_map(|t| ticket(&table, t)).collect()))
+        };
+        self.price_tables.iter().filter_map(table).collect()
     }
 
     /// Checks every row, at `now`.

@@ -1,0 +1,75 @@
+//! What one cinema's server shows, by its own word.
+
+use admit_protocol::directory::{Day, NotADay};
+use admit_protocol::film::Film;
+use admit_protocol::screening::{Screening, ScreeningStatus};
+use admit_protocol::time::Moment;
+use clap::Args;
+use jiff::{Timestamp, ToSpan as _};
+use serde_json::json;
+
+use crate::{Context, find, show};
+
+/// What a cinema shows, from its own server.
+#[derive(Args)]
+pub(crate) struct Programme {
+    /// The cinema's server.
+    server: String,
+    /// On this evening, by the cinema's clock: today, tomorrow, or 2026-11-21.
+    #[arg(long, value_parser = |text: &str| text.parse::<Day>().map_err(|e: NotADay| e.to_string()))]
+    date: Option<Day>,
+}
+
+impl Programme {
+    pub(crate) async fn run(self, context: &Context) -> anyhow::Result<()> {
+        let server = find::client(context)?.server(&self.server, None).await?;
+        let now = Timestamp::now();
+        let mut shown = Vec::new();
+        for cinema in server.cinemas().await? {
+            let today = Moment::new(now, &cinema.zone)?.business_date(cinema.business_day_cutoff);
+            let evening = match self.date {
+                None => None,
+                Some(Day::Today) => Some(today),
+                Some(Day::Tomorrow) => Some(today.checked_add(1.days())?),
+                Some(Day::On(date)) => Some(date),
+            };
+            let (films, screenings) = server.programme(cinema.id).await?;
+            let fits = |s: &Screening| s.over_at() > now && evening.is_none_or(|evening| s.business_date == evening);
+            for screening in screenings.into_iter().filter(fits) {
+                let words = vec![
+                    show::start(&screening),
+                    titles(&screening, &films),
+                    show::text(&cinema.name).to_owned(),
+                    price(&screening),
+                    screening.id.to_string(),
+                ];
+                shown.push((screening, words));
+            }
+        }
+        shown.sort_by_key(|(s, _)| s.starts_at.at());
+        if context.json {
+            return show::json(&json!(shown.into_iter().map(|(s, _)| s).collect::<Vec<_>>()));
+        }
+        if shown.is_empty() {
+            show::line("nothing is shown then: try another --date");
+            return Ok(());
+        }
+        let rows: Vec<Vec<String>> = shown.into_iter().map(|(_, words)| words).collect();
+        show::table(&["when", "film", "cinema", "price", "screening"], &rows);
+        show::line(&format!("seats: admit seats {} SCREENING", server.origin()));
+        Ok(())
+    }
+}
+
+/// `Sherlock Jr. + The General`.
+pub(crate) fn titles(screening: &Screening, films: &[Film]) -> String {
+    let title = |film| films.iter().find(|f| f.id == film).map_or("", |f| show::text(&f.title));
+    screening.items.iter().map(|item| title(item.film)).collect::<Vec<_>>().join(" + ")
+}
+
+fn price(screening: &Screening) -> String {
+    match screening.status {
+        ScreeningStatus::OnSale => screening.price_range.map(|r| format!("from {}", r.lowest)).unwrap_or_default(),
+        other => other.to_string(),
+    }
+}
