@@ -17,7 +17,17 @@ use serde_json::json;
 
 /// A hall of four seats and one film: what `admit cinema import` would read from a file.
 fn programme() -> anyhow::Result<Bundle> {
-    let seat = |n: i32| json!({"id": format!("A{n}"), "row": "A", "number": n.to_string(), "x": n * 60, "y": 100, "zone": "all"});
+    let seat = |n: i32| {
+        let mut seat = json!({"id": format!("A{n}"), "row": "A", "number": n.to_string(), "x": n * 60, "y": 100, "zone": "all"});
+        // Who sits beside whom is said, not guessed: without it nobody finds two seats together.
+        if n > 1 {
+            seat["left"] = json!(format!("A{}", n - 1));
+        }
+        if n < 4 {
+            seat["right"] = json!(format!("A{}", n + 1));
+        }
+        seat
+    };
     let price = json!({"amount": 900, "currency": "EUR"});
     Ok(serde_json::from_value(json!({
         "layouts": {"one": {
@@ -53,7 +63,8 @@ async fn main() -> anyhow::Result<()> {
     let checked = programme()?.check(now);
     anyhow::ensure!(checked.refused.is_empty(), "rows that cannot be used: {:?}", checked.refused);
     store.edit(&checked.edits, now)?;
-    // A server that stays keeps its folder, and with it its keys: with new ones at each start nobody would believe it.
+    // A server that stays does not import `today+1` at each start: that would move what was sold. It names dates, once.
+    // It keeps its folder, and with it its keys: with new ones at each start nobody would believe it.
     let keys = KeyRing::open_or_create(&folder.path().join("keys"), now)?;
     let cinema = Cinema::builder(origin)
         .development()
