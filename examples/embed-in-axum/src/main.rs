@@ -18,7 +18,8 @@ use serde_json::json;
 /// A hall of four seats and one film: what `admit cinema import` would read from a file.
 fn programme() -> anyhow::Result<Bundle> {
     let seat = |n: i32| {
-        let mut seat = json!({"id": format!("A{n}"), "row": "A", "number": n.to_string(), "x": n * 60, "y": 100, "zone": "all"});
+        let mut seat =
+            json!({"id": format!("A{n}"), "row": "A", "number": n.to_string(), "x": n * 60, "y": 100, "zone": "all"});
         // Who sits beside whom is said, not guessed: without it nobody finds two seats together.
         if n > 1 {
             seat["left"] = json!(format!("A{}", n - 1));
