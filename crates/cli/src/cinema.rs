@@ -78,8 +78,11 @@ impl CinemaCommand {
     pub(crate) fn run(self, context: &Context) -> anyhow::Result<()> {
         match self {
             Self::Init(init) => {
-                let folder = init.run(context.development, Some(HouseRules::default()))?;
+                let folder = init.run(context, Some(HouseRules::default()))?;
                 SqliteStore::open(&folder.0)?;
+                if context.json {
+                    return Ok(());
+                }
                 let path = folder.0.display();
                 show::line(&format!("  look at {path}/server.toml: how long seats are held, how they are paid"));
                 show::line(&format!("  admit cinema import {path} PROGRAMME.json"));
@@ -113,6 +116,9 @@ impl CinemaCommand {
                 let name = if name.is_empty() { login.clone() } else { name };
                 let member = StaffMember { login, name, role, disabled: false };
                 Folder(folder).cinema_store()?.put_staff(&member, Some(&hash))?;
+                if context.json {
+                    return show::json(&json!({"login": member.login, "role": role.as_str()}));
+                }
                 show::line(&format!("{} may sign in as {}", member.login, role.as_str()));
                 Ok(())
             }

@@ -15,8 +15,9 @@ use anyhow::{Context as _, bail, ensure};
 use clap::Args;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
-use crate::show;
+use crate::{Context, show};
 
 /// `server.toml` of a cinema or an index. A key that is not known is an error: a typo must not be silently ignored.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -66,17 +67,25 @@ pub(crate) struct Init {
 
 impl Init {
     /// Makes the folder; a cinema's has rules.
-    pub(crate) fn run(self, development: bool, rules: Option<HouseRules>) -> anyhow::Result<Folder> {
-        let origin = read_origin(&self.origin, development)?;
+    pub(crate) fn run(self, context: &Context, rules: Option<HouseRules>) -> anyhow::Result<Folder> {
+        let origin = read_origin(&self.origin, context.development)?;
         let here = origin.is_loopback().then(|| origin.authority().to_owned());
         let listen = self.listen.or(here).unwrap_or_else(|| "127.0.0.1:8080".into());
         let server = ServerFile { rules, ..ServerFile::new(origin, listen, self.name, read_email(&self.email)?) };
         server.operator()?;
         server.check_listen()?;
         let folder = Folder::init(&self.folder, &server)?;
-        let path = folder.0.display();
-        show::line(&format!("{path} is ready. Now move {path}/keys/recovery.json to a safe place off this machine:"));
-        show::line("it is only needed if the identity key is lost, and must not be lost with it. Then:");
+        if context.json {
+            show::json(
+                &json!({"folder": folder.0, "origin": server.origin, "recovery_key": folder.file("keys/recovery.json")}),
+            )?;
+        } else {
+            let path = folder.0.display();
+            show::line(&format!(
+                "{path} is ready. Now move {path}/keys/recovery.json to a safe place off this machine:"
+            ));
+            show::line("it is only needed if the identity key is lost, and must not be lost with it. Then:");
+        }
         Ok(folder)
     }
 }

@@ -8,7 +8,7 @@ use admit_index::import::{List, read_cnc, read_geojson};
 use admit_index::{Index, SqliteStore};
 use admit_protocol::cinema::Country;
 use admit_protocol::directory::Announcement;
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 use clap::Subcommand;
 use serde_json::json;
 
@@ -65,7 +65,10 @@ impl IndexCommand {
     pub(crate) async fn run(self, context: &Context) -> anyhow::Result<()> {
         match self {
             Self::Init(init) => {
-                let folder = init.run(context.development, None)?;
+                let folder = init.run(context, None)?;
+                if context.json {
+                    return Ok(());
+                }
                 let path = folder.0.display();
                 show::line(&format!("  admit index import {path} LIST      (if you have one)"));
                 show::line(&format!("  admit serve index {path}"));
@@ -82,6 +85,9 @@ impl IndexCommand {
             }
             Self::Merge { folder, listing, into } => {
                 open(&folder)?.merge(listing.parse()?, into.parse()?)?;
+                if context.json {
+                    return show::json(&json!({"hidden": listing, "speaks": into}));
+                }
                 show::line(&format!(
                     "{listing} is hidden, {into} speaks for it; take it back with `admit index unmerge`"
                 ));
@@ -89,6 +95,9 @@ impl IndexCommand {
             }
             Self::Unmerge { folder, listing } => {
                 open(&folder)?.unmerge(listing.parse()?)?;
+                if context.json {
+                    return show::json(&json!({"shown": listing}));
+                }
                 show::line(&format!("{listing} is shown again"));
                 Ok(())
             }
@@ -107,7 +116,9 @@ fn import(folder: &Path, file: &Path, country: &str, context: &Context) -> anyho
     spinner.enable_steady_tick(Duration::from_millis(100));
     let is_json = bytes.iter().find(|b| !b.is_ascii_whitespace() && !b"\xef\xbb\xbf".contains(b)) == Some(&b'{');
     let country = Country::parse(&country.to_uppercase()).with_context(|| country.to_owned())?;
-    let list: List = if is_json { read_geojson(&bytes, country)? } else { read_cnc(&bytes)? };
+    let neither = || format!("{} is neither GeoJSON nor the French national list (CSV)", file.display());
+    let list: List = if is_json { read_geojson(&bytes, country) } else { read_cnc(&bytes) }.with_context(neither)?;
+    ensure!(!list.entries.is_empty() || !list.refused.is_empty(), "there is no cinema in {}", file.display());
     spinner.set_message(format!("importing {} cinemas", list.entries.len()));
     open(folder)?.import(&list.entries)?;
     spinner.finish_and_clear();

@@ -106,7 +106,14 @@ fn main() -> ExitCode {
         )
         .with_writer(std::io::stderr)
         .init();
-    let Arguments { json, development, wallet, command } = Arguments::parse();
+    let Arguments { json, development, wallet, command } = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) if error.use_stderr() && std::env::args().any(|a| a == "--json") => {
+            show::error_as_json(&anyhow::anyhow!(error.render().to_string().trim().to_owned()));
+            return ExitCode::from(2);
+        }
+        Err(error) => error.exit(),
+    };
     let wallet = wallet.unwrap_or_else(|| match dirs::data_local_dir() {
         Some(folder) => folder.join("admit").join("wallet.json"),
         None => "admit-wallet.json".into(),
@@ -122,6 +129,10 @@ fn main() -> ExitCode {
         Err(error) => {
             let say = if context.json { show::error_as_json } else { show::error };
             say(&error);
+            let wants_loopback = |cause: &(dyn std::error::Error + 'static)| matches!(cause.downcast_ref(), Some(admit_client::ClientError::Origin { text, .. }) if text.starts_with("http://"));
+            if !context.development && !context.json && error.chain().any(wants_loopback) {
+                show::warn("for servers on this machine, http://127.0.0.1:PORT, add --development");
+            }
             ExitCode::FAILURE
         }
     }
@@ -130,7 +141,7 @@ fn main() -> ExitCode {
 async fn run(command: Command, context: &Context) -> anyhow::Result<()> {
     match command {
         Command::Demo(demo) => demo.run().await,
-        Command::Serve(serve) => serve.run().await,
+        Command::Serve(serve) => serve.run(context).await,
         Command::Cinema(cinema) => cinema.run(context),
         Command::Index(index) => index.run(context).await,
         Command::Find(find) => find.cinemas(context).await,

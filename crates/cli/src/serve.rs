@@ -8,14 +8,14 @@ use admit_http::listen::{Limits, serve};
 use admit_index::{Index, SqliteStore as IndexStore};
 use admit_server::Cinema;
 use admit_server::management::Management;
-use admit_server::store::sqlite::SqliteStore;
 use anyhow::{Context as _, anyhow};
 use clap::Subcommand;
+use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::folder::{Folder, ServerFile};
-use crate::show;
+use crate::{Context, show};
 
 #[derive(Subcommand)]
 pub(crate) enum Serve {
@@ -32,18 +32,18 @@ pub(crate) enum Serve {
 }
 
 impl Serve {
-    pub(crate) async fn run(self) -> anyhow::Result<()> {
+    pub(crate) async fn run(self, context: &Context) -> anyhow::Result<()> {
         match self {
-            Self::Cinema { folder } => cinema(Folder(folder)).await,
-            Self::Index { folder } => index(Folder(folder)).await,
+            Self::Cinema { folder } => cinema(Folder(folder), context).await,
+            Self::Index { folder } => index(Folder(folder), context).await,
         }
     }
 }
 
-async fn cinema(folder: Folder) -> anyhow::Result<()> {
+async fn cinema(folder: Folder, context: &Context) -> anyhow::Result<()> {
     let server = folder.server()?;
     let address = server.check_listen()?;
-    let store = Arc::new(SqliteStore::open(&folder.0)?);
+    let store = Arc::new(folder.cinema_store()?);
     let rules = server.rules.clone().unwrap_or_default();
     rules.check().map_err(|e| anyhow!("{}: {e}", folder.file("server.toml").display()))?;
     let mut builder = Cinema::builder(server.origin.clone())
@@ -58,18 +58,23 @@ async fn cinema(folder: Folder) -> anyhow::Result<()> {
     }
     let cinema = builder.build()?;
     let router = cinema.router().merge(Management::new(cinema.clone(), store).router());
-    run(router, address, &server).await
+    run(router, address, &server, context).await
 }
 
-async fn index(folder: Folder) -> anyhow::Result<()> {
+async fn index(folder: Folder, context: &Context) -> anyhow::Result<()> {
     let server = folder.server()?;
     let address = server.check_listen()?;
     let index = Index::open(folder.index_settings()?, IndexStore::open(&folder.0)?)?;
-    run(index.router(), address, &server).await
+    run(index.router(), address, &server, context).await
 }
 
 /// Serves until Ctrl-C or SIGTERM, then finishes what is under way.
-async fn run(router: axum::Router, address: std::net::SocketAddr, server: &ServerFile) -> anyhow::Result<()> {
+async fn run(
+    router: axum::Router,
+    address: std::net::SocketAddr,
+    server: &ServerFile,
+    context: &Context,
+) -> anyhow::Result<()> {
     let listener = TcpListener::bind(address).await.with_context(|| format!("listening on {address}"))?;
     let (stop, stopped) = watch::channel(false);
     let limits = Limits {
@@ -78,7 +83,11 @@ async fn run(router: axum::Router, address: std::net::SocketAddr, server: &Serve
         ..Limits::default()
     };
     let serving = tokio::spawn(serve(listener, router, limits, stopped));
-    show::line(&format!("{} serves on {address}; stop it with Ctrl-C", server.origin));
+    if context.json {
+        show::json(&json!({"origin": server.origin, "listen": address}))?;
+    } else {
+        show::line(&format!("{} serves on {address}; stop it with Ctrl-C", server.origin));
+    }
     asked_to_stop().await?;
     stop.send(true)?;
     Ok(serving.await?)

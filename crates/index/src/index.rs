@@ -204,6 +204,12 @@ impl Index {
     pub async fn look(&self, origin: &Origin) -> Result<Announcement, IndexError> {
         let known = self.0.store.known(origin)?;
         let Found { announcement, server } = look::look(&self.0.client, origin, known).await;
+        match announcement.steps.iter().find(|step| !step.ok) {
+            Some(step) => {
+                tracing::info!(%origin, step = step.step.as_str(), why = step.detail, "looked at: not in order")
+            }
+            None => tracing::info!(%origin, "looked at: in order"),
+        }
         let index = self.clone();
         let save = move || -> Result<Announcement, StoreError> {
             index.0.store.put_look(&announcement, Timestamp::now())?;
