@@ -235,7 +235,7 @@ impl Cancel {
             }
             show::line(&format!("  {back}"));
         }
-        if !self.yes && !show::agreed("cancel this?").await {
+        if !self.yes && !show::agreed("cancel this?", &mut show::Stop::listen()?).await {
             bail!("nothing was cancelled");
         }
         let cancelled = wallet.cancel(&server, self.number, quote.id).await?;

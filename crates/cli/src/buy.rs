@@ -19,6 +19,7 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use crate::folder::read_email;
+use crate::show::Stop;
 use crate::showing::{Showing, cancellation};
 use crate::{Context, find, show};
 
@@ -62,6 +63,11 @@ impl Book {
         // What is against the rules is said before anything is held.
         price_of(&table, &wanted)?;
         let showing = Showing::of(&server, &screening).await?;
+        // From here on seats may be held: who stops this gives them back.
+        let consent = match most {
+            Some(most) => Consent::AtMost(most),
+            None => Consent::Asked(Stop::listen()?),
+        };
         let purchase = match unfinished(&wallet, &server, id, &wish).await? {
             Some(purchase) => purchase,
             None => {
@@ -79,7 +85,7 @@ impl Book {
         if !context.json {
             showing.print();
         }
-        match self.decide(&server, &wallet, &purchase, &screening, most, context).await {
+        match self.decide(&server, &wallet, &purchase, &screening, consent, context).await {
             Ok(booking) => booked(&booking, &purchase, &screening, context),
             // Perhaps it was booked: the wallet knows what to ask again.
             Err(Gone::Unknown(error)) => {
@@ -103,7 +109,7 @@ impl Book {
         wallet: &Wallet,
         purchase: &Purchase,
         screening: &Screening,
-        most: Option<Money>,
+        consent: Consent,
         context: &Context,
     ) -> Result<Booking, Gone> {
         let hold = purchase.hold.as_ref().context("the hold is not known")?;
@@ -115,12 +121,12 @@ impl Book {
         if !context.json {
             print_quote(&quote, hold, screening, &layout, &table);
         }
-        let agreed = match most {
-            Some(most) if quote.total > most => {
+        let agreed = match consent {
+            Consent::AtMost(most) if quote.total > most => {
                 return Err(anyhow!("it comes to {}, more than {most}", quote.total).into());
             }
-            Some(_) => true,
-            None => show::agreed("book this?").await,
+            Consent::AtMost(_) => true,
+            Consent::Asked(mut stop) => show::agreed("book this?", &mut stop).await,
         };
         if !agreed {
             return Err(anyhow!("you did not say yes").into());
@@ -204,6 +210,9 @@ fn seats_named<'a>(text: &str, layout: &'a Layout) -> anyhow::Result<Vec<&'a Sea
         Some(way)
     };
     let apart = || {
+        if (&from.section, &from.row) != (&to.section, &to.row) {
+            return format!("{text:?}: these are in two rows, so name them row by row");
+        }
         // Where the way to the right stops.
         let right = |s: &&'a Seat| layout.seats.iter().find(|next| Some(next.id) == s.right);
         let last = std::iter::successors(Some(from), right).take(SEATS_PER_HOLD_MAX).last().unwrap_or(from);
@@ -238,6 +247,14 @@ fn secret_of(
             && lines.any(|l| l.state != TicketState::Revoked && spaces.contains(&l.seat))
     };
     Ok(wallet.purchases()?.into_iter().find(has_one).map(|p| p.secret))
+}
+
+/// How somebody says yes.
+enum Consent {
+    /// Before: to anything up to this.
+    AtMost(Money),
+    /// When they see it.
+    Asked(Stop),
 }
 
 /// Why a purchase did not come to its end.
@@ -367,6 +384,7 @@ fn read_amount(text: &str, currency: Currency) -> anyhow::Result<Money> {
     let example = Money::new(2 * 10_i64.pow(u32::from(currency.minor_digits()) + 1), currency)?;
     let unreadable = || format!("{text:?} is not an amount such as {example}");
     let (whole, part) = text.split_once(['.', ',']).unwrap_or((text, ""));
+    let part = if digits == 0 && part.len() <= 2 { part.trim_end_matches('0') } else { part };
     if whole.is_empty() || part.len() > digits || !whole.bytes().chain(part.bytes()).all(|b| b.is_ascii_digit()) {
         bail!(unreadable());
     }

@@ -194,7 +194,7 @@ impl Find {
         self.print(
             &["film", "year", "length", "cinemas", "screenings"],
             &rows,
-            "no film fits: try another --date or place",
+            "no film fits: name a film; a place goes with --near or --city, a day with --date",
         );
         Ok(())
     }
@@ -221,7 +221,7 @@ impl Find {
         self.print(
             &["when", "film", "cinema", "price", "seats"],
             &rows,
-            "no screening fits: try another --date or place",
+            "no screening fits: name a film or a cinema; a place goes with --near or --city, a day with --date",
         );
         Ok(())
     }

@@ -23,6 +23,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use etcetera::BaseStrategy as _;
 
 /// Cinema tickets without a middleman: run a cinema or an index, find a film, buy a seat, let people in.
 ///
@@ -114,9 +115,9 @@ fn main() -> ExitCode {
         }
         Err(error) => error.exit(),
     };
-    let wallet = wallet.unwrap_or_else(|| match dirs::data_local_dir() {
-        Some(folder) => folder.join("admit").join("wallet.json"),
-        None => "admit-wallet.json".into(),
+    let wallet = wallet.unwrap_or_else(|| match etcetera::choose_base_strategy() {
+        Ok(folders) => folders.data_dir().join("admit").join("wallet.json"),
+        Err(_) => "admit-wallet.json".into(),
     });
     let context = Context { json, development, wallet };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();

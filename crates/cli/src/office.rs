@@ -219,7 +219,7 @@ impl Office {
             let stand = booking.lines.iter().filter(|l| l.state != TicketState::Revoked).count();
             show::line(&format!("{}: {} for {}", row.reference, due, show::count(stand, "ticket")));
         }
-        if !yes && !show::agreed("did you get this?").await {
+        if !yes && !show::agreed("did you get this?", &mut show::Stop::listen()?).await {
             bail!("nothing was noted");
         }
         self.settle(screening, booking.id, due).await?;

@@ -1,9 +1,13 @@
 //! What one cinema's server shows, by its own word.
 
+use std::collections::BTreeSet;
+
+use admit_protocol::capability::Role;
 use admit_protocol::directory::{Day, NotADay};
 use admit_protocol::film::Film;
 use admit_protocol::screening::{Screening, ScreeningStatus};
 use admit_protocol::time::Moment;
+use anyhow::bail;
 use clap::Args;
 use jiff::{Timestamp, ToSpan as _};
 use serde_json::json;
@@ -23,8 +27,11 @@ pub(crate) struct Programme {
 impl Programme {
     pub(crate) async fn run(self, context: &Context) -> anyhow::Result<()> {
         let server = find::client(context)?.server(&self.server, None).await?;
+        if server.manifest().role != Role::Server {
+            bail!("{} is an index, not a cinema: look for one with `admit find --index`", server.origin());
+        }
         let now = Timestamp::now();
-        let mut shown = Vec::new();
+        let (mut shown, mut evenings) = (Vec::new(), BTreeSet::new());
         for cinema in server.cinemas().await? {
             let today = Moment::new(now, &cinema.zone)?.business_date(cinema.business_day_cutoff);
             let evening = match self.date {
@@ -33,6 +40,7 @@ impl Programme {
                 Some(Day::Tomorrow) => Some(today.checked_add(1.days())?),
                 Some(Day::On(date)) => Some(date),
             };
+            evenings.extend(evening);
             let (films, screenings) = server.programme(cinema.id).await?;
             let fits = |s: &Screening| s.over_at() > now && evening.is_none_or(|evening| s.business_date == evening);
             for screening in screenings.into_iter().filter(fits) {
@@ -51,7 +59,9 @@ impl Programme {
             return show::json(&json!(shown.into_iter().map(|(s, _)| s).collect::<Vec<_>>()));
         }
         if shown.is_empty() {
-            show::line("nothing is shown then: try another --date");
+            let when = evenings.iter().map(|date| date.strftime("%a %d %b").to_string()).collect::<Vec<_>>().join(", ");
+            let when = if when.is_empty() { "from now on".to_owned() } else { format!("on the evening of {when}") };
+            show::line(&format!("nothing is shown {when}"));
             return Ok(());
         }
         let rows: Vec<Vec<String>> = shown.into_iter().map(|(_, words)| words).collect();

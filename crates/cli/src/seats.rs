@@ -144,16 +144,22 @@ fn list(layout: &Layout, taken: &Taken) -> Vec<String> {
     let mut lines = Vec::new();
     for (row, zone, seats) in rows {
         let (gone, free): (Vec<&Seat>, Vec<&Seat>) = seats.iter().partition(|s| gone.contains(&s.id));
-        let free = if free.is_empty() { "nothing free".to_owned() } else { runs(&free) };
-        let gone = if gone.is_empty() { String::new() } else { format!("; taken: {}", runs(&gone)) };
+        let free = if free.is_empty() { "nothing free".to_owned() } else { runs(&free, layout) };
+        let gone = if gone.is_empty() { String::new() } else { format!("; taken: {}", runs(&gone, layout)) };
         lines.push(format!("row {row}, {zone}: {free}{gone}"));
     }
     lines.extend(areas(layout, taken));
     lines
 }
 
-/// Seats in words, those side by side as one: an aisle, or a seat that is not among them, ends a run.
-fn runs(seats: &[&Seat]) -> String {
+/// Seats in words, those side by side as one: a gap between the chairs, or a seat that is not among them, ends a run.
+fn runs(seats: &[&Seat], layout: &Layout) -> String {
+    // Whether one can go from chair to chair, whoever has those between.
+    let unbroken = |from: &Seat, to: &Seat| {
+        let right = |id: &SeatId| layout.seats.iter().find(|s| s.id == *id).and_then(|s| s.right);
+        std::iter::successors(Some(from.id), right).take(layout.seats.len()).any(|id| id == to.id)
+    };
+    let mut before: Option<&Seat> = None;
     let mut words: Vec<String> = Vec::new();
     let mut run: Option<(&Seat, &Seat)> = None;
     let told = |run: (&Seat, &Seat)| match run.0.id == run.1.id {
@@ -165,12 +171,9 @@ fn runs(seats: &[&Seat]) -> String {
         match &mut run {
             Some((_, last)) if last.right == Some(seat.id) && plain(last) && plain(seat) => *last = seat,
             _ => {
-                if let Some(ended) = run.take() {
-                    words.push(told(ended));
-                    // A run that ends without a neighbour ends at a gap between the chairs.
-                    if ended.1.right.is_none() {
-                        words.push("gap".into());
-                    }
+                words.extend(run.take().map(told));
+                if before.is_some_and(|before| !unbroken(before, seat) && !unbroken(seat, before)) {
+                    words.push("gap".into());
                 }
                 match seat.kind {
                     SeatKind::WheelchairSpace => words.push(format!("{} (wheelchair space)", seat.number)),
@@ -179,6 +182,7 @@ fn runs(seats: &[&Seat]) -> String {
                 }
             }
         }
+        before = Some(seat);
     }
     words.extend(run.map(told));
     words.join(", ")

@@ -116,8 +116,42 @@ pub(crate) fn same(a: &str, b: &str) -> bool {
     a.to_lowercase() == b.to_lowercase()
 }
 
-/// Asks, and waits for an answer or for Ctrl-C, which is none. Only a yes is a yes.
-pub(crate) async fn agreed(question: &str) -> bool {
+/// Hears Ctrl-C, SIGTERM and a terminal that is closed, from when it is made: whoever holds seats makes one before.
+pub(crate) struct Stop {
+    #[cfg(unix)]
+    signals: Vec<tokio::signal::unix::Signal>,
+}
+
+impl Stop {
+    pub(crate) fn listen() -> anyhow::Result<Self> {
+        #[cfg(unix)]
+        {
+            use tokio::signal::unix::{SignalKind, signal};
+            let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
+            Ok(Self { signals: kinds.into_iter().map(signal).collect::<Result<_, _>>()? })
+        }
+        #[cfg(not(unix))]
+        Ok(Self {})
+    }
+
+    async fn asked(&mut self) {
+        #[cfg(unix)]
+        {
+            let mut signals = self.signals.iter_mut();
+            let [first, second, third] = [(); 3].map(|()| signals.next());
+            let heard = async |signal: Option<&mut tokio::signal::unix::Signal>| match signal {
+                Some(signal) => drop(signal.recv().await),
+                None => std::future::pending().await,
+            };
+            tokio::select! { () = heard(first) => {}, () = heard(second) => {}, () = heard(third) => {} }
+        }
+        #[cfg(not(unix))]
+        let _ = tokio::signal::ctrl_c().await;
+    }
+}
+
+/// Asks, and waits for an answer or to be stopped, which is none. Only a yes is a yes.
+pub(crate) async fn agreed(question: &str, stop: &mut Stop) -> bool {
     let _ = write!(std::io::stderr(), "{question} [y/N] ");
     let (tell, told) = tokio::sync::oneshot::channel();
     // A thread of its own: one that waits for a line cannot be ended, and must not keep the program from ending.
@@ -128,21 +162,11 @@ pub(crate) async fn agreed(question: &str) -> bool {
     });
     tokio::select! {
         answer = told => answer.unwrap_or(false),
-        _ = crate::serve::asked_to_stop() => {
+        () = stop.asked() => {
             let _ = writeln!(std::io::stderr());
             false
         }
-        () = terminal_closed() => false,
     }
-}
-
-async fn terminal_closed() {
-    #[cfg(unix)]
-    if let Ok(mut hangup) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()) {
-        hangup.recv().await;
-        return;
-    }
-    std::future::pending::<()>().await;
 }
 
 /// A table without lines: columns as wide as they need to be. The terminal breaks what is too long for it, so that what is to be

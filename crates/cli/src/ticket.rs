@@ -129,13 +129,13 @@ fn picture(code: &QRCode, words: &[String]) -> String {
 
 /// Check a ticket.
 #[derive(Args)]
-#[group(skip)]
+#[group(id = "keys", required = true, multiple = false, args = ["server", "key"])]
 pub(crate) struct Verify {
     /// The cinema's server: its keys are fetched, and named.
-    #[arg(long, required_unless_present = "key")]
+    #[arg(long)]
     server: Option<String>,
     /// A public key of the cinema; no network is needed then.
-    #[arg(long, conflicts_with = "server", allow_hyphen_values = true, value_parser = |text: &str| text.parse::<PublicKey>().map(Box::new))]
+    #[arg(long, allow_hyphen_values = true, value_parser = |text: &str| text.parse::<PublicKey>().map(Box::new))]
     key: Option<Box<PublicKey>>,
     /// The code, as the QR code says it.
     code: String,

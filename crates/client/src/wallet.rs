@@ -29,7 +29,8 @@ pub struct Wallet {
     path: PathBuf,
 }
 
-/// The number of a purchase in its wallet, from 1. It stays good, and is never given to another purchase.
+/// The number of a purchase in its wallet, from 1. It stays good; only the last one, of a purchase that came to nothing, is given
+/// again.
 pub type PurchaseNumber = u64;
 
 /// What stands in the file.
@@ -338,6 +339,10 @@ impl Wallet {
     fn forget(&self, number: PurchaseNumber) -> Result<(), WalletError> {
         self.change(|pages| {
             pages.purchases.retain(|p| p.number != number);
+            // Of what came to nothing last, nobody remembers the number.
+            if pages.next == number + 1 {
+                pages.next = number;
+            }
             Ok(())
         })
     }

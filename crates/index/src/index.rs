@@ -204,12 +204,8 @@ impl Index {
     pub async fn look(&self, origin: &Origin) -> Result<Announcement, IndexError> {
         let known = self.0.store.known(origin)?;
         let Found { announcement, server } = look::look(&self.0.client, origin, known).await;
-        match announcement.steps.iter().find(|step| !step.ok) {
-            Some(step) => {
-                tracing::info!(%origin, step = step.step.as_str(), why = step.detail, "looked at: not in order")
-            }
-            None => tracing::info!(%origin, "looked at: in order"),
-        }
+        let why = announcement.steps.iter().find(|step| !step.ok).map(|step| step.detail.as_str());
+        tracing::info!(%origin, in_order = why.is_none(), why, "looked at a server");
         let index = self.clone();
         let save = move || -> Result<Announcement, StoreError> {
             index.0.store.put_look(&announcement, Timestamp::now())?;
@@ -314,7 +310,22 @@ impl Index {
     /// # Errors
     /// When there is no such listing.
     pub fn unmerge(&self, listing: ListingId) -> Result<(), IndexError> {
+        let stored = self.0.store.listings()?;
+        let hidden = stored.iter().find(|s| s.listing.id == listing);
+        let into = hidden.and_then(|s| s.merged_into);
+        if hidden.is_some() && into.is_none() {
+            return Err(StoreError::Refused(format!("{listing} is shown already")).into());
+        }
         self.0.store.merge(listing, None)?;
+        self.rebuild()?;
+        // Two at one place again: which of them is right is open again, too.
+        let speaker = into.and_then(|into| stored.into_iter().map(|s| s.listing).find(|l| l.id == into));
+        if let Some(speaker) = speaker.filter(|l| l.kind == ListingKind::Server)
+            && self.world().unclaimed_near(speaker.position, SAME_PLACE_M).iter().any(|l| l.id == listing)
+        {
+            let open = Listing { kind: ListingKind::Unconfirmed, ..speaker };
+            self.0.store.put_listings(&[StoredListing { listing: open, merged_into: None }])?;
+        }
         Ok(self.rebuild()?)
     }
 }

@@ -260,7 +260,8 @@ impl PriceTable {
         self.ticket_types.iter().find(|t| t.id == id)
     }
 
-    /// The lowest and the highest total of a ticket that anybody may buy in a hall: only zones in which somebody can sit.
+    /// The least and the most that somebody pays who buys one ticket that anybody may buy in a hall, booking fees included: only
+    /// zones in which somebody can sit.
     #[must_use]
     pub fn range(&self, layout: &Layout) -> Option<(Money, Money)> {
         let zones: BTreeSet<ZoneId> =
@@ -269,7 +270,8 @@ impl PriceTable {
         let open = |o: &&Offer| self.ticket_type(o.ticket_type).is_some_and(|t| t.audience == Audience::Adult);
         let totals: Vec<Money> = here().filter(open).map(|o| o.total).collect();
         let totals = if totals.is_empty() { here().map(|o| o.total).collect() } else { totals };
-        Some((*totals.iter().min()?, *totals.iter().max()?))
+        let fees = Money::sum(self.currency, self.booking_fees.iter().map(|f| f.amount)).ok()?;
+        Some((totals.iter().min()?.plus(fees).ok()?, totals.iter().max()?.plus(fees).ok()?))
     }
 
     /// How many tickets of each type would break a rule of that type: more than allowed, or without company.

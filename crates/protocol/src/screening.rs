@@ -77,7 +77,7 @@ pub struct Screening {
     pub attributes: BTreeSet<ScreeningAttribute>,
     /// Its prices.
     pub price_table: ContentName,
-    /// The cheapest and the dearest ticket that anybody may buy, all included.
+    /// What one ticket that anybody may buy costs at least and at most, booking fees and all else included.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub price_range: Option<PriceRange>,
     /// What a cancellation brings back, from now on.

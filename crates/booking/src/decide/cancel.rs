@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use admit_protocol::booking::TicketState;
 use admit_protocol::digest::sha256;
 use admit_protocol::id::{QuoteId, SeatId, TicketTypeId};
+use admit_protocol::layout::SeatKind;
 use admit_protocol::money::Money;
 use admit_protocol::price::TicketRule;
 use admit_protocol::screening::ScreeningStatus;
@@ -198,7 +199,19 @@ impl House {
             let spaces = self.spaces_of_companion(**seat, now);
             spaces.iter().any(|space| gone.contains(space)) && !spaces.iter().any(|space| kept.contains(space))
         });
-        let alone: Vec<SeatId> = alone.copied().collect();
+        let mut alone: Vec<SeatId> = alone.copied().collect();
+        // A companion may have been booked later, by the same buyer.
+        let plan = &self.terms.plan;
+        let own = |seat: &SeatId| {
+            let claim = plan.place(*seat).and_then(|place| self.claim(place));
+            matches!(claim, Some(Claim::Hold(key)) if self.holds.get(&key).is_some_and(|h| h.owner == hold.owner))
+        };
+        let companions = plan.layout().seats.iter().filter(|s| s.kind == SeatKind::Companion).map(|s| s.id);
+        alone.extend(companions.filter(|seat| {
+            let spaces = self.spaces_of_companion(*seat, now);
+            let elsewhere = !gone.contains(seat) && !kept.contains(seat) && own(seat);
+            elsewhere && spaces.iter().any(|s| gone.contains(s)) && !spaces.iter().any(|s| !gone.contains(s) && own(s))
+        }));
         if alone.is_empty() { Ok(()) } else { Err(Refusal::LeftAlone(alone)) }
     }
 

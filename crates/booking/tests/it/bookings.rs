@@ -179,6 +179,18 @@ fn nobody_keeps_what_is_not_sold_alone_canc_008() {
 }
 
 #[test]
+fn a_companion_that_came_later_stays_with_its_space() {
+    let mut s = Stage::new();
+    let space = s.booked("anna", &["B1"]);
+    let companion = s.booked("anna", &["B2"]);
+    let quote = |s: &Stage, booking| s.house.quote_cancellation(booking, owner("anna"), &[], s.now);
+    assert_eq!(quote(&s, space).err(), Some(Refusal::LeftAlone(vec![seat("B2")])));
+    let first = quote(&s, companion).expect("the companion stays at home");
+    cancel(&mut s, companion, first.id).expect("as quoted");
+    quote(&s, space).expect("now it can go");
+}
+
+#[test]
 fn what_does_not_take_place_is_paid_back_whole_canc_007() {
     use admit_protocol::screening::ScreeningStatus::{Cancelled, Moved, OnSale, Postponed};
     for (status, back) in [(OnSale, None), (Cancelled, Some(2050)), (Postponed, Some(2050)), (Moved, Some(2050))] {
