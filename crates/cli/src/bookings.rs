@@ -72,7 +72,13 @@ pub(crate) fn change(purchase: &Purchase, now: &Screening) -> Option<String> {
             ))
         }
         // The title is of the day it was booked.
-        _ if !purchase.title.ends_with(&show::start(now)) => Some(format!("NOW {}", show::start(now))),
+        _ if !purchase.title.ends_with(&show::start(now)) => {
+            let booking = purchase.booking.as_ref();
+            let by = booking.filter(|b| !b.balance_due.is_zero()).and_then(|b| b.collect_by);
+            let by = by.and_then(|by| Moment::new(by, now.starts_at.zone()).ok());
+            let pay = by.map(|by| format!(", to pay by {}", show::moment(&by))).unwrap_or_default();
+            Some(format!("NOW {}{pay}", show::start(now)))
+        }
         _ => None,
     }
 }
@@ -148,13 +154,13 @@ fn state(purchase: &Purchase, news: &News) -> String {
     let stands = purchase.booking.as_ref().is_some_and(|b| b.state != BookingState::Cancelled);
     match (why, news.changed.get(&purchase.number).filter(|_| stands)) {
         (Some(why), _) => format!("{known}, when it was last asked: {why}"),
-        (None, Some(change)) => format!("{change} ({known})"),
+        (None, Some(change)) => change.clone(),
         (None, None) => known,
     }
 }
 
 fn booked_state(booking: &Booking, there: impl Fn(Timestamp) -> String) -> String {
-    let back = if booking.refunded.is_zero() { String::new() } else { format!(", {} given back", booking.refunded) };
+    let back = if booking.refunded.is_zero() { String::new() } else { format!(", {} comes back", booking.refunded) };
     let known = match booking.state {
         BookingState::Confirmed => "booked",
         BookingState::PartCancelled => "booked, some tickets cancelled",

@@ -12,7 +12,7 @@ use admit_protocol::money::{Currency, Money};
 use admit_protocol::price::{PriceTable, TicketRule};
 use admit_protocol::problem::ProblemCode;
 use admit_protocol::screening::Screening;
-use admit_protocol::time::{Moment, ZoneName};
+use admit_protocol::time::{Moment, ZoneName, after};
 use anyhow::{Context as _, anyhow, bail, ensure};
 use clap::Args;
 use jiff::Timestamp;
@@ -355,8 +355,11 @@ fn print_quote(quote: &Quote, hold: &Hold, screening: &Screening, layout: &Layou
     let zone = screening.starts_at.zone();
     let moment = |at| Moment::new(at, zone).map(|at| show::moment(&at)).unwrap_or_default();
     if !quote.total.is_zero() {
-        // Who comes in the last minutes pays before the start (BOOK-005).
-        let by = screening.collect_by.filter(|by| *by > Timestamp::now()).unwrap_or(screening.starts_at.at());
+        // Who comes in the last minutes pays before the start, who comes later at once (BOOK-005): the booking says until when.
+        let in_time = |by: &Timestamp| *by > after(Timestamp::now(), 15 * 60);
+        let start = screening.starts_at.at();
+        let late = if Timestamp::now() < start { start } else { screening.sales.closes_at };
+        let by = screening.collect_by.filter(in_time).unwrap_or(late);
         show::line(&format!("to be paid at the cinema by {}", moment(by)));
     }
     show::line(&cancellation(&screening.cancellation, &screening.starts_at, table));

@@ -66,6 +66,8 @@ fn print(result: &ScanResult, zone: &ZoneName, context: &Context) -> anyhow::Res
         return show::json(result);
     }
     let seat = result.seat.map(|s| format!("  seat {s}")).unwrap_or_default();
+    let proof = if result.proof_at_door { ": ASK FOR THE PROOF" } else { "" };
+    let kind = result.ticket_type.map(|t| format!("  {t}{proof}")).unwrap_or_default();
     let (code, word) = match result.verdict {
         Verdict::Green => ("1;42;30", " COME IN "),
         Verdict::Duplicate => ("1;41;37", " USED BEFORE "),
@@ -82,6 +84,6 @@ fn print(result: &ScanResult, zone: &ZoneName, context: &Context) -> anyhow::Res
         format!("  first on {at} at {}", f.device)
     });
     let first = first.unwrap_or_default();
-    show::line(&format!("{}{seat}{first}", show::colour(code, word)));
+    show::line(&format!("{}{seat}{kind}{first}", show::colour(code, word)));
     Ok(())
 }

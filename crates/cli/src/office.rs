@@ -9,7 +9,7 @@ use admit_protocol::id::{BookingId, ScreeningId};
 use admit_protocol::layout::Layout;
 use admit_protocol::money::Money;
 use admit_protocol::problem::Problem;
-use admit_protocol::screening::Screening;
+use admit_protocol::screening::{Screening, ScreeningStatus};
 use admit_protocol::time::{Moment, after};
 use anyhow::{Context as _, anyhow, bail};
 use clap::{Args, Subcommand};
@@ -85,7 +85,11 @@ impl OfficeCommand {
                 if context.json && !yes {
                     bail!("say --yes: with --json nobody is asked");
                 }
-                let (_, office) = desk.sign_in(context).await?;
+                let (server, office) = desk.sign_in(context).await?;
+                let status = server.screening(screening.parse().with_context(|| screening.clone())?).await?.status;
+                if matches!(status, ScreeningStatus::Cancelled | ScreeningStatus::Moved | ScreeningStatus::Postponed) {
+                    bail!("this screening is {status}: take no money, its buyers get theirs back");
+                }
                 office.take_money(screening.parse().context(screening)?, &reference, yes, context).await
             }
         }
@@ -145,7 +149,12 @@ fn print_bookings(rows: &[Row], screening: &Screening, layout: &Layout) {
         let (seats, state): (Vec<_>, _) = match &row.booking {
             Some(b) => {
                 let by = b.collect_by.map(|by| format!(" by {}", clock(by))).unwrap_or_default();
-                let due = if b.balance_due.is_zero() { String::new() } else { format!(", {} due{by}", b.balance_due) };
+                let off = !matches!(
+                    screening.status,
+                    ScreeningStatus::OnSale | ScreeningStatus::Paused | ScreeningStatus::Closed
+                );
+                let due =
+                    if off || b.balance_due.is_zero() { String::new() } else { format!(", {} due{by}", b.balance_due) };
                 let stands = b.lines.iter().filter(|l| l.state != TicketState::Revoked);
                 let back = if b.refunded.is_zero() { String::new() } else { format!(", {} to give back", b.refunded) };
                 (stands.map(|l| l.seat).collect(), format!("{}{due}{back}", b.state))

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use admit_client::{PurchaseNumber, Wallet};
 use admit_protocol::key::PublicKey;
 use admit_protocol::ticket::Ticket;
-use anyhow::{Context as _, anyhow};
+use anyhow::{Context as _, anyhow, ensure};
 use clap::{Args, Subcommand};
 use fast_qr::convert::Builder as _;
 use fast_qr::convert::svg::SvgBuilder;
@@ -129,13 +129,13 @@ fn picture(code: &QRCode, words: &[String]) -> String {
 
 /// Check a ticket.
 #[derive(Args)]
-#[group(id = "keys", required = true, multiple = false, args = ["server", "key"])]
+#[group(skip)]
 pub(crate) struct Verify {
     /// The cinema's server: its keys are fetched, and named.
-    #[arg(long)]
+    #[arg(long, group = "whose")]
     server: Option<String>,
     /// A public key of the cinema; no network is needed then.
-    #[arg(long, allow_hyphen_values = true, value_parser = |text: &str| text.parse::<PublicKey>().map(Box::new))]
+    #[arg(long, group = "whose", allow_hyphen_values = true, value_parser = |text: &str| text.parse::<PublicKey>().map(Box::new))]
     key: Option<Box<PublicKey>>,
     /// The code, as the QR code says it.
     code: String,
@@ -143,6 +143,10 @@ pub(crate) struct Verify {
 
 impl Verify {
     async fn run(self, context: &Context) -> anyhow::Result<()> {
+        ensure!(
+            self.server.is_some() || self.key.is_some(),
+            "whose ticket is it? say --server, or --key where there is no network"
+        );
         let server = match &self.server {
             Some(server) => Some(find::client(context)?.server(server, None).await?),
             None => None,

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::id::{DeviceId, ScanId, ScreeningId, SeatId};
+use crate::id::{DeviceId, ScanId, ScreeningId, SeatId, TicketTypeId};
 use crate::key::{PublicKey, SecretKey};
 use crate::open_enum::open_enum;
 use crate::ticket::{TicketError, TicketId};
@@ -71,6 +71,12 @@ pub struct ScanResult {
     /// The seat, if one was read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seat: Option<SeatId>,
+    /// For whom it is: who lets people in asks for the proof that this type needs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ticket_type: Option<TicketTypeId>,
+    /// Whether that type needs a proof at the door.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub proof_at_door: bool,
     /// The scan that let this ticket in first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first: Option<FirstScan>,

@@ -6,6 +6,7 @@ use admit_protocol::capability::PaymentMethod;
 use admit_protocol::id::{SeatId, TicketTypeId};
 use admit_protocol::money::Money;
 use admit_protocol::seats::SalesState;
+use admit_protocol::time::after;
 use jiff::Timestamp;
 
 use super::hold::still_choosing;
@@ -15,6 +16,9 @@ use crate::hold::{Booking, Hold, HoldKey, HoldState, Line, Order, OrderLine, Own
 use crate::house::House;
 use crate::price::quote;
 use crate::refusal::Refusal;
+
+/// The least time that somebody has who promises to pay at the cinema, in seconds.
+const COLLECT_LEAST_S: i64 = 15 * 60;
 
 impl House {
     pub(super) fn book(&self, key: HoldKey, owner: Owner, choice: &Choice, now: Timestamp) -> Result<Changes, Refusal> {
@@ -102,10 +106,15 @@ impl House {
         }
     }
 
-    /// Until before when a booking that is made at `now` must be paid at the cinema: who comes in the last minutes pays before the
-    /// start (BOOK-005).
+    /// Until before when a booking that is made at `now` must be paid at the cinema (BOOK-005). Nobody gets less than a quarter of
+    /// an hour while there is one left: who comes in the last minutes pays before the start, who comes later while it is sold.
     fn collect_until(&self, now: Timestamp) -> Timestamp {
-        if now < self.terms.collect_by { self.terms.collect_by } else { self.terms.starts_at }
+        let terms = &self.terms;
+        match (after(now, COLLECT_LEAST_S) < terms.collect_by, now < terms.starts_at) {
+            (true, _) => terms.collect_by,
+            (false, true) => terms.starts_at,
+            (false, false) => terms.sales.closes_at,
+        }
     }
 
     pub(super) fn settle(&self, key: HoldKey, amount: Money) -> Result<Changes, Refusal> {

@@ -154,6 +154,7 @@ impl House {
             }
             Cancellation::Staff { seats, refund } => {
                 let lines = self.lines_of(booking, seats)?;
+                self.check_left(hold, booking, &lines, now)?;
                 let zero = Money::zero(booking.total.currency());
                 let all = sum(&hold.prices.table, lines.iter().map(|n| booking.lines[*n].price));
                 let left = booking.paid.minus(booking.refunded).unwrap_or(zero);

@@ -2,6 +2,8 @@
 
 use admit_protocol::door::{AllowState, SCANS_MAX, ScanKind, Verdict};
 use admit_protocol::id::DeviceId;
+use admit_protocol::ticket::Ticket;
+use admit_protocol::time::after;
 use jiff::Timestamp;
 
 use crate::changes::{Changes, ScanRecord, ScannedTicket};
@@ -9,6 +11,10 @@ use crate::command::DoorScan;
 use crate::door::verdict;
 use crate::house::House;
 use crate::refusal::Refusal;
+
+/// How long before its start and after its end a moved screening lets people in, in seconds: as long as new tickets would.
+const OPEN_BEFORE_S: i64 = 25 * 3600;
+const OPEN_AFTER_S: i64 = 3600;
 
 impl House {
     /// Every scan is kept, the odd ones too. One that is known already changes nothing (T4).
@@ -32,6 +38,15 @@ impl House {
         Ok(changes)
     }
 
+    /// A ticket that was printed before its screening was moved is for the new time (DOOR-006).
+    fn as_of_now(&self, ticket: Ticket) -> Ticket {
+        let (starts_at, ends_at) = (self.terms.starts_at, self.terms.ends_at);
+        if ticket.not_before <= starts_at && starts_at < ticket.not_after {
+            return ticket;
+        }
+        Ticket { not_before: after(starts_at, -OPEN_BEFORE_S), not_after: after(ends_at, OPEN_AFTER_S), ..ticket }
+    }
+
     fn scan_one(&self, device: DeviceId, scan: &DoorScan, now: Timestamp) -> ScanRecord {
         let found = scan.ticket.as_ref().and_then(|t| self.find_ticket(t.id));
         let ticket = found.and_then(|(booking, b, line)| {
@@ -41,8 +56,9 @@ impl House {
         // A door that decided alone decided when it scanned.
         let at = if scan.offline { scan.at } else { now };
         let state = |_| found.map_or(Some(AllowState::Revoked), |(key, b, line)| Some(self.allow_state(key, b, line)));
+        let read = scan.ticket.clone().map(|ticket| self.as_of_now(ticket));
         let verdict = match scan.kind {
-            ScanKind::Entry => verdict(scan.ticket.as_ref(), self.terms.screening, at, state),
+            ScanKind::Entry => verdict(read.as_ref(), self.terms.screening, at, state),
             _ => Verdict::Green,
         };
         // Somebody is in, whatever we would have said: nothing is dropped in a merge.

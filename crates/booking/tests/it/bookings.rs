@@ -75,8 +75,17 @@ fn who_comes_in_the_last_minutes_pays_before_the_start_book_005() {
     let mut late = Stage::with(|t| t.sales.closes_at = admit_protocol::time::after(t.starts_at, 600));
     late.wait(8 * 3600);
     let hold = late.hold("anna", &["A1"]).expect("sold to latecomers");
-    let refused = late.book("anna", hold, choice(&[("A1", "adult")], 1050));
-    assert_eq!(refused.err(), Some(Refusal::PaymentMethod(PaymentMethod::AtCinema)));
+    late.book("anna", hold, choice(&[("A1", "adult")], 1050)).expect("who comes late pays at once");
+    late.wait(600);
+    let lapsed = late.house.advance(late.now);
+    late.apply(lapsed);
+    assert!(late.is_free("A1"), "or not at all");
+    // Ten seconds before the time to pay, nobody is given ten seconds.
+    let mut soon = Stage::new();
+    soon.wait(7 * 3600 + 1800 - 10);
+    soon.booked("anna", &["A1"]);
+    soon.wait(1700);
+    assert!(soon.house.advance(soon.now).is_empty());
 }
 
 #[test]
@@ -171,11 +180,12 @@ fn nobody_keeps_what_is_not_sold_alone_canc_008() {
     let b2 = quote(&s, &["B2"]).expect("the companion stays at home");
     cancel(&mut s, hold, b2.id).expect("as quoted");
     assert_eq!(quote(&s, &["B1"]).err(), Some(Refusal::LeftAlone(vec![seat("A1")])));
-    s.run(&Command::Cancel {
-        booking: hold,
-        cancellation: Cancellation::Staff { seats: vec![seat("B1")], refund: false },
-    })
-    .expect("staff knows why");
+    let mut staff = |seats: &[&str]| {
+        let seats = seats.iter().map(|x| seat(x)).collect();
+        s.run(&Command::Cancel { booking: hold, cancellation: Cancellation::Staff { seats, refund: false } })
+    };
+    assert_eq!(staff(&["B1"]).err(), Some(Refusal::LeftAlone(vec![seat("A1")])), "at the counter, too");
+    staff(&["A1", "B1"]).expect("both");
 }
 
 #[test]

@@ -86,7 +86,8 @@ fn the_first_reason_in_the_order_of_the_spec_is_shown() {
     let (mut s, booking) = evening();
     let good = ticket(&s, booking, 0);
     let elsewhere = Ticket { screening: screening_digest(&ScreeningId::parse("other").expect("id")), ..good.clone() };
-    let early = Ticket { not_before: after(s.now, 301), not_after: after(s.now, 400), ..good.clone() };
+    let start = s.house.terms().starts_at;
+    let early = Ticket { not_before: after(s.now, 301), not_after: after(start, 400), ..good.clone() };
     let unknown = Ticket { id: TicketId([0; 16]), ..good.clone() };
     let late_elsewhere = Ticket { not_after: after(s.now, -400), ..elsewhere.clone() };
     let scans = vec![
@@ -99,6 +100,28 @@ fn the_first_reason_in_the_order_of_the_spec_is_shown() {
     let expected = [Verdict::Invalid, Verdict::WrongShow, Verdict::WrongShow, Verdict::Expired, Verdict::Revoked];
     assert_eq!(scan(&mut s, "door-1", scans), expected);
     assert_eq!(s.house.scans().count(), 5, "the odd ones are kept, too");
+}
+
+#[test]
+fn a_ticket_from_before_a_move_is_for_the_new_time_door_006() {
+    let (mut s, booking) = evening();
+    let week = 7 * 24 * 3600;
+    let good = ticket(&s, booking, 0);
+    // Signed for next week; the screening was moved to today.
+    let old =
+        Ticket { not_before: after(good.not_before, week), not_after: after(good.not_after, week), ..good.clone() };
+    let scans = vec![entry("s1", Some(old), &s)];
+    assert_eq!(scan(&mut s, "door-1", scans), [Verdict::Green]);
+    // Signed for today; the screening was moved to next week.
+    let terms = s.house.terms();
+    let terms = admit_booking::Terms {
+        starts_at: after(terms.starts_at, week),
+        ends_at: after(terms.ends_at, week),
+        ..(**terms).clone()
+    };
+    s.run(&Command::Amend(std::sync::Arc::new(terms))).expect("moved");
+    let scans = vec![entry("s2", Some(good), &s)];
+    assert_eq!(scan(&mut s, "door-1", scans), [Verdict::Expired]);
 }
 
 #[test]

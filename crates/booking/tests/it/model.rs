@@ -186,7 +186,7 @@ fn step(
                 let real = s.book(WHO[who], key, choice(&tickets, total));
                 prop_assert_eq!(real.is_ok(), model.choosing(n, who) && model.now < START, "{:?}", real);
                 if real.is_ok() {
-                    let by = if model.now < COLLECT_BY { COLLECT_BY } else { START };
+                    let by = if model.now + 900 < COLLECT_BY { COLLECT_BY } else { START };
                     model.holds[n].is = Is::Unpaid { by };
                 }
             }

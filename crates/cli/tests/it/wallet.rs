@@ -111,7 +111,7 @@ async fn seats_are_named_as_they_are_printed_and_in_a_row() {
     let wallet = folder.path.join("wallet.json");
     let book = |seats: &str| run(&wallet, &["book", &folder.origin, "show-0", seats, "--at-most", "100"]);
     for (seats, why) in
-        [("Ř9-12", "a gap after Ř10"), ("Ř2-Q4", "a gap after Ř10"), ("Ř2-99", "no seat"), ("X1-3", "no seat")]
+        [("Ř9-12", "a gap after Ř10"), ("Ř2-Q4", "in two rows"), ("Ř2-99", "no seat"), ("X1-3", "no seat")]
     {
         let refused = book(seats);
         assert!(!refused.status.success() && says(&refused).contains(why), "{seats}: {}", says(&refused));

@@ -10,7 +10,7 @@ use admit_protocol::json::DOCUMENT_BYTES_MAX;
 use admit_protocol::layout::Layout;
 use admit_protocol::price::{Audience, Offer, PriceTable};
 use admit_protocol::screening::{Item, PriceRange, SalesWindow, Screening, ScreeningStatus, Seating};
-use admit_protocol::time::{Moment, ZoneName, after};
+use admit_protocol::time::{Moment, TimeError, ZoneName, after};
 use axum::body::Bytes;
 use jiff::civil::Time;
 use jiff::{Timestamp, ToSpan as _};
@@ -261,9 +261,9 @@ impl<'a> Work<'a> {
                 format!("{date}T{time}")
             }
         };
-        Moment::from_local(&local, zone).map_err(|e| match local == text {
-            true => format!("{e}: say it as 2026-11-21T20:15, or today+1 20:15"),
-            false => e.to_string(),
+        Moment::from_local(&local, zone).map_err(|e| match e {
+            TimeError::Unreadable(_) if local == text => format!("{e}: say it as 2026-11-21T20:15, or today+1 20:15"),
+            _ => e.to_string(),
         })
     }
 }
@@ -281,6 +281,9 @@ impl Work<'_> {
             let nowhere: BTreeSet<_> = table.offers.iter().map(|o| o.zone).filter(|zone| !has(*zone)).collect();
             for zone in nowhere {
                 note("price_table", name, format!("it has prices for zone {zone}, which no layout of this file has"));
+            }
+            for t in table.ticket_types.iter().filter(|t| !table.offers.iter().any(|o| o.ticket_type == t.id)) {
+                note("price_table", name, format!("nobody can buy a ticket {}: it has no offer", t.id));
             }
             for (cheap, dear) in upside_down(table) {
                 note(

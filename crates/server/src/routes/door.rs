@@ -5,6 +5,7 @@ use admit_http::{Path, Reply, StrictJson};
 use admit_protocol::door::{ALLOW_LIST_MEDIA_TYPE, AllowList, ScanResult, ScanResults, UploadScans};
 use admit_protocol::id::{DeviceId, ScanId, ScreeningId};
 use admit_protocol::json::DOCUMENT_BYTES_MAX;
+use admit_protocol::price::Proof;
 use admit_protocol::problem::ProblemCode;
 use admit_protocol::ticket::Ticket;
 use axum::extract::State;
@@ -74,14 +75,18 @@ pub(super) async fn upload_scans(
 fn result(house: &House, device: DeviceId, id: ScanId) -> Option<ScanResult> {
     let scan = house.scan_of(device, id)?;
     let line = scan.ticket.and_then(|t| {
-        let booking = house.hold(t.booking)?.booking()?;
-        Some((t, booking.ticket_id(t.line.into())?, booking.lines.get(usize::from(t.line))?.place))
+        let hold = house.hold(t.booking)?;
+        let booking = hold.booking()?;
+        let line = booking.lines.get(usize::from(t.line))?;
+        Some((t, booking.ticket_id(t.line.into())?, line.place, hold.ticket_type(line.ticket_type)))
     });
     Some(ScanResult {
         id,
         verdict: scan.verdict,
-        ticket: line.map(|(_, ticket, _)| ticket),
-        seat: line.map(|(_, _, place)| house.terms().plan.seat_id(place)),
-        first: line.and_then(|(t, _, _)| house.first_scan(t.booking, t.line).cloned()),
+        ticket: line.map(|(_, ticket, ..)| ticket),
+        seat: line.map(|(_, _, place, _)| house.terms().plan.seat_id(place)),
+        ticket_type: line.map(|(.., kind)| kind.id),
+        proof_at_door: line.is_some_and(|(.., kind)| kind.proof == Proof::AtDoor),
+        first: line.and_then(|(t, ..)| house.first_scan(t.booking, t.line).cloned()),
     })
 }

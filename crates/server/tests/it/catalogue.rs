@@ -302,6 +302,17 @@ async fn who_has_tickets_is_told_of_another_time() {
     let told: serde_json::Value = serde_json::from_str(&told).expect("json");
     assert_eq!((&told["to"], &told["booking"]), (&json!("anna@example.org"), &booking.body["id"]));
     assert_eq!(told["after"]["starts_at"]["local"], "2026-11-21T22:00:00+01:00");
+    // Who pays at the cinema has an hour more, too: also for a house that was in memory.
+    s.cinema.reload().await.expect("reloads");
+    let instant = |said: &crate::stage::Said| -> jiff::Timestamp {
+        said.body["collect_by"].as_str().expect("a time to pay").parse().expect("an instant")
+    };
+    let later = s.get(ANNA, &crate::stage::path(&booking)).await;
+    assert_eq!(instant(&later).duration_since(instant(&booking)).as_mins(), 60);
+    assert_eq!(s.hold(ANNA, &["A4"]).await.status, 201, "and it is sold as before");
+    // What was ever sold is never deleted: what is to be given back would be forgotten.
+    let gone = store.edit(&[Edit::RemoveScreening("eight".parse().expect("an id"))], now);
+    assert!(matches!(gone, Err(StoreError::Refused(why)) if why.contains("set its status to cancelled")));
 }
 
 #[test]

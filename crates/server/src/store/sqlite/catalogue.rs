@@ -268,6 +268,10 @@ fn tell_buyers(
         let row = params![now.as_millisecond(), "screening_changed", body.to_string()];
         insert.execute(row).map_err(StoreError::at(WRITING))?;
     }
+    let moved_by = after.starts_at.at().as_millisecond() - before.starts_at.at().as_millisecond();
+    if moved_by != 0 && !bookings.is_empty() {
+        move_time_to_pay(db, number, moved_by, after, now)?;
+    }
     let without_address = bookings.iter().filter(|(_, email)| email.is_none()).count();
     let disturbed = Disturbed { before, after: after.clone(), bookings: bookings.len(), without_address };
     Ok((!bookings.is_empty()).then_some(disturbed))
@@ -290,6 +294,34 @@ fn why_layout_stays(db: &Connection, number: i64, layouts: Layouts) -> Result<Op
     Ok(Some(why.to_owned()))
 }
 
+/// Who pays at the cinema has as long before the new start as before the old one; where that is over, until the start.
+fn move_time_to_pay(
+    db: &Connection,
+    number: i64,
+    moved_by: i64,
+    screening: &Screening,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let sql = "UPDATE hold SET details = json_set(details, '$.booked.collect_by', \
+               CASE WHEN details ->> '$.booked.collect_by' + ?2 > ?3 THEN details ->> '$.booked.collect_by' + ?2 ELSE ?4 END) \
+               WHERE screening = ?1 AND state = 'converted' AND details ->> '$.booked.collect_by' IS NOT NULL";
+    let row = params![number, moved_by, now.as_millisecond(), screening.starts_at.at().as_millisecond()];
+    db.execute(sql, row).map_err(StoreError::at(WRITING))?;
+    new_version(db, number, "move_screening", now)
+}
+
+/// Whoever saw the house as it was has an older version, and looks again before it changes anything.
+fn new_version(db: &Connection, number: i64, did: &str, now: Timestamp) -> Result<(), StoreError> {
+    let version = "INSERT INTO house (screening, version, now) VALUES (?1, 1, ?2) \
+                   ON CONFLICT (screening) DO UPDATE SET version = version + 1";
+    let trail = "INSERT INTO log (screening, version, at, entries) \
+                 SELECT screening, version, ?2, ?3 FROM house WHERE screening = ?1";
+    let did = LogEntry { by: "staff".into(), did: did.into(), hold: None, claimed: vec![], freed: vec![] };
+    let ms = now.as_millisecond();
+    db.execute(version, params![number, ms]).map_err(StoreError::at(WRITING))?;
+    db.execute(trail, params![number, ms, text_of(&[did])?]).map(drop).map_err(StoreError::at(WRITING))
+}
+
 /// S7, S1: claims are by place of the layout. Where there was never one, a house may begin again with other places.
 fn change_layout(
     db: &Connection,
@@ -301,22 +333,17 @@ fn change_layout(
     if let Some(why) = why_layout_stays(db, number, layouts)? {
         return Err(StoreError::Refused(format!("screening {}: {why}", screening.id)));
     }
-    // Whoever saw the house as it was has an older version.
-    let version = "INSERT INTO house (screening, version, now) VALUES (?1, 1, ?2) \
-                   ON CONFLICT (screening) DO UPDATE SET version = version + 1";
-    let trail = "INSERT INTO log (screening, version, at, entries) \
-                 SELECT screening, version, ?2, ?3 FROM house WHERE screening = ?1";
-    let did = LogEntry { by: "staff".into(), did: "change_layout".into(), hold: None, claimed: vec![], freed: vec![] };
-    let ms = now.as_millisecond();
-    db.execute(version, params![number, ms]).map_err(StoreError::at(WRITING))?;
-    db.execute(trail, params![number, ms, text_of(&[did])?]).map(drop).map_err(StoreError::at(WRITING))
+    new_version(db, number, "change_layout", now)
 }
 
 fn remove_screening(db: &Connection, id: ScreeningId, next: &mut i64, now: Timestamp) -> Result<(), StoreError> {
-    let sql =
-        "SELECT EXISTS (SELECT 1 FROM claim JOIN screening ON number = screening WHERE id = ?1 AND hold IS NOT NULL)";
+    let sql = "SELECT EXISTS (SELECT 1 FROM claim JOIN screening ON number = screening WHERE id = ?1 AND hold IS NOT NULL) \
+               OR EXISTS (SELECT 1 FROM hold JOIN screening ON number = screening WHERE id = ?1 AND state = 'converted')";
     if db.query_row(sql, [id.as_str()], |row| row.get(0)).map_err(StoreError::at("removing a screening"))? {
-        let why = format!("somebody has a seat in screening {id}: cancel it instead, so that they are told");
+        let why = format!(
+            "somebody has or had a ticket for screening {id}: set its status to cancelled instead, so that they are \
+                           told, and what they get back is known"
+        );
         return Err(StoreError::Refused(why));
     }
     let sql = "UPDATE screening SET removed = 1, changed = ?2, changed_at = ?3 WHERE id = ?1 AND removed = 0";
