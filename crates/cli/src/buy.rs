@@ -1,13 +1,14 @@
 //! Buying.
 
+mod choosing;
+
 use admit_booking::{Refusal, price};
 use admit_client::{ClientError, Keepsake, Purchase, Secret, Server, Wallet, WalletError};
 use admit_protocol::booking::{Book as BookRequest, Booking, Buyer, TicketChoice, TicketState};
 use admit_protocol::capability::PaymentMethod;
-use admit_protocol::digest::ContentName;
-use admit_protocol::hold::{AreaWish, Hold, PlaceHold, Quote, SEATS_PER_HOLD_MAX, SeatWish};
+use admit_protocol::hold::{Hold, PlaceHold, Quote};
 use admit_protocol::id::{ScreeningId, SeatId, TicketTypeId, ZoneId};
-use admit_protocol::layout::{Layout, Seat, SeatKind};
+use admit_protocol::layout::Layout;
 use admit_protocol::money::{Currency, Money};
 use admit_protocol::price::{PriceTable, TicketRule};
 use admit_protocol::problem::ProblemCode;
@@ -18,6 +19,7 @@ use clap::Args;
 use jiff::Timestamp;
 use serde_json::json;
 
+use self::choosing::{spaces_beside, wish};
 use crate::folder::read_email;
 use crate::show::Stop;
 use crate::showing::{Showing, cancellation};
@@ -59,7 +61,7 @@ impl Book {
         let layout = server.layout(screening.layout).await?;
         let table = server.price_table(screening.price_table).await?;
         let most = self.at_most.as_deref().map(|text| read_amount(text, table.currency)).transpose()?;
-        let (wish, wanted) = self.wish(screening.layout, &layout, &table)?;
+        let (wish, wanted) = wish(&self.seats, screening.layout, &layout, &table)?;
         // What is against the rules is said before anything is held.
         price_of(&table, &wanted)?;
         let showing = Showing::of(&server, &screening).await?;
@@ -154,83 +156,11 @@ impl Book {
         let _ = wallet.refresh(server, purchase.number).await;
         Ok(booking)
     }
-
-    /// What is to be held, and each place of it as a ticket.
-    fn wish(&self, seen: ContentName, layout: &Layout, table: &PriceTable) -> anyhow::Result<(PlaceHold, Vec<Ticket>)> {
-        let mut wish = PlaceHold { layout: Some(seen), ..PlaceHold::default() };
-        let mut tickets: Vec<Ticket> = Vec::new();
-        let first = table.ticket_types.first().context("this screening has no tickets")?.id;
-        for text in &self.seats {
-            let (place, kind) = text.split_once('=').map_or((text.as_str(), None), |(place, t)| (place, Some(t)));
-            let ticket_type = kind.map(|kind| ticket_type(kind, table)).transpose()?;
-            let of = ticket_type.unwrap_or(first);
-            let (name, count) = place.split_once(':').map_or((place, "1"), |(area, count)| (area, count));
-            if let Some(area) = layout.areas.iter().find(|a| a.id.as_str().eq_ignore_ascii_case(name)) {
-                let count: u32 = count.parse().with_context(|| format!("{count:?} is not a number of places"))?;
-                for n in 1..=count.min(100) {
-                    tickets.push((format!("{}.{n}", area.id).parse()?, area.zone, of));
-                }
-                wish.areas.push(AreaWish { area: area.id, count, ticket_type });
-                continue;
-            }
-            for seat in seats_named(place, layout)? {
-                let printed = show::seat(seat.id, layout);
-                ensure!(tickets.iter().all(|(known, ..)| *known != seat.id), "seat {printed} is named twice");
-                tickets.push((seat.id, seat.zone, of));
-                wish.seats.push(SeatWish { seat: seat.id, ticket_type });
-            }
-        }
-        Ok((wish, tickets))
-    }
-}
-
-/// The seat of this name, or those from one to another that sit side by side: `F9`, `F9-F12`, `F9-12`.
-fn seats_named<'a>(text: &str, layout: &'a Layout) -> anyhow::Result<Vec<&'a Seat>> {
-    let named = |name: &str| {
-        let named = |s: &&Seat| s.id.as_str() == name || show::same(&show::seat(s.id, layout), name);
-        layout.seats.iter().find(named)
-    };
-    if let Some(seat) = named(text) {
-        return Ok(vec![seat]);
-    }
-    let nobodys = || format!("this hall has no seat {text:?}: see `admit seats`");
-    // A row's own name may have a dash in it.
-    let ends = text.match_indices('-').find_map(|(at, _)| {
-        let (from, to) = (named(&text[..at])?, &text[at + 1..]);
-        let in_row = || layout.seats.iter().find(|s| s.section == from.section && s.row == from.row && s.number == to);
-        Some((from, named(to).or_else(in_row)?))
-    });
-    let (from, to) = ends.with_context(nobodys)?;
-    let walk = |from: &'a Seat, to: &Seat| {
-        let right = |s: &&'a Seat| layout.seats.iter().find(|next| Some(next.id) == s.right);
-        // A row never bites its own tail: the layout was checked.
-        let mut way: Vec<&Seat> = std::iter::successors(Some(from), right).take(SEATS_PER_HOLD_MAX + 1).collect();
-        let end = way.iter().position(|s| s.id == to.id)?;
-        way.truncate(end + 1);
-        Some(way)
-    };
-    let apart = || {
-        if (&from.section, &from.row) != (&to.section, &to.row) {
-            return format!("{text:?}: these are in two rows, so name them row by row");
-        }
-        // Where the way to the right stops.
-        let right = |s: &&'a Seat| layout.seats.iter().find(|next| Some(next.id) == s.right);
-        let last = std::iter::successors(Some(from), right).take(SEATS_PER_HOLD_MAX).last().unwrap_or(from);
-        format!("{text:?}: there is a gap after {}, so name the seats on each side of it", show::seat(last.id, layout))
-    };
-    walk(from, to).or_else(|| walk(to, from)).with_context(apart)
 }
 
 fn keepsake(showing: &Showing, wish: &PlaceHold, layout: &Layout, zone: ZoneName) -> Keepsake {
     let printed = wish.seats.iter().map(|s| (s.seat, show::seat(s.seat, layout))).collect();
     Keepsake { title: showing.title(), printed, zone: Some(zone) }
-}
-
-/// The wheelchair spaces that wanted companions' seats go with, and that are not wanted themselves.
-fn spaces_beside(wish: &PlaceHold, layout: &Layout) -> Vec<SeatId> {
-    let wanted = |seat: &SeatId| wish.seats.iter().any(|w| w.seat == *seat);
-    let companions = layout.seats.iter().filter(|s| s.kind == SeatKind::Companion && wanted(&s.id));
-    companions.flat_map(|s| s.companion_of.iter().copied()).filter(|space| !wanted(space)).collect()
 }
 
 /// As whom one of these spaces was booked before: who has the space gets its companion's seat, too (HOLD-006).
@@ -297,15 +227,6 @@ async fn unfinished(
         }
         Err(error) => Err(error.into()),
     }
-}
-
-fn ticket_type(text: &str, table: &PriceTable) -> anyhow::Result<TicketTypeId> {
-    let types = &table.ticket_types;
-    let fits = |t: &&admit_protocol::price::TicketType| {
-        t.id.as_str().eq_ignore_ascii_case(text) || t.name.iter().any(|(_, name)| name.eq_ignore_ascii_case(text))
-    };
-    let known = || types.iter().map(|t| t.id.as_str()).collect::<Vec<_>>().join(", ");
-    Ok(types.iter().find(fits).with_context(|| format!("there is no ticket {text:?}, but {}", known()))?.id)
 }
 
 /// What these tickets come to, or the rule that they break, in words.

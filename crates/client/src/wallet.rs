@@ -1,26 +1,26 @@
 //! A file for secrets and bookings. What is asked for is written down before it is sent, so that an app that dies in
 //! between asks again with the same key, and nothing is bought twice or lost.
 
+mod asking;
+mod purchase;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use admit_protocol::booking::{Book, Booking, TicketState, Tickets};
-use admit_protocol::hold::{ExtendHold, Hold, PlaceHold};
-use admit_protocol::id::{QuoteId, ScreeningId, SeatId};
+use admit_protocol::booking::Booking;
 use admit_protocol::manifest::{Known, TicketKey};
 use admit_protocol::origin::Origin;
 use admit_protocol::problem::{Problem, ProblemCode};
 use admit_protocol::ticket::{Ticket, TicketError};
-use admit_protocol::time::ZoneName;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub use self::purchase::{Keepsake, Purchase};
 use crate::error::ClientError;
-use crate::secret::{RequestKey, Secret};
 use crate::server::Server;
-use crate::transport::{Client, is_decided};
+use crate::transport::Client;
 
 /// What a person has bought, and what they are buying. Several programs may use one wallet at the same time: every change
 /// is made to what the file says at that moment, behind a lock that is never held while a server is asked.
@@ -55,83 +55,6 @@ struct Met {
 impl Default for Pages {
     fn default() -> Self {
         Self { next: 1, purchases: Vec::new(), servers: BTreeMap::new() }
-    }
-}
-
-/// One purchase, from the wish to the tickets.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Purchase {
-    /// Its number.
-    pub number: PurchaseNumber,
-    /// At which server.
-    pub origin: Origin,
-    /// Of which screening.
-    pub screening: ScreeningId,
-    /// A line for people: film, cinema, time.
-    pub title: String,
-    /// Seats as they are printed on the chairs, where that is known.
-    #[serde(default)]
-    pub printed: BTreeMap<SeatId, String>,
-    /// Proves that it is yours.
-    pub secret: Secret,
-    /// When the wish was written down, by the clock here.
-    #[serde(default)]
-    pub begun_at: Timestamp,
-    /// Where its times are told: the zone of the cinema.
-    #[serde(default)]
-    pub zone: Option<ZoneName>,
-    /// The key and the wish that the hold was asked for with.
-    pub hold_request: (RequestKey, PlaceHold),
-    /// The hold, once it is known.
-    #[serde(default)]
-    pub hold: Option<Hold>,
-    /// The key and the choice that the booking was asked for with.
-    #[serde(default)]
-    pub book_request: Option<(RequestKey, Book)>,
-    /// The booking, once it is known.
-    #[serde(default)]
-    pub booking: Option<Booking>,
-    /// The key and the quote that a cancellation was asked for with, until its answer is known.
-    #[serde(default)]
-    pub cancel_request: Option<(RequestKey, QuoteId)>,
-    /// Its tickets, as they were read last: good at the door also when the server cannot be reached.
-    #[serde(default)]
-    pub tickets: Option<Tickets>,
-}
-
-impl Purchase {
-    /// Whether something was asked whose answer is not known. [`Wallet::resume`] finds out.
-    #[must_use]
-    pub fn is_open(&self) -> bool {
-        self.hold.is_none() || (self.book_request.is_some() && self.booking.is_none()) || self.cancel_request.is_some()
-    }
-
-    /// Whether the wish was written down so long ago that a hold that came of it is over (H1), unheard.
-    fn is_too_old(&self, now: Timestamp) -> bool {
-        self.hold.is_none() && now.duration_since(self.begun_at) > WISH_LIFE
-    }
-
-    /// A seat as it is printed on the chair, or its name for machines where that is not known.
-    #[must_use]
-    pub fn printed<'a>(&'a self, seat: &'a SeatId) -> &'a str {
-        self.printed.get(seat).map_or(seat.as_str(), String::as_str)
-    }
-}
-
-/// What a person will want to read of a purchase later, also when the cinema cannot be reached.
-#[derive(Debug, Clone, Default)]
-pub struct Keepsake {
-    /// A line: film, cinema, time.
-    pub title: String,
-    /// Seats as they are printed on the chairs.
-    pub printed: BTreeMap<SeatId, String>,
-    /// Where its times are told: the zone of the cinema.
-    pub zone: Option<ZoneName>,
-}
-
-impl From<&str> for Keepsake {
-    fn from(title: &str) -> Self {
-        Self { title: title.to_owned(), ..Self::default() }
     }
 }
 
@@ -174,24 +97,6 @@ pub enum WalletError {
     NoSuchPurchase(&'static str),
 }
 
-/// Whether a request may have been sent before this program, or this call, sent it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Asked {
-    First,
-    Before,
-}
-
-impl Asked {
-    /// Whether this says what became of the request. Of one that was sent before, only a refusal by the rules of the house does: a
-    /// limit or a proxy answers without looking.
-    fn is_answer(self, error: &ClientError) -> bool {
-        match error {
-            ClientError::Refused(problem) => self == Self::First || is_decided(problem),
-            _ => false,
-        }
-    }
-}
-
 impl WalletError {
     /// The code of a server's refusal.
     #[must_use]
@@ -211,9 +116,6 @@ impl From<getrandom::Error> for WalletError {
         Self::Client(error.into())
     }
 }
-
-/// A hold that nobody heard of cannot be extended or paid: no server holds seats for longer.
-const WISH_LIFE: SignedDuration = SignedDuration::from_mins(15);
 
 const NOBODYS: WalletError = WalletError::NoSuchPurchase("there is no such purchase in this wallet");
 
@@ -365,253 +267,5 @@ impl Wallet {
             })?;
         }
         Ok(())
-    }
-
-    /// Begins a purchase: writes the wish down, then holds the seats.
-    ///
-    /// # Errors
-    /// When the seats cannot be had; the purchase is forgotten then, unless its outcome is unknown.
-    pub async fn hold(
-        &self,
-        server: &Server,
-        screening: ScreeningId,
-        keepsake: impl Into<Keepsake>,
-        wish: PlaceHold,
-    ) -> Result<Purchase, WalletError> {
-        self.hold_as(server, screening, keepsake, wish, Secret::new()?).await
-    }
-
-    /// As [`Wallet::hold`], as somebody who has bought there before: whoever has a wheelchair space gets the companion's seat beside
-    /// it later, too (HOLD-006).
-    ///
-    /// # Errors
-    /// As [`Wallet::hold`].
-    pub async fn hold_as(
-        &self,
-        server: &Server,
-        screening: ScreeningId,
-        keepsake: impl Into<Keepsake>,
-        wish: PlaceHold,
-        secret: Secret,
-    ) -> Result<Purchase, WalletError> {
-        let hold_request = (RequestKey::new()?, wish);
-        let origin = server.origin().clone();
-        let Keepsake { title, printed, zone } = keepsake.into();
-        let purchase = self.change(|pages| {
-            let number = pages.next;
-            pages.next += 1;
-            let purchase = Purchase {
-                number,
-                origin,
-                screening,
-                title,
-                printed,
-                secret,
-                begun_at: Timestamp::now(),
-                zone,
-                hold_request,
-                hold: None,
-                book_request: None,
-                booking: None,
-                cancel_request: None,
-                tickets: None,
-            };
-            pages.purchases.push(purchase.clone());
-            Ok(purchase)
-        })?;
-        match self.ask_hold(server, &purchase, Asked::First).await {
-            // Nobody was there to hear it.
-            Err(WalletError::Client(nobody @ ClientError::Unreachable { .. })) => {
-                self.forget(purchase.number)?;
-                Err(nobody.into())
-            }
-            other => other,
-        }
-    }
-
-    async fn ask_hold(&self, server: &Server, purchase: &Purchase, asked: Asked) -> Result<Purchase, WalletError> {
-        let (key, wish) = &purchase.hold_request;
-        match server.place_hold(purchase.screening, &purchase.secret, key, wish).await {
-            Ok(hold) => self.edit(purchase.number, |p| p.hold = Some(hold)),
-            Err(error) => {
-                if asked.is_answer(&error) {
-                    self.forget(purchase.number)?;
-                }
-                Err(error.into())
-            }
-        }
-    }
-
-    /// More time for a hold (capability `extend`).
-    ///
-    /// # Errors
-    /// `hold_expired` when it is too late.
-    pub async fn extend(
-        &self,
-        server: &Server,
-        number: PurchaseNumber,
-        wish: &ExtendHold,
-    ) -> Result<Hold, WalletError> {
-        let purchase = self.purchase(number)?;
-        let hold = purchase.hold.as_ref().ok_or(WalletError::NoSuchPurchase("nothing is held yet"))?;
-        let key = RequestKey::new()?;
-        let held = server.extend_hold(purchase.screening, &purchase.secret, &key, hold.id, wish).await?;
-        self.edit(number, |p| p.hold = Some(held.clone()))?;
-        Ok(held)
-    }
-
-    /// Gives a hold back, and forgets the purchase.
-    ///
-    /// # Errors
-    /// When the hold is a booking by now, or the server cannot be reached; the purchase is kept then.
-    pub async fn release(&self, server: &Server, number: PurchaseNumber) -> Result<(), WalletError> {
-        let purchase = self.purchase(number)?;
-        if let Some(hold) = &purchase.hold {
-            server.release_hold(purchase.screening, &purchase.secret, hold.id).await?;
-        }
-        self.forget(number)
-    }
-
-    /// Books what is held: writes the choice down, then books. Called again after a lost reply with the same choice, it
-    /// asks the same again; with another one, it finds out first what became of the earlier.
-    ///
-    /// # Errors
-    /// When it is refused; a choice that was refused is forgotten, the hold stays. [`WalletError::BookedBefore`] when an earlier
-    /// choice was booked after all.
-    pub async fn book(&self, server: &Server, number: PurchaseNumber, book: Book) -> Result<Booking, WalletError> {
-        let purchase = self.purchase(number)?;
-        let mut asked = Asked::First;
-        if let (Some((_, before)), None) = (&purchase.book_request, &purchase.booking) {
-            asked = Asked::Before;
-            if *before != book {
-                match self.ask_book(server, &purchase, asked).await {
-                    Ok(booking) => return Err(WalletError::BookedBefore(Box::new(booking))),
-                    // Now it is known that it was not.
-                    Err(WalletError::Client(refused)) if asked.is_answer(&refused) => asked = Asked::First,
-                    Err(unknown) => return Err(unknown),
-                }
-            }
-        }
-        let key = RequestKey::new()?;
-        let purchase = self.edit(number, |p| {
-            if p.book_request.as_ref().is_none_or(|(_, before)| *before != book) {
-                p.book_request = Some((key, book));
-            }
-        })?;
-        self.ask_book(server, &purchase, asked).await
-    }
-
-    async fn ask_book(&self, server: &Server, purchase: &Purchase, asked: Asked) -> Result<Booking, WalletError> {
-        let nothing = WalletError::NoSuchPurchase("nothing was chosen for this purchase");
-        let (key, book) = purchase.book_request.as_ref().ok_or(nothing)?;
-        match server.book(purchase.screening, &purchase.secret, key, book).await {
-            Ok(booking) => {
-                self.edit(purchase.number, |p| p.booking = Some(booking.clone()))?;
-                Ok(booking)
-            }
-            // Under a key that is lost: the hold knows its booking (HOLD-010).
-            Err(error) if error.code() == Some(ProblemCode::HoldConverted) => {
-                let hold = server.hold(purchase.screening, &purchase.secret, book.hold).await?;
-                let booking = hold.booking.ok_or(error)?;
-                let booking = server.booking(purchase.screening, &purchase.secret, booking).await?;
-                self.edit(purchase.number, |p| p.booking = Some(booking.clone()))?;
-                Err(WalletError::BookedBefore(Box::new(booking)))
-            }
-            Err(error) => {
-                if asked.is_answer(&error) {
-                    self.edit(purchase.number, |p| p.book_request = None)?;
-                }
-                Err(error.into())
-            }
-        }
-    }
-
-    /// Cancels what a quote is for: writes it down, then cancels.
-    ///
-    /// # Errors
-    /// `quote_changed` when it does not hold any more.
-    pub async fn cancel(
-        &self,
-        server: &Server,
-        number: PurchaseNumber,
-        quote: QuoteId,
-    ) -> Result<Booking, WalletError> {
-        let mut asked = Asked::First;
-        if self.purchase(number)?.cancel_request.is_some() {
-            asked = Asked::Before;
-        }
-        let key = RequestKey::new()?;
-        let purchase = self.edit(number, |p| {
-            if p.cancel_request.as_ref().is_none_or(|(_, before)| *before != quote) {
-                p.cancel_request = Some((key, quote));
-            }
-        })?;
-        self.ask_cancel(server, &purchase, asked).await
-    }
-
-    async fn ask_cancel(&self, server: &Server, purchase: &Purchase, asked: Asked) -> Result<Booking, WalletError> {
-        let nothing = WalletError::NoSuchPurchase("nothing of this purchase was to be cancelled");
-        let (key, quote) = purchase.cancel_request.as_ref().ok_or(nothing)?;
-        let booking = purchase.booking.as_ref().ok_or(WalletError::NoSuchPurchase("this was never booked"))?;
-        match server.cancel(purchase.screening, &purchase.secret, key, booking.id, *quote).await {
-            Ok(now) => {
-                self.edit(purchase.number, |p| {
-                    // Tickets of what was cancelled open no door; the others do, also without a network.
-                    let stands =
-                        |seat: &SeatId| now.lines.iter().any(|l| l.seat == *seat && l.state != TicketState::Revoked);
-                    if let Some(tickets) = &mut p.tickets {
-                        tickets.tickets.retain(|t| stands(&t.seat));
-                    }
-                    (p.booking, p.cancel_request) = (Some(now.clone()), None);
-                })?;
-                Ok(now)
-            }
-            Err(error) => {
-                if asked.is_answer(&error) {
-                    self.edit(purchase.number, |p| p.cancel_request = None)?;
-                }
-                Err(error.into())
-            }
-        }
-    }
-
-    /// Finds out what became of everything that was asked and not answered, by asking the same again with the same keys.
-    /// Done twice, it is done once. A wish that never arrived is held now, if it is younger than 15 minutes; an older one is
-    /// forgotten ([`WalletError::TooOld`]). Whoever wants no seats any more calls [`Wallet::release`] after it.
-    ///
-    /// # Errors
-    /// When the server still cannot be reached, or refuses. What was refused by the rules of the house is forgotten; who says "come
-    /// again later" says nothing of what became of the request, and it stays open.
-    pub async fn resume(&self, server: &Server, number: PurchaseNumber) -> Result<Purchase, WalletError> {
-        let mut purchase = self.purchase(number)?;
-        if purchase.is_too_old(Timestamp::now()) {
-            self.forget(number)?;
-            return Err(WalletError::TooOld);
-        }
-        if purchase.hold.is_none() {
-            purchase = self.ask_hold(server, &purchase, Asked::Before).await?;
-        }
-        if purchase.book_request.is_some() && purchase.booking.is_none() {
-            match self.ask_book(server, &purchase, Asked::Before).await {
-                Ok(_) | Err(WalletError::BookedBefore(_)) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        if purchase.cancel_request.is_some() {
-            self.ask_cancel(server, &purchase, Asked::Before).await?;
-        }
-        self.purchase(number)
-    }
-
-    /// Reads a booking and its tickets as they are now, and keeps both.
-    ///
-    /// # Errors
-    /// When it was never booked, or the server cannot be reached: what was kept before is still there.
-    pub async fn refresh(&self, server: &Server, number: PurchaseNumber) -> Result<Purchase, WalletError> {
-        let purchase = self.purchase(number)?;
-        let booking = purchase.booking.as_ref().ok_or(WalletError::NoSuchPurchase("this was never booked"))?;
-        let now = server.booking(purchase.screening, &purchase.secret, booking.id).await?;
-        let tickets = server.tickets(purchase.screening, &purchase.secret, booking.id).await?;
-        self.edit(number, |p| (p.booking, p.tickets) = (Some(now), Some(tickets)))
     }
 }

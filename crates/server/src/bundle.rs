@@ -5,6 +5,7 @@
 
 mod check;
 mod export;
+mod strange;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};

@@ -8,8 +8,8 @@ use admit_protocol::film::Film;
 use admit_protocol::id::{CinemaId, FilmId};
 use admit_protocol::json::DOCUMENT_BYTES_MAX;
 use admit_protocol::layout::Layout;
-use admit_protocol::price::{Audience, Offer, PriceTable};
-use admit_protocol::screening::{Item, PriceRange, SalesWindow, Screening, ScreeningStatus, Seating};
+use admit_protocol::price::PriceTable;
+use admit_protocol::screening::{Item, PriceRange, SalesWindow, Screening, Seating};
 use admit_protocol::time::{Moment, TimeError, ZoneName, after};
 use axum::body::Bytes;
 use jiff::civil::Time;
@@ -28,9 +28,6 @@ pub(super) fn check(bundle: &Bundle, now: Timestamp) -> Checked {
     work.checked
 }
 
-/// A screening that nobody will visit so late was meant for another year.
-const FAR_AHEAD_DAYS: i64 = 2 * 366;
-
 /// Why a row cannot be used.
 struct Why {
     why: String,
@@ -44,16 +41,16 @@ impl<T: Into<String>> From<T> for Why {
 }
 
 /// What is known while the rows are checked.
-struct Work<'a> {
+pub(super) struct Work<'a> {
     bundle: &'a Bundle,
-    now: Timestamp,
-    checked: Checked,
-    layouts: BTreeMap<&'a str, (ContentName, Layout)>,
-    tables: BTreeMap<&'a str, (ContentName, PriceTable)>,
+    pub(super) now: Timestamp,
+    pub(super) checked: Checked,
+    pub(super) layouts: BTreeMap<&'a str, (ContentName, Layout)>,
+    pub(super) tables: BTreeMap<&'a str, (ContentName, PriceTable)>,
     cinemas: BTreeMap<CinemaId, Cinema>,
     films: BTreeMap<FilmId, Film>,
-    screenings: Vec<Screening>,
-    refused: BTreeSet<(&'static str, String)>,
+    pub(super) screenings: Vec<Screening>,
+    pub(super) refused: BTreeSet<(&'static str, String)>,
 }
 
 impl<'a> Work<'a> {
@@ -266,87 +263,6 @@ impl<'a> Work<'a> {
             _ => e.to_string(),
         })
     }
-}
-
-impl Work<'_> {
-    /// What can be used, and is probably not what was meant.
-    fn look_for_strange(&mut self) {
-        let mut strange = Vec::new();
-        let mut note = |kind, row: &dyn ToString, why| {
-            strange.push(RowReport { kind, row: row.to_string(), why, because_of: None });
-        };
-        let no_layout_refused = !self.refused.iter().any(|(kind, _)| *kind == "layout");
-        for (name, (_, table)) in self.tables.iter().filter(|_| no_layout_refused) {
-            let has = |zone| self.layouts.values().any(|(_, layout)| layout.zones.iter().any(|z| z.id == zone));
-            let nowhere: BTreeSet<_> = table.offers.iter().map(|o| o.zone).filter(|zone| !has(*zone)).collect();
-            for zone in nowhere {
-                note("price_table", name, format!("it has prices for zone {zone}, which no layout of this file has"));
-            }
-            for t in table.ticket_types.iter().filter(|t| !table.offers.iter().any(|o| o.ticket_type == t.id)) {
-                note("price_table", name, format!("nobody can buy a ticket {}: it has no offer", t.id));
-            }
-            for (cheap, dear) in upside_down(table) {
-                note(
-                    "price_table",
-                    name,
-                    format!("{cheap} costs less than {dear}: amounts are in the smallest unit, 180.00 is 18000"),
-                );
-            }
-        }
-        // A programme of today may begin with the matinée.
-        let (past, far) = (after(self.now, -86_400), after(self.now, FAR_AHEAD_DAYS * 86_400));
-        for (name, (_, layout)) in &self.layouts {
-            let alone = layout.seats.iter().all(|s| s.left.is_none() && s.right.is_none());
-            if layout.seats.len() > 1 && alone {
-                note(
-                    "layout",
-                    name,
-                    "no seat has a neighbour, `left` or `right`: nobody can look for two together".into(),
-                );
-            }
-        }
-        for s in &self.screenings {
-            if s.starts_at.at() <= past {
-                note("screening", &s.id, format!("it began at {} already", s.starts_at.local()));
-            } else if s.starts_at.at() > far {
-                note("screening", &s.id, format!("it begins at {}, years from now", s.starts_at.local()));
-            }
-        }
-        let takes_place = |s: &&Screening| {
-            !matches!(s.status, ScreeningStatus::Cancelled | ScreeningStatus::Postponed | ScreeningStatus::Moved)
-        };
-        let mut halls: BTreeMap<_, Vec<&Screening>> = BTreeMap::new();
-        for s in self.screenings.iter().filter(takes_place) {
-            halls.entry((s.cinema, s.hall)).or_default().push(s);
-        }
-        for in_hall in halls.values_mut() {
-            in_hall.sort_by_key(|s| s.starts_at.at());
-            for (first, second) in in_hall.iter().zip(in_hall.iter().skip(1)) {
-                // Where the end is not known, nobody can say.
-                if first.ends_at.as_ref().is_some_and(|end| second.starts_at.at() < end.at()) {
-                    let why = format!("in hall {} it begins before screening {} is over", second.hall, first.id);
-                    note("screening", &second.id, why);
-                }
-            }
-        }
-        self.checked.strange = strange;
-    }
-}
-
-/// Where an adult pays less than somebody who has a reduction: the tickets, by type and zone.
-fn upside_down(table: &PriceTable) -> Vec<(String, String)> {
-    let audience = |o: &&Offer| table.ticket_type(o.ticket_type).map(|t| t.audience);
-    let adults = table.offers.iter().filter(|o| audience(o) == Some(Audience::Adult));
-    let reduced = |o: &&Offer| {
-        use Audience::{Child, Senior, Student, Teen};
-        matches!(audience(o), Some(Child | Teen | Student | Senior))
-    };
-    let pairs = adults.flat_map(|a| {
-        let dearer = move |r: &&Offer| r.zone == a.zone && r.total.amount() > a.total.amount();
-        table.offers.iter().filter(reduced).filter(dearer).map(move |r| (a, r))
-    });
-    let say = |o: &Offer| format!("{} in {} ({})", o.ticket_type, o.zone, o.total);
-    pairs.map(|(a, r)| (say(a), say(r))).collect()
 }
 
 /// Ids that were there already.

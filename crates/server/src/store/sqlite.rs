@@ -3,6 +3,7 @@
 mod catalogue;
 mod rows;
 mod save;
+mod screening;
 mod staff;
 
 use std::collections::HashMap;
@@ -16,7 +17,8 @@ use admit_protocol::id::ScreeningId;
 use axum::body::Bytes;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Row, Transaction, TransactionBehavior, params};
 
-pub use self::catalogue::{Disturbed, Edit, Layouts};
+pub use self::catalogue::Edit;
+pub use self::screening::{Disturbed, Layouts};
 pub(crate) use self::staff::Session;
 pub use self::staff::{AuditEntry, Permission, Role, StaffMember};
 use super::{Answer, CommitError, KeyPrint, Listing, Loaded, Outcome, Save, Store, StoreError};

@@ -1,0 +1,97 @@
+//! Seats as people name them.
+
+use admit_protocol::digest::ContentName;
+use admit_protocol::hold::{AreaWish, PlaceHold, SEATS_PER_HOLD_MAX, SeatWish};
+use admit_protocol::id::{SeatId, TicketTypeId};
+use admit_protocol::layout::{Layout, Seat, SeatKind};
+use admit_protocol::price::PriceTable;
+use anyhow::{Context as _, ensure};
+
+use super::Ticket;
+use crate::show;
+
+/// What is to be held, and each place of it as a ticket.
+pub(super) fn wish(
+    names: &[String],
+    seen: ContentName,
+    layout: &Layout,
+    table: &PriceTable,
+) -> anyhow::Result<(PlaceHold, Vec<Ticket>)> {
+    let mut wish = PlaceHold { layout: Some(seen), ..PlaceHold::default() };
+    let mut tickets: Vec<Ticket> = Vec::new();
+    let first = table.ticket_types.first().context("this screening has no tickets")?.id;
+    for text in names {
+        let (place, kind) = text.split_once('=').map_or((text.as_str(), None), |(place, t)| (place, Some(t)));
+        let ticket_type = kind.map(|kind| ticket_type(kind, table)).transpose()?;
+        let of = ticket_type.unwrap_or(first);
+        let (name, count) = place.split_once(':').map_or((place, "1"), |(area, count)| (area, count));
+        if let Some(area) = layout.areas.iter().find(|a| a.id.as_str().eq_ignore_ascii_case(name)) {
+            let count: u32 = count.parse().with_context(|| format!("{count:?} is not a number of places"))?;
+            for n in 1..=count.min(100) {
+                tickets.push((format!("{}.{n}", area.id).parse()?, area.zone, of));
+            }
+            wish.areas.push(AreaWish { area: area.id, count, ticket_type });
+            continue;
+        }
+        for seat in seats_named(place, layout)? {
+            let printed = show::seat(seat.id, layout);
+            ensure!(tickets.iter().all(|(known, ..)| *known != seat.id), "seat {printed} is named twice");
+            tickets.push((seat.id, seat.zone, of));
+            wish.seats.push(SeatWish { seat: seat.id, ticket_type });
+        }
+    }
+    Ok((wish, tickets))
+}
+
+/// The seat of this name, or those from one to another that sit side by side: `F9`, `F9-F12`, `F9-12`.
+fn seats_named<'a>(text: &str, layout: &'a Layout) -> anyhow::Result<Vec<&'a Seat>> {
+    let named = |name: &str| {
+        let named = |s: &&Seat| s.id.as_str() == name || show::same(&show::seat(s.id, layout), name);
+        layout.seats.iter().find(named)
+    };
+    if let Some(seat) = named(text) {
+        return Ok(vec![seat]);
+    }
+    let nobodys = || format!("this hall has no seat {text:?}: see `admit seats`");
+    // A row's own name may have a dash in it.
+    let ends = text.match_indices('-').find_map(|(at, _)| {
+        let (from, to) = (named(&text[..at])?, &text[at + 1..]);
+        let in_row = || layout.seats.iter().find(|s| s.section == from.section && s.row == from.row && s.number == to);
+        Some((from, named(to).or_else(in_row)?))
+    });
+    let (from, to) = ends.with_context(nobodys)?;
+    let walk = |from: &'a Seat, to: &Seat| {
+        let right = |s: &&'a Seat| layout.seats.iter().find(|next| Some(next.id) == s.right);
+        // A row never bites its own tail: the layout was checked.
+        let mut way: Vec<&Seat> = std::iter::successors(Some(from), right).take(SEATS_PER_HOLD_MAX + 1).collect();
+        let end = way.iter().position(|s| s.id == to.id)?;
+        way.truncate(end + 1);
+        Some(way)
+    };
+    let apart = || {
+        if (&from.section, &from.row) != (&to.section, &to.row) {
+            return format!("{text:?}: these are in two rows, so name them row by row");
+        }
+        // Where the way to the right stops.
+        let right = |s: &&'a Seat| layout.seats.iter().find(|next| Some(next.id) == s.right);
+        let last = std::iter::successors(Some(from), right).take(SEATS_PER_HOLD_MAX).last().unwrap_or(from);
+        format!("{text:?}: there is a gap after {}, so name the seats on each side of it", show::seat(last.id, layout))
+    };
+    walk(from, to).or_else(|| walk(to, from)).with_context(apart)
+}
+
+fn ticket_type(text: &str, table: &PriceTable) -> anyhow::Result<TicketTypeId> {
+    let types = &table.ticket_types;
+    let fits = |t: &&admit_protocol::price::TicketType| {
+        t.id.as_str().eq_ignore_ascii_case(text) || t.name.iter().any(|(_, name)| name.eq_ignore_ascii_case(text))
+    };
+    let known = || types.iter().map(|t| t.id.as_str()).collect::<Vec<_>>().join(", ");
+    Ok(types.iter().find(fits).with_context(|| format!("there is no ticket {text:?}, but {}", known()))?.id)
+}
+
+/// The wheelchair spaces that wanted companions' seats go with, and that are not wanted themselves.
+pub(super) fn spaces_beside(wish: &PlaceHold, layout: &Layout) -> Vec<SeatId> {
+    let wanted = |seat: &SeatId| wish.seats.iter().any(|w| w.seat == *seat);
+    let companions = layout.seats.iter().filter(|s| s.kind == SeatKind::Companion && wanted(&s.id));
+    companions.flat_map(|s| s.companion_of.iter().copied()).filter(|space| !wanted(space)).collect()
+}

@@ -1,0 +1,94 @@
+//! One purchase, as it stands in a wallet.
+
+use std::collections::BTreeMap;
+
+use admit_protocol::booking::{Book, Booking, Tickets};
+use admit_protocol::hold::{Hold, PlaceHold};
+use admit_protocol::id::{QuoteId, ScreeningId, SeatId};
+use admit_protocol::origin::Origin;
+use admit_protocol::time::ZoneName;
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::PurchaseNumber;
+use crate::secret::{RequestKey, Secret};
+
+/// A hold that nobody heard of cannot be extended or paid: no server holds seats for longer.
+const WISH_LIFE: SignedDuration = SignedDuration::from_mins(15);
+
+/// One purchase, from the wish to the tickets.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Purchase {
+    /// Its number.
+    pub number: PurchaseNumber,
+    /// At which server.
+    pub origin: Origin,
+    /// Of which screening.
+    pub screening: ScreeningId,
+    /// A line for people: film, cinema, time.
+    pub title: String,
+    /// Seats as they are printed on the chairs, where that is known.
+    #[serde(default)]
+    pub printed: BTreeMap<SeatId, String>,
+    /// Proves that it is yours.
+    pub secret: Secret,
+    /// When the wish was written down, by the clock here.
+    #[serde(default)]
+    pub begun_at: Timestamp,
+    /// Where its times are told: the zone of the cinema.
+    #[serde(default)]
+    pub zone: Option<ZoneName>,
+    /// The key and the wish that the hold was asked for with.
+    pub hold_request: (RequestKey, PlaceHold),
+    /// The hold, once it is known.
+    #[serde(default)]
+    pub hold: Option<Hold>,
+    /// The key and the choice that the booking was asked for with.
+    #[serde(default)]
+    pub book_request: Option<(RequestKey, Book)>,
+    /// The booking, once it is known.
+    #[serde(default)]
+    pub booking: Option<Booking>,
+    /// The key and the quote that a cancellation was asked for with, until its answer is known.
+    #[serde(default)]
+    pub cancel_request: Option<(RequestKey, QuoteId)>,
+    /// Its tickets, as they were read last: good at the door also when the server cannot be reached.
+    #[serde(default)]
+    pub tickets: Option<Tickets>,
+}
+
+impl Purchase {
+    /// Whether something was asked whose answer is not known. [`Wallet::resume`] finds out.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.hold.is_none() || (self.book_request.is_some() && self.booking.is_none()) || self.cancel_request.is_some()
+    }
+
+    /// Whether the wish was written down so long ago that a hold that came of it is over (H1), unheard.
+    pub(super) fn is_too_old(&self, now: Timestamp) -> bool {
+        self.hold.is_none() && now.duration_since(self.begun_at) > WISH_LIFE
+    }
+
+    /// A seat as it is printed on the chair, or its name for machines where that is not known.
+    #[must_use]
+    pub fn printed<'a>(&'a self, seat: &'a SeatId) -> &'a str {
+        self.printed.get(seat).map_or(seat.as_str(), String::as_str)
+    }
+}
+
+/// What a person will want to read of a purchase later, also when the cinema cannot be reached.
+#[derive(Debug, Clone, Default)]
+pub struct Keepsake {
+    /// A line: film, cinema, time.
+    pub title: String,
+    /// Seats as they are printed on the chairs.
+    pub printed: BTreeMap<SeatId, String>,
+    /// Where its times are told: the zone of the cinema.
+    pub zone: Option<ZoneName>,
+}
+
+impl From<&str> for Keepsake {
+    fn from(title: &str) -> Self {
+        Self { title: title.to_owned(), ..Self::default() }
+    }
+}
