@@ -58,7 +58,7 @@ pub struct Purchase {
 }
 
 impl Purchase {
-    /// Whether something was asked whose answer is not known. [`Wallet::resume`] finds out.
+    /// Whether something was asked whose answer is not known. [`Wallet::resume`](crate::Wallet::resume) finds out.
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.hold.is_none() || (self.book_request.is_some() && self.booking.is_none()) || self.cancel_request.is_some()
