@@ -160,6 +160,14 @@ async fn another_choice_finds_the_booking_that_nobody_heard_of() {
     let before = s.wallet.book(&s.server, number, named).await;
     let Err(WalletError::BookedBefore(before)) = before else { panic!("{before:?}") };
     assert_eq!(s.wallet.purchase(number).expect("kept").booking.map(|b| b.id), Some(before.id));
+    // Also when the file has neither booking nor key any more, as one from a backup: the hold knows its booking (HOLD-010).
+    let path = s.folder.path().join("wallet.json");
+    let mut pages: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).expect("reads")).expect("json");
+    (pages["purchases"][0]["booking"], pages["purchases"][0]["book_request"]) = (json!(null), json!(null));
+    std::fs::write(&path, pages.to_string()).expect("writes");
+    let again = book_of(&s.wallet.purchase(number).expect("kept"));
+    let again = s.wallet.book(&s.server, number, again).await;
+    assert!(matches!(&again, Err(WalletError::BookedBefore(b)) if b.id == before.id), "{again:?}");
 }
 
 #[tokio::test]
