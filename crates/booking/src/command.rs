@@ -69,6 +69,13 @@ pub enum Command {
         /// The balance that was taken: must be what is due.
         amount: Money,
     },
+    /// Somebody at the cinema got back what was paid for cancelled tickets.
+    Refund {
+        /// Which booking.
+        booking: HoldKey,
+        /// What was handed over: must be all that comes back.
+        amount: Money,
+    },
     /// Cancels tickets.
     Cancel {
         /// Of which booking.

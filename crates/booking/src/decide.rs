@@ -69,6 +69,7 @@ impl House {
             }
             Command::EndPayment { hold, paid } => self.end_payment(*hold, *paid, now),
             Command::Settle { booking, amount } => self.settle(*booking, *amount),
+            Command::Refund { booking, amount } => self.refund(*booking, *amount),
             Command::Cancel { booking, cancellation } => self.cancel(*booking, cancellation, now),
             Command::Block { seats, reason, until } => self.block(seats, *reason, *until, now),
             Command::Unblock { seats } => self.unblock(seats),

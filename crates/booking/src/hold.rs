@@ -217,8 +217,10 @@ pub struct Booking {
     pub total: Money,
     /// What was paid.
     pub paid: Money,
-    /// What of that was given back.
+    /// What of that comes back.
     pub refunded: Money,
+    /// What of that the buyer has.
+    pub paid_out: Money,
     /// How.
     pub method: PaymentMethod,
     /// Who, if they said.
@@ -261,6 +263,12 @@ impl Booking {
         }
         let standing = self.lines.iter().filter(|l| !l.revoked).map(|l| l.price);
         Money::sum(zero.currency(), standing.chain([self.booking_fees])).expect("parts of a total that was in range")
+    }
+
+    /// What comes back and was not handed over yet.
+    #[must_use]
+    pub fn refund_due(&self) -> Money {
+        self.refunded.minus(self.paid_out).unwrap_or(Money::zero(self.total.currency()))
     }
 
     /// The ticket id of a line as it stands.

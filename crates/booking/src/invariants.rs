@@ -75,6 +75,9 @@ fn check_hold(house: &House, hold: &Hold, broken: &mut impl FnMut(&'static str, 
             if booking.refunded > booking.paid {
                 broken("P8", format!("{:?} gave back {} of {}", hold.key, booking.refunded, booking.paid));
             }
+            if booking.paid_out > booking.refunded {
+                broken("P8", format!("{:?} handed over {} of {}", hold.key, booking.paid_out, booking.refunded));
+            }
             for (n, line) in booking.lines.iter().enumerate() {
                 let used = house.ticket_state(hold.key, booking, n) == TicketState::Used;
                 if line.revoked && used {

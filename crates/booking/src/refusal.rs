@@ -68,6 +68,11 @@ pub enum Refusal {
         /// What is due.
         due: Money,
     },
+    /// What is handed over is not what comes back.
+    WrongRefund {
+        /// What is left to hand over.
+        due: Money,
+    },
     /// The ticket of this seat opened the door.
     TicketUsed(SeatId),
     /// The ticket of this seat is cancelled, or there is none.

@@ -78,11 +78,18 @@ const CHECKS: &[(&str, &str, &str)] = &[
         SELECT count(*) FROM hold WHERE state IN ('active', 'paying', 'closing') AND at > created_at + 3000000",
     ),
     (
-        "P5",
+        "P8",
         "bookings that gave back more than was paid",
         "
         SELECT count(*) FROM hold
         WHERE state = 'converted' AND details ->> '$.booked.refunded' > details ->> '$.booked.paid'",
+    ),
+    (
+        "P8",
+        "bookings of which the counter handed over more than came back",
+        "
+        SELECT count(*) FROM hold
+        WHERE state = 'converted' AND details ->> '$.booked.paid_out' > details ->> '$.booked.refunded'",
     ),
     (
         "P5",

@@ -160,7 +160,11 @@ fn state(purchase: &Purchase, news: &News) -> String {
 }
 
 fn booked_state(booking: &Booking, there: impl Fn(Timestamp) -> String) -> String {
-    let back = if booking.refunded.is_zero() { String::new() } else { format!(", {} comes back", booking.refunded) };
+    let back = match (booking.refunded, booking.refund_due) {
+        (none, _) if none.is_zero() => String::new(),
+        (all, due) if due.is_zero() => format!(", you got {all} back"),
+        (_, due) => format!(", {due} comes back, at the cinema's counter"),
+    };
     let known = match booking.state {
         BookingState::Confirmed => "booked",
         BookingState::PartCancelled => "booked, some tickets cancelled",

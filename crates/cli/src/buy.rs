@@ -31,8 +31,15 @@ use crate::{Context, find, show};
 /// where it was, and books nothing twice.
 #[derive(Args)]
 pub(crate) struct Book {
+    #[command(flatten)]
+    wanted: Wanted,
+}
+
+/// What somebody wants, and for how much.
+#[derive(Args)]
+pub(crate) struct Wanted {
     /// The cinema's server.
-    server: String,
+    pub(crate) server: String,
     /// The screening.
     screening: String,
     /// Seats, as `admit seats` names them: row and number together (F9), seats side by side (F9-F12), or AREA:COUNT where
@@ -47,11 +54,25 @@ pub(crate) struct Book {
     at_most: Option<String>,
 }
 
+/// What came of it.
+pub(crate) struct Bought {
+    pub(crate) purchase: Purchase,
+    pub(crate) booking: Booking,
+    screening: Screening,
+}
+
 /// A place that is to be held, and what for.
 type Ticket = (SeatId, ZoneId, TicketTypeId);
 
 impl Book {
-    pub(crate) async fn run(mut self, context: &Context) -> anyhow::Result<()> {
+    pub(crate) async fn run(self, context: &Context) -> anyhow::Result<()> {
+        booked(&self.wanted.buy("book this?", context).await?, context)
+    }
+}
+
+impl Wanted {
+    /// Holds, shows what it costs, asks, and books.
+    pub(crate) async fn buy(mut self, question: &'static str, context: &Context) -> anyhow::Result<Bought> {
         ensure!(!context.json || self.at_most.is_some(), "say --at-most, such as 20.00: with --json nobody is asked");
         self.email = self.email.as_deref().map(read_email).transpose()?;
         let wallet = Wallet::open(&context.wallet)?;
@@ -68,7 +89,7 @@ impl Book {
         // From here on seats may be held: who stops this gives them back.
         let consent = match most {
             Some(most) => Consent::AtMost(most),
-            None => Consent::Asked(Stop::listen()?),
+            None => Consent::Asked(question, Stop::listen()?),
         };
         let purchase = match unfinished(&wallet, &server, id, &wish).await? {
             Some(purchase) => purchase,
@@ -81,14 +102,14 @@ impl Book {
                 wallet.hold_as(&server, id, keepsake, wish, secret).await?
             }
         };
-        if let Some(booking) = &purchase.booking {
-            return booked(booking, &purchase, &screening, context);
+        if let Some(booking) = purchase.booking.clone() {
+            return Ok(Bought { purchase, booking, screening });
         }
         if !context.json {
             showing.print();
         }
         match self.decide(&server, &wallet, &purchase, &screening, consent, context).await {
-            Ok(booking) => booked(&booking, &purchase, &screening, context),
+            Ok(booking) => Ok(Bought { purchase, booking, screening }),
             // Perhaps it was booked: the wallet knows what to ask again.
             Err(Gone::Unknown(error)) => {
                 let again = format!("`admit bookings` asks again, as number {}", purchase.number);
@@ -128,7 +149,7 @@ impl Book {
                 return Err(anyhow!("it comes to {}, more than {most}", quote.total).into());
             }
             Consent::AtMost(_) => true,
-            Consent::Asked(mut stop) => show::agreed("book this?", &mut stop).await,
+            Consent::Asked(question, mut stop) => show::agreed(question, &mut stop).await,
         };
         if !agreed {
             return Err(anyhow!("you did not say yes").into());
@@ -184,7 +205,7 @@ enum Consent {
     /// Before: to anything up to this.
     AtMost(Money),
     /// When they see it.
-    Asked(Stop),
+    Asked(&'static str, Stop),
 }
 
 /// Why a purchase did not come to its end.
@@ -287,7 +308,8 @@ fn print_quote(quote: &Quote, hold: &Hold, screening: &Screening, layout: &Layou
     show::line(&format!("held for you until {}", moment(hold.expires_at)));
 }
 
-fn booked(booking: &Booking, purchase: &Purchase, screening: &Screening, context: &Context) -> anyhow::Result<()> {
+fn booked(bought: &Bought, context: &Context) -> anyhow::Result<()> {
+    let Bought { purchase, booking, screening } = bought;
     if context.json {
         return show::json(&json!({"number": purchase.number, "booking": booking}));
     }

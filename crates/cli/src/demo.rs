@@ -293,8 +293,8 @@ impl<'a> Stage<'a> {
         seen(&format!("booked as {} for {}, what Anna saw", booking.reference, booking.total));
 
         let codes: Vec<String> = codes(&server, screening.id, &purchase.secret, booking.id).await?;
-        let office = Office::sign_in(server.origin().as_str(), "demo", STAFF_PASSWORD).await?;
-        office.settle(screening.id, booking.id, booking.balance_due).await?;
+        let office = Office::sign_in(server.clone(), "demo", STAFF_PASSWORD).await?;
+        office.settle(&booking, booking.balance_due).await?;
         seen(&format!("Anna pays {} at the counter", booking.balance_due));
 
         // Somebody else's booking, cancelled again: its ticket must not open the door.

@@ -154,7 +154,7 @@ async fn run(command: Command, context: &Context) -> anyhow::Result<()> {
         Command::Bookings(list) => list.run(context).await,
         Command::Cancel(cancel) => cancel.run(context).await,
         Command::Ticket(ticket) => ticket.run(context).await,
-        Command::BoxOffice(office) => office.run(context).await,
+        Command::BoxOffice(office) => Box::pin(office.run(context)).await,
         Command::Door(door) => door.run(context).await,
     }
 }

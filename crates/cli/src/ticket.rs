@@ -41,7 +41,7 @@ impl TicketCommand {
     }
 }
 
-async fn show_tickets(
+pub(crate) async fn show_tickets(
     number: PurchaseNumber,
     no_qr: bool,
     save: Option<PathBuf>,

@@ -104,8 +104,10 @@ pub struct Booking {
     pub total: Money,
     /// What is still to be paid at the cinema.
     pub balance_due: Money,
-    /// What was given back.
+    /// What comes back of what was paid, for tickets that were cancelled.
     pub refunded: Money,
+    /// What of that the buyer has not got yet.
+    pub refund_due: Money,
     /// Until when the balance must be paid.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub collect_by: Option<Timestamp>,

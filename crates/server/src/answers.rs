@@ -166,6 +166,7 @@ impl Answers {
             total: booking.total,
             balance_due,
             refunded: booking.refunded,
+            refund_due: booking.refund_due(),
             collect_by: booking.collect_by.filter(|_| !balance_due.is_zero()),
             payment_method: booking.method,
             cancellation: (*booking.policy).clone(),

@@ -65,6 +65,7 @@ impl Management {
             .route(&format!("{screening}/blocks"), post(houses::block))
             .route(&format!("{screening}/unblocks"), post(houses::unblock))
             .route(&format!("{booking}/settlements"), post(houses::settle))
+            .route(&format!("{booking}/refunds"), post(houses::refund))
             .route(&format!("{booking}/cancellations"), post(houses::cancel))
             .route("/staff", get(staff::list))
             .route("/staff/{login}", put(staff::put))

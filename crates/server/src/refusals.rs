@@ -91,6 +91,12 @@ fn refused(refusal: Refusal) -> Problem {
         Refusal::WrongBalance { due } => {
             Problem::new(Code::BookingState, format!("the balance is {due}")).at("/amount")
         }
+        Refusal::WrongRefund { due } if due.is_zero() => {
+            Problem::new(Code::BookingState, "nothing is left to give back for this booking").at("/amount")
+        }
+        Refusal::WrongRefund { due } => {
+            Problem::new(Code::BookingState, format!("what is left to give back is {due}")).at("/amount")
+        }
         Refusal::TicketUsed(seat) => {
             Problem::new(Code::TicketUsed, format!("the ticket for {seat} was used: ask at the box office"))
         }

@@ -183,7 +183,8 @@ pub struct LogEntry {
 /// Something that leaves after the commit: at least once, under a stable id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
-    /// What kind: `booking_confirmed`, `booking_cancelled`.
+    /// What kind: `booking_confirmed`, `booking_paid`, `booking_cancelled` (some tickets or all), `booking_refunded`,
+    /// `booking_lapsed` (nobody paid in time), `screening_changed`.
     pub kind: &'static str,
     /// What about, as JSON.
     pub body: String,

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use admit_protocol::capability::PaymentMethod;
 use admit_protocol::id::{SeatId, TicketTypeId};
 use admit_protocol::money::Money;
-use admit_protocol::seats::SalesState;
 use admit_protocol::time::after;
 use jiff::Timestamp;
 
@@ -97,6 +96,7 @@ impl House {
             total: order.total,
             paid: if paid { order.total } else { zero },
             refunded: zero,
+            paid_out: zero,
             collect_by: (order.method == PaymentMethod::AtCinema).then_some(self.collect_until(now)),
             method: order.method,
             buyer: order.buyer,
@@ -115,22 +115,5 @@ impl House {
             (false, true) => terms.starts_at,
             (false, false) => terms.sales.closes_at,
         }
-    }
-
-    pub(super) fn settle(&self, key: HoldKey, amount: Money) -> Result<Changes, Refusal> {
-        if self.is_off() {
-            return Err(Refusal::NotOnSale(SalesState::Cancelled));
-        }
-        let hold = self.hold_by(key, By::Staff)?;
-        let booking = hold.booking().ok_or(Refusal::NotFound)?;
-        let due = booking.balance_due();
-        if booking.paid == amount && due.is_zero() && !amount.is_zero() {
-            return Ok(Changes::default());
-        }
-        if due != amount || due.is_zero() {
-            return Err(Refusal::WrongBalance { due });
-        }
-        let settled = Booking { paid: amount, ..booking.clone() };
-        Ok(Changes { moved: vec![(key, HoldState::Converted(settled))], ..Changes::default() })
     }
 }

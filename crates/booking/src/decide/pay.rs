@@ -1,6 +1,7 @@
-//! Payments that are begun, end well, end badly, or come late.
+//! Payments that are begun, end well, end badly, or come late; money over the counter.
 
 use admit_protocol::money::Money;
+use admit_protocol::seats::SalesState;
 use admit_protocol::time::after;
 use jiff::Timestamp;
 
@@ -9,7 +10,7 @@ use super::hold::still_choosing;
 use crate::HOLD_LIFE_MAX_S;
 use crate::changes::{Changes, Claim};
 use crate::command::{By, Choice};
-use crate::hold::{Hold, HoldKey, HoldState, Order, Owner};
+use crate::hold::{Booking, Hold, HoldKey, HoldState, Order, Owner};
 use crate::house::House;
 use crate::refusal::Refusal;
 
@@ -62,5 +63,36 @@ impl House {
         } else {
             changes.moved.push((hold.key, HoldState::RefundDue { order: order.clone(), at: now }));
         }
+    }
+
+    /// Somebody pays what is due, at the counter.
+    pub(super) fn settle(&self, key: HoldKey, amount: Money) -> Result<Changes, Refusal> {
+        if self.is_off() {
+            return Err(Refusal::NotOnSale(SalesState::Cancelled));
+        }
+        let hold = self.hold_by(key, By::Staff)?;
+        let booking = hold.booking().ok_or(Refusal::NotFound)?;
+        let due = booking.balance_due();
+        if booking.paid == amount && due.is_zero() && !amount.is_zero() {
+            return Ok(Changes::default());
+        }
+        if due != amount || due.is_zero() {
+            return Err(Refusal::WrongBalance { due });
+        }
+        let settled = Booking { paid: amount, ..booking.clone() };
+        Ok(Changes { moved: vec![(key, HoldState::Converted(settled))], ..Changes::default() })
+    }
+
+    /// The counter hands over what comes back for tickets that were cancelled. All of it, once: who asks again hears that
+    /// nothing is left.
+    pub(super) fn refund(&self, key: HoldKey, amount: Money) -> Result<Changes, Refusal> {
+        let hold = self.hold_by(key, By::Staff)?;
+        let booking = hold.booking().ok_or(Refusal::NotFound)?;
+        let due = booking.refund_due();
+        if due != amount || due.is_zero() {
+            return Err(Refusal::WrongRefund { due });
+        }
+        let refunded = Booking { paid_out: booking.refunded, ..booking.clone() };
+        Ok(Changes { moved: vec![(key, HoldState::Converted(refunded))], ..Changes::default() })
     }
 }

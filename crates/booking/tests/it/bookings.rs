@@ -148,6 +148,24 @@ fn a_cancelled_ticket_frees_its_seat_and_gives_back_what_the_policy_says() {
 }
 
 #[test]
+fn what_comes_back_is_handed_over_once() {
+    let mut s = Stage::new();
+    let booking = s.booked("anna", &["A1", "A2"]);
+    s.run(&Command::Settle { booking, amount: eur(2050) }).expect("paid");
+    let due = |s: &Stage| s.get(booking).booking().expect("booked").refund_due();
+    let refund = |s: &mut Stage, amount| s.run(&Command::Refund { booking, amount: eur(amount) }).err();
+    assert_eq!(refund(&mut s, 1000), Some(Refusal::WrongRefund { due: eur(0) }));
+    for (n, name) in ["A1", "A2"].into_iter().enumerate() {
+        let quote = s.house.quote_cancellation(booking, owner("anna"), &[seat(name)], s.now).expect("in time");
+        cancel(&mut s, booking, quote.id).expect("as quoted");
+        assert_eq!(due(&s), eur(1000), "ticket {n}");
+        assert_eq!(refund(&mut s, 999), Some(Refusal::WrongRefund { due: eur(1000) }));
+        assert_eq!(refund(&mut s, 1000), None);
+        assert_eq!((due(&s), refund(&mut s, 1000)), (eur(0), Some(Refusal::WrongRefund { due: eur(0) })));
+    }
+}
+
+#[test]
 fn what_comes_back_goes_down_towards_the_start() {
     let mut s = Stage::new();
     let booking = s.booked("anna", &["A1"]);

@@ -15,16 +15,24 @@ fn with_password(arguments: &[&str], password: &str) -> Output {
     child.wait_with_output().expect("ends")
 }
 
-#[tokio::test]
-async fn what_is_due_is_paid_at_the_counter_once() {
+/// A cinema with somebody at the counter, somebody at the door, and somebody who may do everything.
+fn staffed() -> Folder {
     let folder = Folder::of(|programme| programme["screenings"][0]["starts"] = "today+1 06:00".into());
-    let staff = |login: &str, role: &str| {
+    for (login, role) in [("root", "admin"), ("anna", "box_office"), ("doro", "door")] {
         let added = with_password(&["cinema", "staff", folder.text(), login, "--role", role], "correct horse");
         assert!(added.status.success(), "{}", says(&added));
-    };
-    staff("root", "admin");
-    staff("anna", "box_office");
-    staff("doro", "door");
+    }
+    folder
+}
+
+fn office(login: &str, what: &[&str]) -> Output {
+    let all = [&["box-office"], what, &["--login", login]].concat();
+    with_password(&all, "correct horse")
+}
+
+#[tokio::test]
+async fn what_is_due_is_paid_at_the_counter_once() {
+    let folder = staffed();
     let _serving = folder.serve();
     folder.meet(&client(1)).await;
     let wallet = folder.path.join("wallet.json");
@@ -33,12 +41,8 @@ async fn what_is_due_is_paid_at_the_counter_once() {
         run(&["--wallet", wallet, "--json", "book", &folder.origin, "show-0", "1-1", "1-2", "--at-most", "20"]);
     let booked: Value = serde_json::from_slice(&booked.stdout).unwrap_or_else(|_| panic!("{}", says(&booked)));
     let reference = booked["booking"]["ref"].as_str().expect("a reference");
-    let office = |login: &str, what: &[&str]| {
-        let all = [&["box-office"], what, &["--login", login]].concat();
-        with_password(&all, "correct horse")
-    };
     let list = office("anna", &["list", &folder.origin, "show-0"]);
-    assert!(says(&list).contains("EUR 20.00 due by") || says(&list).contains("20.00 EUR due by"), "{}", says(&list));
+    assert!(says(&list).contains("20.00 EUR due by"), "{}", says(&list));
     let door = office("doro", &["paid", &folder.origin, "show-0", reference, "--yes"]);
     assert!(!door.status.success() && says(&door).contains("not allowed"), "{}", says(&door));
     let paid = office("anna", &["paid", &folder.origin, "show-0", &reference.to_lowercase(), "--yes"]);
@@ -51,4 +55,54 @@ async fn what_is_due_is_paid_at_the_counter_once() {
     assert!(!nobody.status.success() && says(&nobody).contains("no booking NOBODY"), "{}", says(&nobody));
     let wrong = with_password(&["box-office", "list", &folder.origin, "show-0", "--login", "anna"], "wrong horse");
     assert!(!wrong.status.success() && says(&wrong).contains("could not sign in"), "{}", says(&wrong));
+}
+
+#[tokio::test]
+async fn seats_are_sold_cancelled_and_given_back_at_the_counter() {
+    let folder = staffed();
+    let serving = folder.serve();
+    folder.meet(&client(1)).await;
+    let wallet = folder.path.join("wallet.json");
+    let wallet = ["--wallet", wallet.to_str().expect("a path")];
+    let sell = |login: &str, json: &[&str]| {
+        let sell = ["box-office", "sell", &folder.origin, "show-0", "1-1", "1-2", "--at-most", "20", "--login", login];
+        with_password(&[json, &wallet, &sell, &["--no-qr"]].concat(), "correct horse")
+    };
+    let door = sell("doro", &[]);
+    assert!(!door.status.success() && says(&door).contains("door may not take money"), "{}", says(&door));
+    let sold = sell("anna", &[]);
+    assert!(sold.status.success() && says(&sold).contains("20.00 EUR paid"), "{}", says(&sold));
+    assert!(says(&sold).contains("1-2, adult"), "{}", says(&sold));
+    let list = office("anna", &["--json", "list", &folder.origin, "show-0"]);
+    let list: Value = serde_json::from_slice(&list.stdout).unwrap_or_else(|_| panic!("{}", says(&list)));
+    let booking = &list[0]["booking"];
+    let reference = booking["ref"].as_str().expect("one booking");
+    assert_eq!(booking["balance_due"]["amount"], 0);
+
+    let origin = folder.origin.as_str();
+    let cancel = |login: &str, more: &[&str]| {
+        office(login, &[&["cancel", origin, "show-0", reference, "--reason", "ill", "--yes"], more].concat())
+    };
+    let refund = || says(&office("anna", &["refund", origin, "show-0", reference, "--yes"]));
+    assert!(says(&cancel("root", &[])).contains("--refund"), "what becomes of the money is said, not guessed");
+    assert!(says(&cancel("anna", &["--refund"])).contains("not allowed"));
+    assert!(says(&cancel("root", &["9-9", "--refund"])).contains("has no ticket for 9-9"));
+    assert!(refund().contains("nothing comes back"), "{}", refund());
+    let cancelled = cancel("root", &["1-1", "--refund"]);
+    assert!(says(&cancelled).contains("10.00 EUR to give back"), "{}", says(&cancelled));
+    let bookings = || says(&run(&[&wallet[..], &["bookings"]].concat()));
+    assert!(bookings().contains("10.00 EUR comes back, at the cinema's counter"), "{}", bookings());
+    let listed = || says(&office("anna", &["list", origin, "show-0"]));
+    assert!(listed().contains("10.00 EUR to give back"), "{}", listed());
+    assert!(refund().contains("given back:"));
+    // The next shift, at a server that was started again.
+    drop(serving);
+    let _serving = folder.serve();
+    folder.meet(&client(1)).await;
+    assert!(listed().contains("10.00 EUR given back"), "{}", listed());
+    assert!(refund().contains("were given back"), "{}", refund());
+    assert!(bookings().contains("you got 10.00 EUR back"), "{}", bookings());
+    let rest = says(&cancel("root", &["--no-refund"]));
+    assert!(rest.contains("cancelled:") && !rest.contains("to give back"), "{rest}");
+    assert!(says(&cancel("root", &["--refund"])).contains("is cancelled already"));
 }

@@ -83,6 +83,7 @@ impl Turn {
         let lapsed = self.house(&state.house).advance(self.now);
         if !lapsed.is_empty() {
             self.log.push(log_entry("clock", "lapse", None, &lapsed));
+            self.outbox.extend(messages("booking_lapsed", &lapsed, &self.resident));
             self.change(lapsed)?;
             self.see_changes(&state.house)?;
         }
@@ -99,7 +100,8 @@ impl Turn {
         if changes.is_empty() {
             return Ok(done);
         }
-        self.outbox.extend(messages(&changes, &self.resident));
+        let kind = message_kind(&request.command);
+        self.outbox.extend(kind.into_iter().flat_map(|kind| messages(kind, &changes, &self.resident)));
         self.log.push(log_entry(&request.by, name(&request.command), request.subject.hold(), &changes));
         if let Some(Key { print, body }) = request.key {
             let answer = Answer { status, body: Some(done.body.clone()), hold: request.subject.hold() };
@@ -213,6 +215,7 @@ fn name(command: &Command) -> &'static str {
         Command::BeginPayment { .. } => "begin_payment",
         Command::EndPayment { .. } => "end_payment",
         Command::Settle { .. } => "settle",
+        Command::Refund { .. } => "refund",
         Command::Cancel { .. } => "cancel",
         Command::Block { .. } => "block",
         Command::Unblock { .. } => "unblock",
@@ -221,16 +224,34 @@ fn name(command: &Command) -> &'static str {
     }
 }
 
-/// Mail for buyers who left an address.
-fn messages(changes: &Changes, resident: &Resident) -> Option<Message> {
-    let (key, state) = changes.moved.last()?;
-    let HoldState::Converted(booking) = state else { return None };
-    let email = booking.buyer.as_ref()?.email.as_ref()?;
-    let kind = if booking.is_cancelled() { "booking_cancelled" } else { "booking_confirmed" };
-    let body = serde_json::json!({
-        "to": email,
-        "screening": resident.screening(),
-        "booking": key.booking_id(),
-    });
-    Some(Message { kind, body: body.to_string() })
+/// What a booking's buyer is told after a command, if it is about a booking.
+fn message_kind(command: &Command) -> Option<&'static str> {
+    match command {
+        Command::Book { .. } | Command::EndPayment { .. } => Some("booking_confirmed"),
+        Command::Settle { .. } => Some("booking_paid"),
+        Command::Refund { .. } => Some("booking_refunded"),
+        Command::Cancel { .. } => Some("booking_cancelled"),
+        Command::PlaceHold(_)
+        | Command::Release { .. }
+        | Command::Extend { .. }
+        | Command::BeginPayment { .. }
+        | Command::Block { .. }
+        | Command::Unblock { .. }
+        | Command::Scan { .. }
+        | Command::Amend(_) => None,
+    }
+}
+
+/// Mail for buyers who left an address, about each booking that changed.
+fn messages(kind: &'static str, changes: &Changes, resident: &Resident) -> impl Iterator<Item = Message> {
+    changes.moved.iter().filter_map(move |(key, state)| {
+        let HoldState::Converted(booking) = state else { return None };
+        let email = booking.buyer.as_ref()?.email.as_ref()?;
+        let body = serde_json::json!({
+            "to": email,
+            "screening": resident.screening(),
+            "booking": key.booking_id(),
+        });
+        Some(Message { kind, body: body.to_string() })
+    })
 }

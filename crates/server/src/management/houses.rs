@@ -119,8 +119,9 @@ pub(super) async fn unblock(
     run(&management, &somebody, screening, command, Subject::Nothing, None).await
 }
 
+/// Money that changes hands at the counter.
 #[derive(Deserialize)]
-pub(super) struct Settle {
+pub(super) struct Cash {
     amount: Money,
 }
 
@@ -130,11 +131,26 @@ pub(super) async fn settle(
     somebody: SignedInAs,
     Path((screening, booking)): Path<(ScreeningId, BookingId)>,
     effect: OneEffect,
-    body: StrictJson<Settle>,
+    body: StrictJson<Cash>,
 ) -> Result<Response, Reply> {
     somebody.may(Permission::Sell)?;
     let booking = HoldKey::of_booking(booking).ok_or_else(Reply::not_found)?;
     let command = Command::Settle { booking, amount: body.value.amount };
+    let effect = Some((effect, &*body.bytes));
+    run(&management, &somebody, screening, command, Subject::Booking(booking), effect).await
+}
+
+/// Somebody got back at the counter what was paid for cancelled tickets: exactly what is left of it.
+pub(super) async fn refund(
+    State(management): State<Management>,
+    somebody: SignedInAs,
+    Path((screening, booking)): Path<(ScreeningId, BookingId)>,
+    effect: OneEffect,
+    body: StrictJson<Cash>,
+) -> Result<Response, Reply> {
+    somebody.may(Permission::Sell)?;
+    let booking = HoldKey::of_booking(booking).ok_or_else(Reply::not_found)?;
+    let command = Command::Refund { booking, amount: body.value.amount };
     let effect = Some((effect, &*body.bytes));
     run(&management, &somebody, screening, command, Subject::Booking(booking), effect).await
 }

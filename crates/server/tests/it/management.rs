@@ -138,6 +138,7 @@ const MATRIX: &[(&str, &str, &[&str])] = &[
     ("POST", "/screenings/eight/blocks", &["box_office", "manager", "admin"]),
     ("POST", "/screenings/eight/unblocks", &["box_office", "manager", "admin"]),
     ("POST", "/screenings/eight/bookings/book_1/settlements", &["box_office", "manager", "admin"]),
+    ("POST", "/screenings/eight/bookings/book_1/refunds", &["box_office", "manager", "admin"]),
     ("POST", "/screenings/eight/bookings/book_1/cancellations", &["manager", "admin"]),
     ("PUT", "/devices/door-2", &["manager", "admin"]),
     ("GET", "/audit", &["manager", "admin"]),
@@ -159,7 +160,7 @@ fn body_for(method: &str, path: &str) -> Value {
         ("POST", "layouts") => bundle["layouts"]["one"].clone(),
         ("POST", "price_tables") => bundle["price_tables"]["evening"].clone(),
         ("POST", "imports") => json!({}),
-        ("POST", "settlements") => json!({"amount": money}),
+        ("POST", "settlements" | "refunds") => json!({"amount": money}),
         ("POST", "cancellations") => json!({"refund": true, "reason": "r"}),
         ("POST", _) => json!({"seats": ["A1"], "reason": "house"}),
         ("PUT", "somebody") => json!({"name": "n", "role": "door", "password": PASSWORD}),
@@ -218,6 +219,34 @@ async fn money_taken_at_the_counter_opens_the_door() {
     assert_eq!((paid.status.as_u16(), &paid.body["balance_due"]["amount"]), (200, &json!(0)), "{}", paid.body);
     let rows = office.ask(&session, Method::GET, "/screenings/eight/holds", &[], &json!({})).await;
     assert_eq!(rows.body[0]["booking"]["ref"], booking.body["ref"]);
+}
+
+#[tokio::test]
+async fn money_is_handed_back_at_the_counter_once() {
+    let office = Office::new();
+    let booking = office.stage.booked(ANNA, &["A1"]).await;
+    let session = office.sign_in("manager", PASSWORD).await.expect("signs in");
+    let url = path(&booking).replace("/v1", "");
+    let due = json!({"amount": booking.body["balance_due"]});
+    let nothing = office.post(&session, &format!("{url}/refunds"), &due).await;
+    assert_eq!(nothing.code(), "booking_state");
+    assert!(nothing.body["detail"].as_str().is_some_and(|d| d.contains("nothing is left")), "{}", nothing.body);
+    office.post(&session, &format!("{url}/settlements"), &due).await;
+    let cancelled =
+        office.post(&session, &format!("{url}/cancellations"), &json!({"refund": true, "reason": "ill"})).await;
+    let back = &cancelled.body["refund_due"];
+    assert_eq!((&cancelled.body["refunded"], back["amount"].as_i64() > Some(0)), (back, true), "{}", cancelled.body);
+    let said = office.post(&session, &format!("{url}/refunds"), &json!({"amount": back})).await;
+    assert_eq!((said.status.as_u16(), &said.body["refund_due"]["amount"]), (200, &json!(0)), "{}", said.body);
+    let rows = office.ask(&session, Method::GET, "/screenings/eight/holds", &[], &json!({})).await;
+    assert_eq!(
+        (&rows.body[0]["booking"]["refunded"], &rows.body[0]["booking"]["refund_due"]["amount"]),
+        (back, &json!(0))
+    );
+    // The next shift.
+    let next = office.sign_in("box_office", PASSWORD).await.expect("signs in");
+    let again = office.post(&next, &format!("{url}/refunds"), &json!({"amount": back})).await;
+    assert_eq!(again.code(), "booking_state", "{}", again.body);
 }
 
 #[tokio::test]

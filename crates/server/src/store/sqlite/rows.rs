@@ -39,6 +39,8 @@ struct Details {
 struct Booked {
     paid: i64,
     refunded: i64,
+    #[serde(default)]
+    paid_out: i64,
     policy: CancellationPolicy,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     collect_by: Option<i64>,
@@ -90,6 +92,7 @@ fn booking_details(b: &Booking) -> Details {
         booked: Some(Booked {
             paid: b.paid.amount(),
             refunded: b.refunded.amount(),
+            paid_out: b.paid_out.amount(),
             policy: (*b.policy).clone(),
             collect_by: b.collect_by.map(Timestamp::as_millisecond),
         }),
@@ -283,6 +286,7 @@ fn read_booking(d: Details, confirmed_at: Timestamp, number: i64) -> Result<Book
         total: money(d.total, d.currency, number)?,
         paid: money(booked.paid, d.currency, number)?,
         refunded: money(booked.refunded, d.currency, number)?,
+        paid_out: money(booked.paid_out, d.currency, number)?,
         method: d.method,
         buyer: d.buyer,
         policy: Arc::new(booked.policy),

@@ -1,0 +1,91 @@
+//! What is shown today, and who sits where.
+
+use admit_client::Server;
+use admit_protocol::booking::TicketState;
+use admit_protocol::hold::HoldState;
+use admit_protocol::id::ScreeningId;
+use admit_protocol::layout::Layout;
+use admit_protocol::screening::Screening;
+use admit_protocol::time::{Moment, after};
+use jiff::Timestamp;
+
+use super::{Office, Row, is_off};
+use crate::{Context, programme, show};
+
+pub(super) async fn screenings(server: &Server, context: &Context) -> anyhow::Result<()> {
+    let now = Timestamp::now();
+    let today = |s: &Screening| s.over_at() > now && s.starts_at.at() < after(now, 24 * 3600);
+    let mut rows: Vec<(Screening, Vec<String>)> = Vec::new();
+    for cinema in server.cinemas().await? {
+        let (films, screenings) = server.programme(cinema.id).await?;
+        for screening in screenings.into_iter().filter(today) {
+            let film = programme::titles(&screening, &films);
+            let hall = cinema.hall(screening.hall).map_or("", |h| show::text(&h.name));
+            let words = [show::start(&screening), film, hall.into(), screening.status.to_string()];
+            let words = words.into_iter().chain([screening.id.to_string()]).collect();
+            rows.push((screening, words));
+        }
+    }
+    rows.sort_by_key(|(s, _)| s.starts_at.at());
+    if context.json {
+        return show::json(&rows.into_iter().map(|(s, _)| s).collect::<Vec<_>>());
+    }
+    if rows.is_empty() {
+        show::line("nothing is shown in the next 24 hours");
+    } else {
+        let rows: Vec<Vec<String>> = rows.into_iter().map(|(_, words)| words).collect();
+        show::table(&["when", "film", "hall", "status", "screening"], &rows);
+    }
+    Ok(())
+}
+
+/// Who has which seats of a screening.
+pub(super) async fn bookings(office: &Office, screening: ScreeningId, context: &Context) -> anyhow::Result<()> {
+    let screening = office.server.screening(screening).await?;
+    let layout = office.server.layout(screening.layout).await?;
+    let rows = office.bookings(screening.id).await?;
+    if context.json {
+        return show::json(&rows);
+    }
+    show::line(&format!("{}  {}", show::start(&screening), screening.status));
+    print_bookings(&rows, &screening, &layout);
+    Ok(())
+}
+
+fn print_bookings(rows: &[Row], screening: &Screening, layout: &Layout) {
+    let zone = screening.starts_at.zone();
+    let clock = |at| Moment::new(at, zone).map(|at| at.local().strftime("%a %H:%M").to_string()).unwrap_or_default();
+    let row = |row: &Row| {
+        let (seats, state): (Vec<_>, _) = match &row.booking {
+            Some(b) => {
+                let by = b.collect_by.map(|by| format!(" by {}", clock(by))).unwrap_or_default();
+                let due = match b.balance_due {
+                    due if due.is_zero() || is_off(screening) => String::new(),
+                    due => format!(", {due} due{by}"),
+                };
+                let stands = b.lines.iter().filter(|l| l.state != TicketState::Revoked);
+                let back = match b.refund_due {
+                    due if !due.is_zero() => format!(", {due} to give back"),
+                    _ if !b.refunded.is_zero() => format!(", {} given back", b.refunded),
+                    _ => String::new(),
+                };
+                (stands.map(|l| l.seat).collect(), format!("{}{due}{back}", b.state))
+            }
+            None if row.hold.state != HoldState::Active => return None,
+            None => {
+                let until = format!("held until {}", clock(row.hold.expires_at));
+                (row.hold.seats.iter().map(|s| s.seat).collect(), until)
+            }
+        };
+        let seats: Vec<String> = seats.into_iter().map(|s| show::seat(s, layout)).collect();
+        let buyer =
+            row.buyer.iter().flat_map(|b| [&b.name, &b.email]).flatten().cloned().collect::<Vec<_>>().join(", ");
+        Some(vec![row.reference.clone(), seats.join(" "), state, buyer])
+    };
+    let rows: Vec<Vec<String>> = rows.iter().filter_map(row).collect();
+    if rows.is_empty() {
+        show::line("nobody holds or has booked a seat");
+    } else {
+        show::table(&["ref", "seats", "state", "buyer"], &rows);
+    }
+}
