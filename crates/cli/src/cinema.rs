@@ -159,9 +159,9 @@ fn import(folder: &Path, file: &Path, skip: bool, context: &Context) -> anyhow::
     let bundle: Bundle = admit_protocol::json::read(bytes, limit, admit_protocol::json::Numbers::Any)
         .with_context(|| format!("{} is not a programme", file.display()))?;
     let now = Timestamp::now();
-    let mut checked = bundle.check(now);
-    let prices = bundle.prices();
     let store = Folder(folder.to_owned()).cinema_store()?;
+    let mut checked = bundle.check_with(&store.catalogue()?, now);
+    let prices = bundle.prices();
     checked.keep_layouts(&store, Layouts::MayChange)?;
     if !context.json {
         print_rows(&checked);

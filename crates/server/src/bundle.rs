@@ -5,6 +5,7 @@
 
 mod check;
 mod export;
+mod known;
 mod strange;
 
 use std::borrow::Cow;
@@ -25,8 +26,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::store::StoreError;
 use crate::store::sqlite::{Edit, Layouts, SqliteStore};
+use crate::store::{Listing, StoreError};
 
 /// A programme as a file.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
@@ -137,7 +138,7 @@ pub struct BundleHall {
     /// What a visitor with a disability finds in it.
     #[serde(default)]
     pub access: AccessFacts,
-    /// A layout of this file.
+    /// A layout of this file; or one that is there already, by its own name.
     pub layout: String,
 }
 
@@ -162,9 +163,9 @@ pub struct BundleScreening {
     /// Minutes before the start that the doors open.
     #[serde(default = "thirty")]
     pub doors_min: u32,
-    /// A price table of this file.
+    /// A price table of this file; or one that is there already, by its own name.
     pub price_table: String,
-    /// A layout of this file; the hall's, if nothing is said. Who has sold seats in an older layout of the hall keeps it here.
+    /// A layout of this file, or one that is there already, by its own name; the hall's, if nothing is said. Who has sold seats in an older layout of the hall keeps it here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub layout: Option<String>,
     /// From when it is sold; from now, if nothing is said.
@@ -274,10 +275,17 @@ impl Bundle {
         self.price_tables.iter().filter_map(table).collect()
     }
 
-    /// Checks every row, at `now`.
+    /// Checks every row, at `now`: a file that says everything itself.
     #[must_use]
     pub fn check(&self, now: Timestamp) -> Checked {
-        check::check(self, now)
+        check::check(self, now, None)
+    }
+
+    /// Checks every row, at `now`: a file that adds to what is there. Its rows may name cinemas, halls and films that are there
+    /// already, and documents by their own names.
+    #[must_use]
+    pub fn check_with(&self, there: &Listing, now: Timestamp) -> Checked {
+        check::check(self, now, Some(there))
     }
 }
 

@@ -1,6 +1,8 @@
 //! A file, row by row: what can be used, and why the rest cannot.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use admit_protocol::cinema::{Cinema, Hall};
 use admit_protocol::digest::ContentName;
@@ -17,12 +19,14 @@ use jiff::{Timestamp, ToSpan as _};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::known::Known;
 use super::{Bundle, BundleCinema, BundleScreening, Checked, Row, RowReport};
 use crate::exact;
+use crate::store::Listing;
 use crate::store::sqlite::Edit;
 
-pub(super) fn check(bundle: &Bundle, now: Timestamp) -> Checked {
-    let mut work = Work::new(bundle, now);
+pub(super) fn check(bundle: &Bundle, now: Timestamp, there: Option<&Listing>) -> Checked {
+    let mut work = Work::new(bundle, now, Known::of(there));
     work.run();
     work.look_for_strange();
     work.checked
@@ -45,24 +49,27 @@ pub(super) struct Work<'a> {
     bundle: &'a Bundle,
     pub(super) now: Timestamp,
     pub(super) checked: Checked,
-    pub(super) layouts: BTreeMap<&'a str, (ContentName, Layout)>,
-    pub(super) tables: BTreeMap<&'a str, (ContentName, PriceTable)>,
-    cinemas: BTreeMap<CinemaId, Cinema>,
-    films: BTreeMap<FilmId, Film>,
+    pub(super) known: Known<'a>,
+    pub(super) layouts: BTreeMap<&'a str, (ContentName, Rc<Layout>)>,
+    pub(super) tables: BTreeMap<&'a str, (ContentName, Rc<PriceTable>)>,
+    pub(super) cinemas: BTreeMap<CinemaId, Cow<'a, Cinema>>,
+    films: BTreeMap<FilmId, Cow<'a, Film>>,
     pub(super) screenings: Vec<Screening>,
     pub(super) refused: BTreeSet<(&'static str, String)>,
 }
 
 impl<'a> Work<'a> {
-    fn new(bundle: &'a Bundle, now: Timestamp) -> Self {
+    fn new(bundle: &'a Bundle, now: Timestamp, known: Known<'a>) -> Self {
         Self {
+            // What the file does not have is as it was.
+            cinemas: known.cinemas.iter().map(|c| (c.id, Cow::Borrowed(c))).collect(),
+            films: known.films.iter().map(|f| (f.id, Cow::Borrowed(f))).collect(),
+            known,
             bundle,
             now,
             checked: Checked::default(),
             layouts: BTreeMap::new(),
             tables: BTreeMap::new(),
-            cinemas: BTreeMap::new(),
-            films: BTreeMap::new(),
             screenings: Vec::new(),
             refused: BTreeSet::new(),
         }
@@ -94,7 +101,7 @@ impl<'a> Work<'a> {
             });
             match layout {
                 Ok((bytes, layout)) => {
-                    self.layouts.insert(name, (ContentName::of(&bytes), layout));
+                    self.layouts.insert(name, (ContentName::of(&bytes), Rc::new(layout)));
                     self.checked.edits.push(Edit::Layout(bytes));
                 }
                 Err(why) => self.refuse("layout", name, why),
@@ -107,7 +114,7 @@ impl<'a> Work<'a> {
             });
             match table {
                 Ok((bytes, table)) => {
-                    self.tables.insert(name, (ContentName::of(&bytes), table));
+                    self.tables.insert(name, (ContentName::of(&bytes), Rc::new(table)));
                     self.checked.edits.push(Edit::PriceTable(bytes));
                 }
                 Err(why) => self.refuse("price_table", name, why),
@@ -120,7 +127,7 @@ impl<'a> Work<'a> {
                     self.checked.cinemas += 1;
                     self.checked.halls += cinema.halls.len();
                     self.checked.edits.push(Edit::Cinema(Box::new(cinema.clone())));
-                    self.cinemas.insert(cinema.id, cinema);
+                    self.cinemas.insert(cinema.id, Cow::Owned(cinema));
                 }
                 Err(why) => self.refuse("cinema", row.name(), why),
             }
@@ -132,7 +139,7 @@ impl<'a> Work<'a> {
                 Ok(film) => {
                     self.checked.films += 1;
                     self.checked.edits.push(Edit::Film(Box::new(film.clone())));
-                    self.films.insert(film.id, film);
+                    self.films.insert(film.id, Cow::Owned(film));
                 }
                 Err(why) => self.refuse("film", row.name(), why),
             }
@@ -150,12 +157,27 @@ impl<'a> Work<'a> {
         }
     }
 
+    /// A layout of the file; or one that is there already, by its own name.
+    fn layout(&self, name: &str) -> Option<(ContentName, Rc<Layout>)> {
+        self.layouts.get(name).cloned().or_else(|| self.known.layout(name.parse().ok()?))
+    }
+
+    fn layout_of(&self, hall: &Hall) -> Option<(ContentName, Rc<Layout>)> {
+        let here = self.layouts.values().find(|(name, _)| *name == hall.layout);
+        here.cloned().or_else(|| self.known.layout(hall.layout))
+    }
+
+    /// A price table of the file; or one that is there already, by its own name.
+    fn table(&self, name: &str) -> Option<(ContentName, Rc<PriceTable>)> {
+        self.tables.get(name).cloned().or_else(|| self.known.table(name.parse().ok()?))
+    }
+
     fn cinema(&mut self, row: &BundleCinema) -> Result<Cinema, Why> {
         let mut facts = row.cinema.clone();
         facts.insert("halls".into(), serde_json::json!([]));
         let mut cinema: Cinema = exact::read(&facts.into())?;
         for hall in &row.halls {
-            let Some((layout, plan)) = self.layouts.get(hall.layout.as_str()) else {
+            let Some((layout, plan)) = self.layout(&hall.layout) else {
                 let name = format!("{} of {}", hall.id, cinema.id);
                 let why = self.missing("layout", &hall.layout, format!("there is no layout {:?}", hall.layout));
                 self.refuse("hall", name, why);
@@ -167,7 +189,7 @@ impl<'a> Work<'a> {
                 formats: hall.formats.clone(),
                 access: hall.access.clone(),
                 capacity: plan.capacity(),
-                layout: *layout,
+                layout,
             });
         }
         if let (Some(hall), true) = (row.halls.first(), cinema.halls.is_empty()) {
@@ -184,11 +206,10 @@ impl<'a> Work<'a> {
         };
         let cinema = self.cinemas.get(&row.cinema).ok_or_else(|| no("cinema", &row.cinema))?;
         let hall = cinema.hall(row.hall).ok_or_else(|| no("hall", &format!("{} of {}", row.hall, row.cinema)))?;
-        let (table_name, table) =
-            self.tables.get(row.price_table.as_str()).ok_or_else(|| no("price_table", &row.price_table))?;
+        let (table_name, table) = self.table(&row.price_table).ok_or_else(|| no("price_table", &row.price_table))?;
         let (layout_name, layout) = match &row.layout {
-            Some(name) => self.layouts.get(name.as_str()).ok_or_else(|| no("layout", name))?,
-            None => self.layouts.values().find(|(name, _)| *name == hall.layout).ok_or("its hall has no layout")?,
+            Some(name) => self.layout(name).ok_or_else(|| no("layout", name))?,
+            None => self.layout_of(hall).ok_or("its hall has no layout")?,
         };
         let starts_at = self.start(&row.starts, &cinema.zone)?;
         let moment = |at| Moment::new(at, &cinema.zone).map_err(|e| e.to_string());
@@ -218,7 +239,7 @@ impl<'a> Work<'a> {
             id: row.id,
             cinema: row.cinema,
             hall: row.hall,
-            layout: *layout_name,
+            layout: layout_name,
             items,
             doors_at: Some(moment(after(start, -minutes(row.doors_min)))?),
             business_date: starts_at.business_date(cinema.business_day_cutoff),
@@ -232,15 +253,15 @@ impl<'a> Work<'a> {
                 closes_at: after(start, minutes(row.late_sales_min)),
             },
             attributes: row.attributes.clone(),
-            price_table: *table_name,
-            price_range: table.range(layout).map(|(lowest, highest)| PriceRange { lowest, highest }),
+            price_table: table_name,
+            price_range: table.range(&layout).map(|(lowest, highest)| PriceRange { lowest, highest }),
             cancellation: row.cancellation.clone().unwrap_or_else(|| self.bundle.cancellation.clone()),
             collect_by: Some(after(start, -minutes(row.collect_min))),
             accessible_release_at: row.companion_release_min.map(|n| after(start, -minutes(n))),
             note: row.note.clone(),
         };
         screening.check()?;
-        screening.fits(cinema, layout, table)?;
+        screening.fits(cinema, &layout, &table)?;
         Ok(screening)
     }
 

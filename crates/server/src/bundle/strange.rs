@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use admit_protocol::cinema::Hall;
+use admit_protocol::id::CinemaId;
 use admit_protocol::price::{Audience, Offer, PriceTable};
 use admit_protocol::screening::{Screening, ScreeningStatus};
 use admit_protocol::time::after;
@@ -20,11 +22,13 @@ impl Work<'_> {
             strange.push(RowReport { kind, row: row.to_string(), why, because_of: None });
         };
         let no_layout_refused = !self.refused.iter().any(|(kind, _)| *kind == "layout");
+        let there = self.known.cinemas.iter().flat_map(|c| &c.halls).filter_map(|h| self.known.layout(h.layout));
+        let layouts: Vec<_> = there.chain(self.layouts.values().cloned()).collect();
         for (name, (_, table)) in self.tables.iter().filter(|_| no_layout_refused) {
-            let has = |zone| self.layouts.values().any(|(_, layout)| layout.zones.iter().any(|z| z.id == zone));
+            let has = |zone| layouts.iter().any(|(_, layout)| layout.zones.iter().any(|z| z.id == zone));
             let nowhere: BTreeSet<_> = table.offers.iter().map(|o| o.zone).filter(|zone| !has(*zone)).collect();
             for zone in nowhere {
-                note("price_table", name, format!("it has prices for zone {zone}, which no layout of this file has"));
+                note("price_table", name, format!("it has prices for zone {zone}, which no hall has"));
             }
             for t in table.ticket_types.iter().filter(|t| !table.offers.iter().any(|o| o.ticket_type == t.id)) {
                 note("price_table", name, format!("nobody can buy a ticket {}: it has no offer", t.id));
@@ -60,20 +64,41 @@ impl Work<'_> {
             !matches!(s.status, ScreeningStatus::Cancelled | ScreeningStatus::Postponed | ScreeningStatus::Moved)
         };
         let mut halls: BTreeMap<_, Vec<&Screening>> = BTreeMap::new();
-        for s in self.screenings.iter().filter(takes_place) {
+        let in_file: BTreeSet<_> = self.screenings.iter().map(|s| s.id).collect();
+        let left_out = self.known.screenings.iter().map(|l| &l.screening).filter(|s| !in_file.contains(&s.id));
+        for s in self.screenings.iter().chain(left_out.clone()).filter(takes_place) {
             halls.entry((s.cinema, s.hall)).or_default().push(s);
         }
         for in_hall in halls.values_mut() {
             in_hall.sort_by_key(|s| s.starts_at.at());
             for (first, second) in in_hall.iter().zip(in_hall.iter().skip(1)) {
                 // Where the end is not known, nobody can say.
-                if first.ends_at.as_ref().is_some_and(|end| second.starts_at.at() < end.at()) {
+                let overlap = first.ends_at.as_ref().is_some_and(|end| second.starts_at.at() < end.at());
+                if overlap && [first, second].iter().any(|s| in_file.contains(&s.id)) {
                     let why = format!("in hall {} it begins before screening {} is over", second.hall, first.id);
                     note("screening", &second.id, why);
                 }
             }
         }
+        for (cinema, hall) in self.halls_with_another_layout() {
+            let stays = |s: &&Screening| (s.cinema, s.hall) == (cinema, hall.id) && s.layout != hall.layout;
+            let stay = left_out.clone().filter(stays).filter(|s| s.starts_at.at() > self.now).count();
+            if stay > 0 {
+                let why = format!(
+                    "{stay} of its screenings to come are not in this file and keep the layout they have: `admit cinema export` \
+                     names them"
+                );
+                note("hall", &format!("{} of {cinema}", hall.id), why);
+            }
+        }
         self.checked.strange = strange;
+    }
+
+    /// Halls that the file gives another layout than they have.
+    fn halls_with_another_layout(&self) -> impl Iterator<Item = (CinemaId, &Hall)> {
+        let before = |cinema, hall| self.known.cinemas.iter().find(|c| c.id == cinema)?.hall(hall);
+        let halls = self.cinemas.values().flat_map(|c| c.halls.iter().map(|h| (c.id, h)));
+        halls.filter(move |(cinema, h)| before(*cinema, h.id).is_some_and(|known| known.layout != h.layout))
     }
 }
 

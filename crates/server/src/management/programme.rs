@@ -23,6 +23,7 @@ use super::{Management, json};
 use crate::bundle::{Bundle, Checked, RowReport};
 use crate::catalogue::Catalogue;
 use crate::exact;
+use crate::store::Store as _;
 use crate::store::sqlite::{Disturbed, Edit, Layouts, Permission, SqliteStore};
 
 type LargeJson<T> = StrictJson<T, DOCUMENT_BYTES_MAX>;
@@ -255,7 +256,7 @@ pub(super) async fn import(
     let now = management.0.cinema.now();
     let bundle = body.value;
     let check = move |store: &SqliteStore| {
-        let mut checked = bundle.check(now);
+        let mut checked = bundle.check_with(&store.catalogue()?, now);
         checked.keep_layouts(store, Layouts::Stay)?;
         Ok(checked)
     };

@@ -1,6 +1,6 @@
 use admit_server::store::StoreError;
 use admit_server::store::sqlite::{Edit, Layouts, SqliteStore};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::stage::{ANNA, NOON, Stage, bundle};
 
@@ -91,7 +91,7 @@ fn what_is_probably_not_meant_is_pointed_at() {
     assert_eq!(
         strange,
         [
-            "it has prices for zone balcony, which no layout of this file has",
+            "it has prices for zone balcony, which no hall has",
             "it began at 2020-11-21T20:00:00 already",
             "it begins at 2206-11-21T20:00:00, years from now",
             "in hall one it begins before screening eight is over",
@@ -238,6 +238,50 @@ async fn a_hall_is_corrected_until_somebody_had_a_seat_prog_004() {
     assert_eq!(lost, [], "what is pinned can be said in a file");
     let exported = exported.check(now);
     assert_eq!((exported.refused.len(), layout_of(&exported.edits)), (0, layout_of(&smaller.edits)));
+}
+
+#[test]
+fn a_file_adds_to_what_is_there() {
+    let now: jiff::Timestamp = NOON.parse().expect("noon");
+    let (store, _folder) = open();
+    store.edit(&bundle().check(now).edits, now).expect("edits");
+    let there = admit_server::store::Store::catalogue(&store).expect("reads");
+    let whole = serde_json::to_value(bundle()).expect("json");
+    // Next week: one screening, with the prices that there are.
+    let mut row = whole["screenings"][0].clone();
+    row["id"] = json!("next");
+    row["starts"] = json!("2026-11-28T20:00");
+    row["price_table"] = json!(there.screenings[0].screening.price_table);
+    let more: admit_server::bundle::Bundle =
+        serde_json::from_value(json!({"screenings": [row.clone()]})).expect("a bundle");
+    let checked = more.check_with(&there, now);
+    assert_eq!((checked.refused.as_slice(), checked.strange.as_slice(), checked.screenings), (&[][..], &[][..], 1));
+    store.edit(&checked.edits, now).expect("edits");
+    assert_eq!(more.check(now).refused[0].why, "there is no cinema kino", "by itself it says too little");
+    let bad = |member: &str, value: Value| {
+        let mut row = row.clone();
+        row[member] = value;
+        let bad: admit_server::bundle::Bundle = serde_json::from_value(json!({"screenings": [row]})).expect("a bundle");
+        bad.check_with(&there, now).refused[0].why.clone()
+    };
+    let layout = there.screenings[0].screening.layout.to_string();
+    assert_eq!(bad("hall", json!("three")), "there is no hall three of kino");
+    assert!(bad("price_table", json!("evening")).contains("there is no price_table evening"));
+    assert!(bad("price_table", json!(layout.clone())).contains("there is no price_table"), "a layout is none");
+    assert!(bad("layout", json!("sha256-x")).contains("there is no layout"));
+    // It begins while one that is there is shown.
+    let mut over = row.clone();
+    over["starts"] = json!("2026-11-21T21:30");
+    let over: admit_server::bundle::Bundle = serde_json::from_value(json!({"screenings": [over]})).expect("a bundle");
+    let strange: Vec<String> = over.check_with(&there, now).strange.into_iter().map(|r| r.why).collect();
+    assert_eq!(strange, ["in hall one it begins before screening eight is over"]);
+    // A hall is corrected, and its screenings are not in the file.
+    let mut hall = serde_json::to_value(smaller_hall()).expect("json");
+    hall.as_object_mut().expect("a bundle").remove("screenings");
+    let hall: admit_server::bundle::Bundle = serde_json::from_value(hall).expect("a bundle");
+    let there = admit_server::store::Store::catalogue(&store).expect("reads");
+    let strange = hall.check_with(&there, now).strange;
+    assert!(strange.iter().any(|r| r.row == "one of kino" && r.why.starts_with("3 of its screenings")), "{strange:?}");
 }
 
 #[tokio::test]

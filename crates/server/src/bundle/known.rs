@@ -1,0 +1,57 @@
+//! What is there already: a file may name it without saying it again.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use admit_protocol::cinema::Cinema;
+use admit_protocol::digest::ContentName;
+use admit_protocol::film::Film;
+use admit_protocol::json::{self, DOCUMENT_BYTES_MAX, Numbers};
+use admit_protocol::layout::Layout;
+use admit_protocol::price::PriceTable;
+use axum::body::Bytes;
+use serde::de::DeserializeOwned;
+
+use crate::store::{ListedScreening, Listing};
+
+/// What a store lists, its documents read once, when somebody names them.
+#[derive(Default)]
+pub(super) struct Known<'a> {
+    pub(super) cinemas: &'a [Cinema],
+    pub(super) films: &'a [Film],
+    pub(super) screenings: &'a [ListedScreening],
+    documents: HashMap<ContentName, &'a Bytes>,
+    layouts: Read<Layout>,
+    tables: Read<PriceTable>,
+}
+
+/// Documents that were read; nothing where they are none of this kind.
+type Read<T> = RefCell<HashMap<ContentName, Option<Rc<T>>>>;
+
+impl<'a> Known<'a> {
+    pub(super) fn of(there: Option<&'a Listing>) -> Self {
+        let Some(there) = there else { return Self::default() };
+        Self {
+            cinemas: &there.cinemas,
+            films: &there.films,
+            screenings: &there.screenings,
+            documents: there.documents.iter().map(|(name, bytes)| (*name, bytes)).collect(),
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn layout(&self, name: ContentName) -> Option<(ContentName, Rc<Layout>)> {
+        Some((name, self.read(&self.layouts, name)?))
+    }
+
+    pub(super) fn table(&self, name: ContentName) -> Option<(ContentName, Rc<PriceTable>)> {
+        Some((name, self.read(&self.tables, name)?))
+    }
+
+    fn read<T: DeserializeOwned>(&self, kind: &Read<T>, name: ContentName) -> Option<Rc<T>> {
+        let bytes = self.documents.get(&name)?;
+        let read = || json::read(bytes, DOCUMENT_BYTES_MAX, Numbers::Integers).ok().map(Rc::new);
+        kind.borrow_mut().entry(name).or_insert_with(read).clone()
+    }
+}
