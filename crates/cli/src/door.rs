@@ -2,9 +2,10 @@
 
 use std::io::BufRead as _;
 
-use admit_client::{RequestKey, Scanner, Secret};
+use admit_client::{RequestKey, Scanner, Secret, Server};
 use admit_protocol::door::{Scan, ScanKind, ScanResult, UploadScans, Verdict};
 use admit_protocol::id::ScreeningId;
+use admit_protocol::ticket::Ticket;
 use admit_protocol::time::{Moment, ZoneName};
 use anyhow::Context as _;
 use clap::Subcommand;
@@ -38,7 +39,13 @@ impl DoorCommand {
         for line in std::io::stdin().lock().lines() {
             let line = line?;
             if !line.trim().is_empty() {
-                print(&scan(&scanner, screening, line.trim()).await?, &zone, context)?;
+                let code = line.trim();
+                let result = scan(&scanner, screening, code).await?;
+                let good_for = match result.verdict {
+                    Verdict::WrongShow | Verdict::Expired => good_for(&server, code, &zone),
+                    _ => None,
+                };
+                print(&result, good_for, &zone, context)?;
             }
         }
         Ok(())
@@ -61,7 +68,15 @@ pub(crate) async fn scan(scanner: &Scanner, screening: ScreeningId, code: &str) 
     results.results.into_iter().next().context("the server did not say what came of the scan")
 }
 
-fn print(result: &ScanResult, zone: &ZoneName, context: &Context) -> anyhow::Result<()> {
+/// Where and when a genuine ticket opens the door, as it says itself: whoever stands before the wrong one is told.
+fn good_for(server: &Server, code: &str, zone: &ZoneName) -> Option<String> {
+    let ticket = Ticket::verify(code, |short| server.ticket_keys(short, Timestamp::now()).first().copied()).ok()?;
+    let clock = |at, format| Some(Moment::new(at, zone).ok()?.local().strftime(format).to_string());
+    let (from, to) = (clock(ticket.not_before, "%a %d %b %H:%M")?, clock(ticket.not_after, "%H:%M")?);
+    Some(format!("  good for {}, {from} to {to}", ticket.hall))
+}
+
+fn print(result: &ScanResult, good_for: Option<String>, zone: &ZoneName, context: &Context) -> anyhow::Result<()> {
     if context.json {
         return show::json(result);
     }
@@ -84,6 +99,7 @@ fn print(result: &ScanResult, zone: &ZoneName, context: &Context) -> anyhow::Res
         format!("  first on {at} at {}", f.device)
     });
     let first = first.unwrap_or_default();
-    show::line(&format!("{}{seat}{kind}{first}", show::colour(code, word)));
+    let good_for = good_for.unwrap_or_default();
+    show::line(&format!("{}{seat}{kind}{first}{good_for}", show::colour(code, word)));
     Ok(())
 }

@@ -3,6 +3,7 @@
 
 mod data;
 mod demo;
+mod door;
 mod examples;
 mod federation;
 mod folder;

@@ -1,0 +1,36 @@
+//! The door, by the program.
+
+use std::io::Write as _;
+use std::process::Stdio;
+
+use serde_json::Value;
+
+use crate::folder::{Folder, admit, client, run, says};
+
+#[tokio::test]
+async fn who_stands_at_the_wrong_door_is_told_where_to_go() {
+    let folder = Folder::new(2, 2);
+    let device = run(&["--json", "cinema", "device", folder.text(), "door-1"]);
+    let device: Value = serde_json::from_slice(&device.stdout).unwrap_or_else(|_| panic!("{}", says(&device)));
+    let _serving = folder.serve();
+    folder.meet(&client(1)).await;
+    let wallet = folder.path.join("wallet.json");
+    let wallet = ["--wallet", wallet.to_str().expect("a path"), "--json"];
+    let booked = run(&[&wallet[..], &["book", &folder.origin, "show-0", "1-1", "--at-most", "20"]].concat());
+    assert!(booked.status.success(), "{}", says(&booked));
+    let shown = run(&[&wallet[..], &["ticket", "show", "1"]].concat());
+    let shown: Value = serde_json::from_slice(&shown.stdout).unwrap_or_else(|_| panic!("{}", says(&shown)));
+    let code = shown["tickets"][0]["code"].as_str().expect("a code");
+    let scan = |screening: &str| {
+        let token = device["token"].as_str().expect("a token");
+        let mut door = admit(&["door", "scan", &folder.origin, screening, "--token", token]);
+        let door = door.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        let mut door = door.expect("starts");
+        writeln!(door.stdin.take().expect("piped"), "{code}\nsomething else").expect("written");
+        says(&door.wait_with_output().expect("ends"))
+    };
+    let there = scan("show-1");
+    assert!(there.contains("ANOTHER SCREENING   good for One, ") && there.contains("NO TICKET OF OURS"), "{there}");
+    let early = scan("show-0");
+    assert!(early.contains("TOO EARLY OR TOO LATE   seat 1-1  adult  good for One, "), "{early}");
+}
