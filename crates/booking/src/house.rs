@@ -7,6 +7,7 @@ use admit_protocol::booking::TicketState;
 use admit_protocol::door::{AllowEntry, AllowState, FirstScan, ScanKind};
 use admit_protocol::id::{DeviceId, ScanId, SeatId};
 use admit_protocol::problem::ConflictReason;
+use admit_protocol::screening::ScreeningStatus;
 use admit_protocol::seats::{AreaSeats, NotFree, SalesState};
 use admit_protocol::ticket::TicketId;
 use jiff::Timestamp;
@@ -318,11 +319,19 @@ impl House {
         self.entries.get(&(key, line))
     }
 
+    /// CANC-007: what was sold does not take place, or not as it was sold. All that was paid comes back, whatever the policy, and
+    /// no ticket opens a door.
+    #[must_use]
+    pub fn is_off(&self) -> bool {
+        matches!(self.terms.status, ScreeningStatus::Cancelled | ScreeningStatus::Postponed | ScreeningStatus::Moved)
+    }
+
     /// What a door must know of a ticket as it stands.
     #[must_use]
     pub fn allow_state(&self, key: HoldKey, booking: &Booking, line: usize) -> AllowState {
         match self.ticket_state(key, booking, line) {
             TicketState::Used => AllowState::Used,
+            TicketState::Valid if self.is_off() => AllowState::Revoked,
             TicketState::Valid if booking.balance_due().is_zero() => AllowState::Valid,
             TicketState::Valid => AllowState::Unpaid,
             _ => AllowState::Revoked,

@@ -73,6 +73,8 @@ pub enum Refusal {
         /// What is left to hand over.
         due: Money,
     },
+    /// The screening does not take place: what was paid comes back (CANC-007).
+    RefundOwed,
     /// The ticket of this seat opened the door.
     TicketUsed(SeatId),
     /// The ticket of this seat is cancelled, or there is none.

@@ -25,7 +25,7 @@ pub(crate) struct List {
 
 impl List {
     pub(crate) async fn run(self, context: &Context) -> anyhow::Result<()> {
-        let wallet = Wallet::open(&context.wallet)?;
+        let wallet = Wallet::open(&context.wallet())?;
         let news = if self.offline { News::default() } else { ask(&wallet, context).await? };
         let purchases = wallet.purchases()?;
         if context.json {
@@ -43,7 +43,7 @@ impl List {
             })
             .collect();
         if rows.is_empty() {
-            show::line(&format!("nothing booked yet in {}", context.wallet.display()));
+            show::line(&format!("nothing booked yet in {}", context.wallet().display()));
         } else {
             show::table(&["no", "ref", "what", "seats", "state"], &rows);
         }
@@ -65,11 +65,12 @@ pub(crate) fn change(purchase: &Purchase, now: &Screening) -> Option<String> {
     use ScreeningStatus::{Cancelled, Moved, Postponed};
     match now.status {
         Cancelled | Moved | Postponed => {
-            let number = purchase.number;
-            Some(format!(
-                "IT IS {}: `admit cancel {number}` brings back all that was paid",
-                now.status.as_str().to_uppercase()
-            ))
+            let used = |b: &Booking| b.lines.iter().any(|l| l.state == TicketState::Used);
+            let how = match &purchase.booking {
+                Some(booking) if used(booking) => "the box office gives back all that was paid".to_owned(),
+                _ => format!("`admit cancel {}` brings back all that was paid", purchase.number),
+            };
+            Some(format!("IT IS {}: {how}", now.status.as_str().to_uppercase()))
         }
         // The title is of the day it was booked.
         _ if !purchase.title.ends_with(&show::start(now)) => {
@@ -203,7 +204,7 @@ impl Cancel {
         if context.json && !self.yes {
             bail!("say --yes: with --json nobody is asked");
         }
-        let wallet = Wallet::open(&context.wallet)?;
+        let wallet = Wallet::open(&context.wallet())?;
         let held = wallet.purchase(self.number).ok().filter(|p| p.booking.is_none() && !p.is_open());
         if let Some(held) = held {
             let server = wallet.meet(&find::client(context)?, held.origin.as_str()).await?;

@@ -54,6 +54,15 @@ pub(crate) struct Wanted {
     at_most: Option<String>,
 }
 
+/// Where somebody buys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum At {
+    /// By themselves, to pay later.
+    Home,
+    /// At the counter, with money in hand.
+    Counter,
+}
+
 /// What came of it.
 pub(crate) struct Bought {
     pub(crate) purchase: Purchase,
@@ -66,16 +75,16 @@ type Ticket = (SeatId, ZoneId, TicketTypeId);
 
 impl Book {
     pub(crate) async fn run(self, context: &Context) -> anyhow::Result<()> {
-        booked(&self.wanted.buy("book this?", context).await?, context)
+        booked(&self.wanted.buy(At::Home, context).await?, context)
     }
 }
 
 impl Wanted {
     /// Holds, shows what it costs, asks, and books.
-    pub(crate) async fn buy(mut self, question: &'static str, context: &Context) -> anyhow::Result<Bought> {
+    pub(crate) async fn buy(mut self, at: At, context: &Context) -> anyhow::Result<Bought> {
         ensure!(!context.json || self.at_most.is_some(), "say --at-most, such as 20.00: with --json nobody is asked");
         self.email = self.email.as_deref().map(read_email).transpose()?;
-        let wallet = Wallet::open(&context.wallet)?;
+        let wallet = Wallet::open(&context.wallet())?;
         let server = wallet.meet(&find::client(context)?, &self.server).await?;
         let id: ScreeningId = self.screening.parse().with_context(|| self.screening.clone())?;
         let screening = find::screening(&server, id).await?;
@@ -89,8 +98,9 @@ impl Wanted {
         // From here on seats may be held: who stops this gives them back.
         let consent = match most {
             Some(most) => Consent::AtMost(most),
-            None => Consent::Asked(question, Stop::listen()?),
+            None => Consent::Asked(Stop::listen()?),
         };
+        let consent = (at, consent);
         let purchase = match unfinished(&wallet, &server, id, &wish).await? {
             Some(purchase) => purchase,
             None => {
@@ -132,7 +142,7 @@ impl Wanted {
         wallet: &Wallet,
         purchase: &Purchase,
         screening: &Screening,
-        consent: Consent,
+        (at, consent): (At, Consent),
         context: &Context,
     ) -> Result<Booking, Gone> {
         let hold = purchase.hold.as_ref().context("the hold is not known")?;
@@ -142,14 +152,24 @@ impl Wanted {
         let tickets = tickets_of(hold, &layout, &table)?;
         let quote = price_of(&table, &tickets)?;
         if !context.json {
-            print_quote(&quote, hold, screening, &layout, &table);
+            print_tickets(&quote, &layout, &table);
+            if at == At::Home {
+                print_terms(&quote, hold, screening, &table);
+            }
         }
         let agreed = match consent {
             Consent::AtMost(most) if quote.total > most => {
                 return Err(anyhow!("it comes to {}, more than {most}", quote.total).into());
             }
             Consent::AtMost(_) => true,
-            Consent::Asked(question, mut stop) => show::agreed(question, &mut stop).await,
+            Consent::Asked(mut stop) => {
+                let question = match at {
+                    At::Home => "book this?".to_owned(),
+                    At::Counter if quote.total.is_zero() => "sell this?".to_owned(),
+                    At::Counter => format!("did you get {}?", quote.total),
+                };
+                show::agreed(&question, &mut stop).await
+            }
         };
         if !agreed {
             return Err(anyhow!("you did not say yes").into());
@@ -205,7 +225,7 @@ enum Consent {
     /// Before: to anything up to this.
     AtMost(Money),
     /// When they see it.
-    Asked(&'static str, Stop),
+    Asked(Stop),
 }
 
 /// Why a purchase did not come to its end.
@@ -283,7 +303,7 @@ fn zone_of(layout: &Layout, place: &str) -> Option<ZoneId> {
     })
 }
 
-fn print_quote(quote: &Quote, hold: &Hold, screening: &Screening, layout: &Layout, table: &PriceTable) {
+fn print_tickets(quote: &Quote, layout: &Layout, table: &PriceTable) {
     for line in &quote.lines {
         let seat = show::seat(line.seat, layout);
         let kind = table.ticket_type(line.ticket_type).map_or(line.ticket_type.as_str(), |t| show::text(&t.name));
@@ -294,6 +314,10 @@ fn print_quote(quote: &Quote, hold: &Hold, screening: &Screening, layout: &Layou
         show::line(&format!("  {:21} {}", names.join(", "), quote.booking_fees));
     }
     show::line(&format!("  {:21} {}", "all in all", show::colour("1", &quote.total.to_string())));
+}
+
+/// Until when it is held, is to be paid, and can be cancelled.
+fn print_terms(quote: &Quote, hold: &Hold, screening: &Screening, table: &PriceTable) {
     let zone = screening.starts_at.zone();
     let moment = |at| Moment::new(at, zone).map(|at| show::moment(&at)).unwrap_or_default();
     if !quote.total.is_zero() {

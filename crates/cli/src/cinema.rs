@@ -210,7 +210,8 @@ fn print_rows(checked: &Checked) {
         show::line(&format!("and so {} that need one of these", show::count(follow.len(), "more row")));
     }
     for row in &checked.strange {
-        show::line(&format!("{} {} {}: {}", show::colour("33", "look at"), row.kind, row.row, row.why));
+        let name = format!("{} {}", row.kind, row.row);
+        show::line(&format!("{} {}: {}", show::colour("33", "look at"), name.trim_end(), row.why));
     }
 }
 

@@ -5,12 +5,13 @@ use std::io::BufRead as _;
 use admit_client::{RequestKey, Scanner, Secret, Server};
 use admit_protocol::door::{Scan, ScanKind, ScanResult, UploadScans, Verdict};
 use admit_protocol::id::ScreeningId;
-use admit_protocol::ticket::Ticket;
-use admit_protocol::time::{Moment, ZoneName};
+use admit_protocol::ticket::{Ticket, screening_digest};
+use admit_protocol::time::{Moment, ZoneName, after};
 use anyhow::Context as _;
 use clap::Subcommand;
 use jiff::Timestamp;
 
+use crate::showing::Showing;
 use crate::{Context, find, show};
 
 #[derive(Subcommand)]
@@ -33,8 +34,16 @@ impl DoorCommand {
         let token: Secret = token.parse().context("the scanner's token")?;
         let screening: ScreeningId = screening.parse().with_context(|| screening.clone())?;
         let server = find::client(context)?.server(&server, None).await?;
+        let shown = server.screening(screening).await?;
         // The door's clock is the cinema's.
-        let zone = server.screening(screening).await?.starts_at.zone().clone();
+        let zone = shown.starts_at.zone().clone();
+        if !context.json {
+            show::line(&Showing::of(&server, &shown).await?.title());
+            let doors = shown.doors_at.as_ref().unwrap_or(&shown.starts_at);
+            if Timestamp::now() < after(doors.at(), -3600) {
+                show::warn(&format!("doors open {}: who is let in now has used the ticket", show::moment(doors)));
+            }
+        }
         let scanner = server.scanner(token);
         for line in std::io::stdin().lock().lines() {
             let line = line?;
@@ -42,7 +51,7 @@ impl DoorCommand {
                 let code = line.trim();
                 let result = scan(&scanner, screening, code).await?;
                 let good_for = match result.verdict {
-                    Verdict::WrongShow | Verdict::Expired => good_for(&server, code, &zone),
+                    Verdict::WrongShow => good_for(&server, code).await,
                     _ => None,
                 };
                 print(&result, good_for, &zone, context)?;
@@ -68,12 +77,18 @@ pub(crate) async fn scan(scanner: &Scanner, screening: ScreeningId, code: &str) 
     results.results.into_iter().next().context("the server did not say what came of the scan")
 }
 
-/// Where and when a genuine ticket opens the door, as it says itself: whoever stands before the wrong one is told.
-fn good_for(server: &Server, code: &str, zone: &ZoneName) -> Option<String> {
+/// What a genuine ticket is for: whoever stands before the wrong door is told where to go. Nothing, if the server cannot say.
+async fn good_for(server: &Server, code: &str) -> Option<String> {
     let ticket = Ticket::verify(code, |short| server.ticket_keys(short, Timestamp::now()).first().copied()).ok()?;
-    let clock = |at, format| Some(Moment::new(at, zone).ok()?.local().strftime(format).to_string());
-    let (from, to) = (clock(ticket.not_before, "%a %d %b %H:%M")?, clock(ticket.not_after, "%H:%M")?);
-    Some(format!("  good for {}, {from} to {to}", ticket.hall))
+    for cinema in server.cinemas().await.ok()? {
+        let (_, screenings) = server.programme(cinema.id).await.ok()?;
+        let screening = screenings.into_iter().find(|s| screening_digest(&s.id) == ticket.screening);
+        if let Some(screening) = screening {
+            let title = Showing::of(server, &screening).await.ok()?.title();
+            return Some(format!("  {}, row {}, seat {}: {title}", ticket.hall, ticket.row, ticket.seat));
+        }
+    }
+    Some(format!("  {}, row {}, seat {}", ticket.hall, ticket.row, ticket.seat))
 }
 
 fn print(result: &ScanResult, good_for: Option<String>, zone: &ZoneName, context: &Context) -> anyhow::Result<()> {

@@ -97,7 +97,21 @@ enum Command {
 struct Context {
     json: bool,
     development: bool,
-    wallet: PathBuf,
+    /// The wallet, if one was named.
+    wallet: Option<PathBuf>,
+    /// What it is called in the user's data folder, if none was.
+    usual_wallet: &'static str,
+}
+
+impl Context {
+    /// The file with secrets and bookings.
+    fn wallet(&self) -> PathBuf {
+        let usual = || match etcetera::choose_base_strategy() {
+            Ok(folders) => folders.data_dir().join("admit").join(self.usual_wallet),
+            Err(_) => format!("admit-{}", self.usual_wallet).into(),
+        };
+        self.wallet.clone().unwrap_or_else(usual)
+    }
 }
 
 fn main() -> ExitCode {
@@ -115,11 +129,9 @@ fn main() -> ExitCode {
         }
         Err(error) => error.exit(),
     };
-    let wallet = wallet.unwrap_or_else(|| match etcetera::choose_base_strategy() {
-        Ok(folders) => folders.data_dir().join("admit").join("wallet.json"),
-        Err(_) => "admit-wallet.json".into(),
-    });
-    let context = Context { json, development, wallet };
+    // What is sold over a counter is not a purchase of whoever stands behind it.
+    let usual_wallet = if matches!(command, Command::BoxOffice(_)) { "box-office.json" } else { "wallet.json" };
+    let context = Context { json, development, wallet, usual_wallet };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let ran = runtime.map_err(anyhow::Error::from).and_then(|runtime| {
         // On the heap: some commands keep a whole federation in their state.

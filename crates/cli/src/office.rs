@@ -13,8 +13,8 @@ use admit_protocol::id::{ScreeningId, SeatId};
 use admit_protocol::money::Money;
 use admit_protocol::problem::Problem;
 use admit_protocol::screening::{Screening, ScreeningStatus};
-use admit_server::store::sqlite::Role;
-use anyhow::{Context as _, anyhow, bail};
+use admit_server::store::sqlite::{Permission, Role};
+use anyhow::{Context as _, anyhow, bail, ensure};
 use clap::{ArgGroup, Args, Subcommand};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -24,7 +24,7 @@ use crate::{Context, find};
 
 #[derive(Subcommand)]
 pub(crate) enum OfficeCommand {
-    /// Today's screenings; or, of one of them, who has which seats and what is still to be paid.
+    /// Screenings of the next 24 hours; or, of any screening, who has which seats, who is inside, and what money is due.
     List {
         #[command(flatten)]
         desk: Desk,
@@ -37,7 +37,8 @@ pub(crate) enum OfficeCommand {
         #[command(flatten)]
         which: Which,
     },
-    /// Cancel tickets for somebody, whatever the policy says.
+    /// Cancel tickets for somebody, whatever the policy says: for managers; of a screening that does not take place, for all who
+    /// sell.
     #[command(group = ArgGroup::new("money").required(true))]
     Cancel {
         #[command(flatten)]
@@ -173,13 +174,20 @@ impl Office {
         let base = format!("{origin}/manage/v1");
         let body = json!({"login": login, "password": password});
         let said = answered(http.post(format!("{base}/sessions")).json(&body)).await;
-        let said = said.with_context(|| format!("{login} could not sign in at {origin}"))?;
+        let said = said.with_context(|| format!("{login:?} could not sign in at {origin}"))?;
         let cookie = said.headers().get("set-cookie").and_then(|c| c.to_str().ok()).context("no session cookie")?;
         let cookie = cookie.split(';').next().unwrap_or_default().to_owned();
         let session: Value = said.json().await?;
         let csrf = session["csrf"].as_str().context("no csrf token")?.to_owned();
         let role = session["staff"]["role"].as_str().and_then(|r| r.parse().ok()).context("no role")?;
         Ok(Self { server, role, http, base, cookie, csrf })
+    }
+
+    /// Before anybody is asked anything.
+    fn must(&self, permission: Permission, what: &str) -> anyhow::Result<()> {
+        let role = self.role.as_str();
+        ensure!(self.role.may(permission), "the role {role} may not {what}: ask a manager");
+        Ok(())
     }
 
     async fn bookings(&self, screening: ScreeningId) -> anyhow::Result<Vec<Row>> {
@@ -221,7 +229,8 @@ async fn answered(request: reqwest::RequestBuilder) -> anyhow::Result<reqwest::R
     }
     let status = said.status();
     Err(match said.json::<Problem>().await {
-        Ok(problem) => anyhow!("{}: {}", problem.title, problem.detail),
+        // Its own name is enough of a title.
+        Ok(problem) => anyhow!("{}", problem.detail),
         Err(_) => anyhow!("the server answered {status}"),
     })
 }

@@ -224,11 +224,7 @@ fn conditions(layout: &Layout, prices: &PriceTable, taken: &Taken) -> Vec<String
     for t in prices.ticket_types.iter().filter(|t| !t.needs_one_of.is_empty()) {
         let others = t.needs_one_of.iter().filter_map(|id| prices.ticket_type(*id)).map(|t| show::text(&t.name));
         let others: Vec<&str> = others.collect();
-        lines.push(format!(
-            "{}: each with a ticket of its own beside it, {}",
-            show::text(&t.name),
-            others.join(" or ")
-        ));
+        lines.push(format!("{}: only together with {}", show::text(&t.name), others.join(" or ")));
     }
     if layout.seats.iter().any(|s| s.kind == SeatKind::Companion) {
         lines.push("a companion's seat is sold to who has the wheelchair space beside it".into());

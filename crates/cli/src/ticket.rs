@@ -47,7 +47,7 @@ pub(crate) async fn show_tickets(
     save: Option<PathBuf>,
     context: &Context,
 ) -> anyhow::Result<()> {
-    let wallet = Wallet::open(&context.wallet)?;
+    let wallet = Wallet::open(&context.wallet())?;
     let (kept, _) = bookings::purchase(&wallet, number)?;
     let mut change = None;
     let fresh = match wallet.meet(&find::client(context)?, kept.origin.as_str()).await {

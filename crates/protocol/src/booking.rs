@@ -102,6 +102,8 @@ pub struct Booking {
     pub booking_fees: Money,
     /// What it came to when it was booked.
     pub total: Money,
+    /// What was paid.
+    pub paid: Money,
     /// What is still to be paid at the cinema.
     pub balance_due: Money,
     /// What comes back of what was paid, for tickets that were cancelled.

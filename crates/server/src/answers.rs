@@ -164,6 +164,7 @@ impl Answers {
             lines: lines.collect(),
             booking_fees: booking.booking_fees,
             total: booking.total,
+            paid: booking.paid,
             balance_due,
             refunded: booking.refunded,
             refund_due: booking.refund_due(),

@@ -138,7 +138,7 @@ pub struct BundleHall {
     /// What a visitor with a disability finds in it.
     #[serde(default)]
     pub access: AccessFacts,
-    /// A layout of this file; or one that is there already, by its own name.
+    /// A layout of this file, or one that is there already, by its name.
     pub layout: String,
 }
 
@@ -163,9 +163,9 @@ pub struct BundleScreening {
     /// Minutes before the start that the doors open.
     #[serde(default = "thirty")]
     pub doors_min: u32,
-    /// A price table of this file; or one that is there already, by its own name.
+    /// A price table of this file, or one that is there already, by its name.
     pub price_table: String,
-    /// A layout of this file, or one that is there already, by its own name; the hall's, if nothing is said. Who has sold seats in an older layout of the hall keeps it here.
+    /// A layout of this file, or one that is there already, by its name; the hall's, if nothing is said. Who has sold seats in an older layout of the hall keeps it here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub layout: Option<String>,
     /// From when it is sold; from now, if nothing is said.

@@ -71,7 +71,7 @@ impl Catalogue {
             changes: listing.removed.iter().map(|r| (r.changed, Change::Removed(*r))).collect(),
             plans: HashMap::new(),
             prices: HashMap::new(),
-            documents: listing.documents.into_iter().collect(),
+            documents: listing.documents.into_iter().map(|d| (d.name, d.bytes)).collect(),
             pages: BTreeMap::new(),
             devices: listing.devices,
             programmes: BTreeMap::new(),

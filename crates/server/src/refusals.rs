@@ -91,6 +91,11 @@ fn refused(refusal: Refusal) -> Problem {
         Refusal::WrongBalance { due } => {
             Problem::new(Code::BookingState, format!("the balance is {due}")).at("/amount")
         }
+        Refusal::RefundOwed => Problem::new(
+            Code::RuleBroken,
+            "this screening does not take place: what was paid for it comes back, so say `refund`: true",
+        )
+        .at("/refund"),
         Refusal::WrongRefund { due } if due.is_zero() => {
             Problem::new(Code::BookingState, "nothing is left to give back for this booking").at("/amount")
         }
@@ -152,7 +157,9 @@ fn not_on_sale(state: SalesState) -> Problem {
     let (code, why) = match state {
         SalesState::NotYetOpen => (Code::SalesNotOpen, "sales have not begun: the screening says when they do"),
         SalesState::UnderWay => (Code::ScreeningUnderWay, "the film has begun and is not sold any more"),
-        SalesState::Cancelled => (Code::ScreeningCancelled, "this screening does not take place as announced"),
+        SalesState::Cancelled => {
+            (Code::ScreeningCancelled, "nobody can buy or pay for it; who has a ticket gets everything back")
+        }
         SalesState::Paused => (Code::SalesClosed, "sales are paused"),
         _ => (Code::SalesClosed, "this screening is not on sale"),
     };

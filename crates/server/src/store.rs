@@ -65,10 +65,51 @@ pub struct Listing {
     pub screenings: Vec<ListedScreening>,
     /// Screenings that are gone, as long as the feed tells of them.
     pub removed: Vec<RemovedScreening>,
-    /// Layouts and price tables, as bytes.
-    pub documents: Vec<(ContentName, Bytes)>,
+    /// Layouts and price tables.
+    pub documents: Vec<Document>,
     /// Scanners that may check in.
     pub devices: Vec<Device>,
+}
+
+/// A layout or a price table, as the bytes that its name is made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Document {
+    /// Its own name.
+    pub name: ContentName,
+    /// What it is.
+    pub kind: DocumentKind,
+    /// What was published.
+    pub bytes: Bytes,
+    /// What a programme file calls it, if one does: the last of that kind that was called so.
+    pub called: Option<String>,
+}
+
+/// What a document is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum DocumentKind {
+    /// The seats of a hall.
+    Layout,
+    /// What tickets cost.
+    PriceTable,
+}
+
+impl DocumentKind {
+    /// The word for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Layout => "layout",
+            Self::PriceTable => "price_table",
+        }
+    }
+}
+
+impl Document {
+    /// A document of these bytes.
+    #[must_use]
+    pub fn of(kind: DocumentKind, bytes: Bytes, called: Option<String>) -> Self {
+        Self { name: ContentName::of(&bytes), kind, bytes, called }
+    }
 }
 
 /// A screening, and where its last change is in the feed.

@@ -145,7 +145,7 @@ fn listing(now: Timestamp) -> anyhow::Result<Listing> {
     };
     for (n, edit) in (1..).zip(bundle.check(now).edits) {
         match edit {
-            Edit::Layout(bytes) | Edit::PriceTable(bytes) => listing.documents.push((ContentName::of(&bytes), bytes)),
+            Edit::Document(document) => listing.documents.push(document),
             Edit::Cinema(cinema) => listing.cinemas.push(*cinema),
             Edit::Film(film) => listing.films.push(*film),
             Edit::Screening(screening) => {

@@ -12,7 +12,6 @@ use admit_protocol::id::{QuoteId, SeatId, TicketTypeId};
 use admit_protocol::layout::SeatKind;
 use admit_protocol::money::Money;
 use admit_protocol::price::TicketRule;
-use admit_protocol::screening::ScreeningStatus;
 use admit_protocol::time::after;
 use jiff::Timestamp;
 
@@ -64,11 +63,6 @@ impl House {
             None => return Err(Refusal::NotCancellable),
         };
         self.offer(hold, booking, lines, valid_until, now)
-    }
-
-    /// CANC-007: what was sold does not take place, or not as it was sold. All that was paid comes back, whatever the policy.
-    pub(super) fn is_off(&self) -> bool {
-        matches!(self.terms.status, ScreeningStatus::Cancelled | ScreeningStatus::Postponed | ScreeningStatus::Moved)
     }
 
     /// Until when what holds at `now` goes on holding; `None` when nothing can be cancelled.
@@ -156,9 +150,16 @@ impl House {
                 let lines = self.lines_of(booking, seats)?;
                 self.check_left(hold, booking, &lines, now)?;
                 let zero = Money::zero(booking.total.currency());
-                let all = sum(&hold.prices.table, lines.iter().map(|n| booking.lines[*n].price));
                 let left = booking.paid.minus(booking.refunded).unwrap_or(zero);
-                (lines, if *refund { all.min(left) } else { zero })
+                if self.is_off() && !refund && !left.is_zero() {
+                    return Err(Refusal::RefundOwed);
+                }
+                // Booking fees were paid for all of it, so they go with the last ticket.
+                let last = lines.len() == booking.lines.iter().filter(|l| !l.revoked).count();
+                let fees = if last { booking.booking_fees } else { zero };
+                let prices = lines.iter().map(|n| booking.lines[*n].price).chain([fees]);
+                let paid = sum(&hold.prices.table, prices).min(left);
+                (lines, if *refund { paid } else { zero })
             }
         };
         Ok(revoke(hold, booking, &lines, refund))

@@ -1,8 +1,9 @@
-use admit_booking::{Cancellation, Choice, Command, HoldKey, Refusal};
+use admit_booking::{Cancellation, Choice, Command, HoldKey, Refusal, Terms};
 use admit_protocol::booking::TicketState;
 use admit_protocol::capability::PaymentMethod;
 use admit_protocol::id::QuoteId;
 use admit_protocol::price::TicketRule;
+use admit_protocol::screening::ScreeningStatus;
 
 use crate::stage::{Stage, choice, eur, owner, seat};
 
@@ -225,7 +226,7 @@ fn what_does_not_take_place_is_paid_back_whole_canc_007() {
         let mut s = Stage::new();
         let booking = s.booked("anna", &["A1", "A2"]);
         s.run(&Command::Settle { booking, amount: eur(2050) }).expect("paid");
-        let terms = admit_booking::Terms { status, ..(**s.house.terms()).clone() };
+        let terms = Terms { status, ..(**s.house.terms()).clone() };
         s.run(&Command::Amend(std::sync::Arc::new(terms))).expect("amended");
         // Long after the policy's last tier.
         s.wait(7 * 3600 + 1800);
@@ -306,5 +307,24 @@ fn staff_cancels_whenever_it_must() {
     let cancellation = Cancellation::Staff { seats: vec![], refund: true };
     s.run(&Command::Cancel { booking, cancellation }).expect("staff");
     assert!(s.is_free("A1"));
-    assert_eq!(s.get(booking).booking().expect("booked").refunded, eur(1000));
+    assert_eq!(s.get(booking).booking().expect("booked").refunded, eur(1050));
+}
+
+#[test]
+fn staff_gives_everything_back_for_what_does_not_take_place_canc_007() {
+    let mut s = Stage::new();
+    let booking = s.booked("anna", &["A1", "A2"]);
+    s.run(&Command::Settle { booking, amount: eur(2050) }).expect("paid");
+    let unpaid = s.booked("ben", &["A3"]);
+    let terms = Terms { status: ScreeningStatus::Cancelled, ..(**s.house.terms()).clone() };
+    s.run(&Command::Amend(terms.into())).expect("cancelled");
+    let cancel = |s: &mut Stage, booking, seats: &[&str], refund| {
+        let seats = seats.iter().map(|x| seat(x)).collect();
+        s.run(&Command::Cancel { booking, cancellation: Cancellation::Staff { seats, refund } }).err()
+    };
+    assert_eq!(cancel(&mut s, booking, &["A1"], false), Some(Refusal::RefundOwed));
+    assert_eq!(cancel(&mut s, booking, &["A1"], true), None);
+    assert_eq!(cancel(&mut s, booking, &[], true), None);
+    assert_eq!(s.get(booking).booking().expect("booked").refund_due(), eur(2050));
+    assert_eq!(cancel(&mut s, unpaid, &[], false), None, "nothing was paid");
 }

@@ -1,7 +1,8 @@
 use admit_booking::{Cancellation, Command, DoorScan, HoldKey, Refusal};
 use admit_protocol::booking::TicketState;
-use admit_protocol::door::{ScanKind, Verdict};
+use admit_protocol::door::{AllowState, ScanKind, Verdict};
 use admit_protocol::id::{DeviceId, ScanId, ScreeningId};
+use admit_protocol::screening::ScreeningStatus;
 use admit_protocol::ticket::{Ticket, TicketId, screening_digest};
 use admit_protocol::time::after;
 
@@ -122,6 +123,17 @@ fn a_ticket_from_before_a_move_is_for_the_new_time_door_006() {
     s.run(&Command::Amend(std::sync::Arc::new(terms))).expect("moved");
     let scans = vec![entry("s2", Some(good), &s)];
     assert_eq!(scan(&mut s, "door-1", scans), [Verdict::Expired]);
+}
+
+#[test]
+fn nobody_is_let_into_what_does_not_take_place_canc_007() {
+    let (mut s, booking) = evening();
+    let good = ticket(&s, booking, 0);
+    let terms = admit_booking::Terms { status: ScreeningStatus::Cancelled, ..(**s.house.terms()).clone() };
+    s.run(&Command::Amend(terms.into())).expect("cancelled");
+    let scans = vec![entry("s1", Some(good), &s)];
+    assert_eq!(scan(&mut s, "door-1", scans), [Verdict::Revoked]);
+    assert!(s.house.allow_entries().iter().all(|e| e.state == AllowState::Revoked));
 }
 
 #[test]

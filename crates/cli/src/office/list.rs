@@ -1,9 +1,9 @@
 //! What is shown today, and who sits where.
 
 use admit_client::Server;
-use admit_protocol::booking::TicketState;
+use admit_protocol::booking::{Booking, BookingState, TicketState};
 use admit_protocol::hold::HoldState;
-use admit_protocol::id::ScreeningId;
+use admit_protocol::id::{ScreeningId, SeatId, TicketTypeId};
 use admit_protocol::layout::Layout;
 use admit_protocol::screening::Screening;
 use admit_protocol::time::{Moment, after};
@@ -47,37 +47,65 @@ pub(super) async fn bookings(office: &Office, screening: ScreeningId, context: &
     if context.json {
         return show::json(&rows);
     }
+    let first = office.server.price_table(screening.price_table).await?.ticket_types.first().map(|t| t.id);
     show::line(&format!("{}  {}", show::start(&screening), screening.status));
-    print_bookings(&rows, &screening, &layout);
+    print_bookings(&rows, &screening, &layout, first);
     Ok(())
 }
 
-fn print_bookings(rows: &[Row], screening: &Screening, layout: &Layout) {
+/// What became of a booking, and what money is between the cinema and its buyer.
+fn state(b: &Booking, screening: &Screening, clock: impl Fn(Timestamp) -> String) -> String {
+    let mut words: Vec<String> = Vec::new();
+    let left = b.paid.minus(b.refunded).unwrap_or(b.paid);
+    match b.state {
+        BookingState::Cancelled => words.push("cancelled".into()),
+        BookingState::PartCancelled => words.push("partly cancelled".into()),
+        _ => {}
+    }
+    match b.balance_due {
+        _ if b.state == BookingState::Cancelled => {}
+        due if !due.is_zero() && is_off(screening) => words.push("not paid".into()),
+        due if !due.is_zero() => {
+            let by = b.collect_by.map(|by| format!(" by {}", clock(by))).unwrap_or_default();
+            words.push(format!("{due} due{by}"));
+        }
+        _ if is_off(screening) && !left.is_zero() => words.push(format!("paid, {left} owed: cancel --refund")),
+        _ if b.paid.is_zero() => words.push("free".into()),
+        _ => words.push(format!("paid {}", b.paid)),
+    }
+    if !b.refund_due.is_zero() {
+        words.push(format!("{} to give back", b.refund_due));
+    } else if !b.refunded.is_zero() {
+        words.push(format!("{} given back", b.refunded));
+    }
+    match b.lines.iter().filter(|l| l.state == TicketState::Used).count() {
+        0 => {}
+        inside => words.push(format!("{inside} inside")),
+    }
+    words.join(", ")
+}
+
+fn print_bookings(rows: &[Row], screening: &Screening, layout: &Layout, usual: Option<TicketTypeId>) {
     let zone = screening.starts_at.zone();
     let clock = |at| Moment::new(at, zone).map(|at| at.local().strftime("%a %H:%M").to_string()).unwrap_or_default();
     let row = |row: &Row| {
         let (seats, state): (Vec<_>, _) = match &row.booking {
             Some(b) => {
-                let by = b.collect_by.map(|by| format!(" by {}", clock(by))).unwrap_or_default();
-                let due = match b.balance_due {
-                    due if due.is_zero() || is_off(screening) => String::new(),
-                    due => format!(", {due} due{by}"),
-                };
                 let stands = b.lines.iter().filter(|l| l.state != TicketState::Revoked);
-                let back = match b.refund_due {
-                    due if !due.is_zero() => format!(", {due} to give back"),
-                    _ if !b.refunded.is_zero() => format!(", {} given back", b.refunded),
-                    _ => String::new(),
-                };
-                (stands.map(|l| l.seat).collect(), format!("{}{due}{back}", b.state))
+                (stands.map(|l| (l.seat, Some(l.ticket_type))).collect(), state(b, screening, clock))
             }
             None if row.hold.state != HoldState::Active => return None,
             None => {
                 let until = format!("held until {}", clock(row.hold.expires_at));
-                (row.hold.seats.iter().map(|s| s.seat).collect(), until)
+                (row.hold.seats.iter().map(|s| (s.seat, s.ticket_type)).collect(), until)
             }
         };
-        let seats: Vec<String> = seats.into_iter().map(|s| show::seat(s, layout)).collect();
+        // As `admit box-office sell` reads them.
+        let seat = |(seat, kind): (SeatId, Option<TicketTypeId>)| {
+            let kind = kind.filter(|kind| Some(*kind) != usual).map(|kind| format!("={kind}")).unwrap_or_default();
+            format!("{}{kind}", show::seat(seat, layout))
+        };
+        let seats: Vec<String> = seats.into_iter().map(seat).collect();
         let buyer =
             row.buyer.iter().flat_map(|b| [&b.name, &b.email]).flatten().cloned().collect::<Vec<_>>().join(", ");
         Some(vec![row.reference.clone(), seats.join(" "), state, buyer])

@@ -3,6 +3,8 @@
 use admit_protocol::booking::{Booking, BookingLine, BookingState, TicketState};
 use admit_protocol::id::{ScreeningId, SeatId};
 use admit_protocol::layout::Layout;
+use admit_protocol::money::Money;
+use admit_server::store::sqlite::Permission;
 use anyhow::{Context as _, bail};
 use serde_json::json;
 
@@ -23,6 +25,7 @@ pub(super) struct AtCounter<'a> {
 impl AtCounter<'_> {
     /// Somebody pays what is due.
     pub(super) async fn paid(&self) -> anyhow::Result<()> {
+        self.office.must(Permission::Sell, "take money")?;
         let screening = self.office.server.screening(self.screening).await?;
         if is_off(&screening) {
             bail!("this screening is {}: take no money, its buyers get theirs back", screening.status);
@@ -36,8 +39,8 @@ impl AtCounter<'_> {
             bail!("{} is paid", booking.reference);
         }
         let standing = booking.lines.iter().filter(|l| l.state != TicketState::Revoked).count();
-        self.say(&format!("{}: {due} for {}", booking.reference, show::count(standing, "ticket")));
-        self.agree("did you get this?").await?;
+        self.say(&format!("{}: {}", booking.reference, show::count(standing, "ticket")));
+        self.agree(&format!("did you get {due}?")).await?;
         self.office.settle(&booking, due).await?;
         if self.context.json {
             return show::json(&json!({"booking": booking.id, "paid": due}));
@@ -48,17 +51,21 @@ impl AtCounter<'_> {
 
     /// Somebody gets back what they paid for cancelled tickets.
     pub(super) async fn refund(&self) -> anyhow::Result<()> {
+        self.office.must(Permission::Sell, "give money back")?;
         let booking = self.booking().await?;
         let due = booking.refund_due;
         if due.is_zero() && !booking.refunded.is_zero() {
             bail!("{} were given back for {} before", booking.refunded, booking.reference);
         }
         if due.is_zero() {
-            bail!("nothing comes back for {}: `admit box-office cancel` cancels tickets", booking.reference);
+            bail!(
+                "nothing comes back for {}: tickets are cancelled first, with `admit box-office cancel`",
+                booking.reference
+            );
         }
         let cancelled = booking.lines.iter().filter(|l| l.state == TicketState::Revoked).count();
-        self.say(&format!("{}: {due} back for {}", booking.reference, show::count(cancelled, "cancelled ticket")));
-        self.agree("did you hand this over?").await?;
+        self.say(&format!("{}: {}", booking.reference, show::count(cancelled, "cancelled ticket")));
+        self.agree(&format!("did you hand over {due}?")).await?;
         self.office.refund(&booking).await?;
         if self.context.json {
             return show::json(&json!({"booking": booking.id, "given_back": due}));
@@ -69,20 +76,24 @@ impl AtCounter<'_> {
 
     /// Cancels tickets, whatever the policy says.
     pub(super) async fn cancel(&self, seats: &[String], refund: bool, reason: &str) -> anyhow::Result<()> {
-        let layout = self.office.server.screening(self.screening).await?.layout;
-        let layout = self.office.server.layout(layout).await?;
+        let screening = self.office.server.screening(self.screening).await?;
+        let layout = self.office.server.layout(screening.layout).await?;
+        self.office.must(if is_off(&screening) { Permission::Sell } else { Permission::Refund }, "cancel")?;
         let booking = self.booking().await?;
         let going = going(&booking, seats, &layout)?;
-        let names: Vec<String> = going.iter().map(|seat| show::seat(*seat, &layout)).collect();
-        let paid = booking.balance_due.is_zero() && !booking.total.is_zero();
-        let back = match (paid, refund) {
-            (false, _) => "nothing was paid for it",
-            (true, true) => "what was paid for it comes back",
-            (true, false) => "nothing comes back",
+        let name = |line: &&BookingLine| {
+            let inside = if line.state == TicketState::Used { " (inside)" } else { "" };
+            format!("{}{inside}", show::seat(line.seat, &layout))
+        };
+        let names: Vec<String> = going.iter().map(name).collect();
+        let back = match (booking.paid.is_zero(), refund) {
+            (true, _) => "nothing was paid".into(),
+            (false, true) => format!("{} comes back", comes_back(&booking, &going)?),
+            (false, false) => "nothing comes back".into(),
         };
         self.say(&format!("{}: {}; {back}", booking.reference, names.join(" ")));
         self.agree("cancel this?").await?;
-        let seats = if seats.is_empty() { Vec::new() } else { going };
+        let seats: Vec<SeatId> = if seats.is_empty() { Vec::new() } else { going.iter().map(|l| l.seat).collect() };
         let after = self.office.cancel(&booking, &seats, refund, reason).await?;
         if self.context.json {
             return show::json(&after);
@@ -116,20 +127,28 @@ impl AtCounter<'_> {
     }
 }
 
+/// What was paid for these tickets; booking fees go with the last one.
+fn comes_back(booking: &Booking, going: &[&BookingLine]) -> anyhow::Result<Money> {
+    let standing = booking.lines.iter().filter(|l| l.state != TicketState::Revoked).count();
+    let fees = (standing == going.len()).then_some(booking.booking_fees);
+    let paid = Money::sum(booking.total.currency(), going.iter().map(|l| l.total).chain(fees))?;
+    Ok(paid.min(booking.paid.minus(booking.refunded)?))
+}
+
 /// The seats of a booking that are to be cancelled: those named, or all that stand.
-fn going(booking: &Booking, named: &[String], layout: &Layout) -> anyhow::Result<Vec<SeatId>> {
+fn going<'a>(booking: &'a Booking, named: &[String], layout: &Layout) -> anyhow::Result<Vec<&'a BookingLine>> {
     let standing: Vec<&BookingLine> = booking.lines.iter().filter(|l| l.state != TicketState::Revoked).collect();
     if standing.is_empty() {
         bail!("all of {} is cancelled already", booking.reference);
     }
     if named.is_empty() {
-        return Ok(standing.iter().map(|l| l.seat).collect());
+        return Ok(standing);
     }
     let seat = |text: &String| {
         let same =
             |l: &&&BookingLine| show::same(l.seat.as_str(), text) || show::same(&show::seat(l.seat, layout), text);
         let line = standing.iter().find(same);
-        line.map(|l| l.seat).with_context(|| format!("{} has no ticket for {text}", booking.reference))
+        line.copied().with_context(|| format!("{} has no ticket for {text}", booking.reference))
     };
     named.iter().map(seat).collect()
 }

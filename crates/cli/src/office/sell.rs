@@ -3,14 +3,15 @@
 use std::path::PathBuf;
 
 use admit_server::store::sqlite::Permission;
-use anyhow::{Context as _, ensure};
+use anyhow::Context as _;
 use clap::Args;
 
 use super::Desk;
-use crate::buy::Wanted;
+use crate::buy::{At, Wanted};
 use crate::{Context, show, ticket};
 
-/// Sell seats at the counter: hold, book, paid, tickets.
+/// Sell seats at the counter: hold, book, paid, tickets. The tickets stay in the counter's own wallet: `box-office.json` in your data
+/// folder, or the one that --wallet names.
 #[derive(Args)]
 pub(crate) struct Sell {
     #[command(flatten)]
@@ -31,8 +32,8 @@ impl Sell {
         let Self { wanted, login, no_qr, save } = self;
         let office = Desk { server: wanted.server.clone(), login }.sign_in(context).await?;
         // Before anything is held for somebody who cannot be let pay.
-        ensure!(office.role.may(Permission::Sell), "{} may not take money", office.role.as_str());
-        let bought = wanted.buy("did you get this?", context).await?;
+        office.must(Permission::Sell, "take money")?;
+        let bought = wanted.buy(At::Counter, context).await?;
         let due = bought.booking.balance_due;
         if !due.is_zero() {
             let paid = office.settle(&bought.booking, due).await;

@@ -10,7 +10,9 @@ CREATE TABLE setting (
 CREATE TABLE document (
     name  BLOB PRIMARY KEY CHECK (length(name) = 32),
     kind  TEXT NOT NULL CHECK (kind IN ('layout', 'price_table')),
-    bytes BLOB NOT NULL
+    bytes BLOB NOT NULL,
+    called TEXT, -- what a programme file calls it: the next file may name it so
+    UNIQUE (kind, called)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE cinema (

@@ -22,8 +22,8 @@ use serde::de::DeserializeOwned;
 use super::known::Known;
 use super::{Bundle, BundleCinema, BundleScreening, Checked, Row, RowReport};
 use crate::exact;
-use crate::store::Listing;
 use crate::store::sqlite::Edit;
+use crate::store::{Document, DocumentKind, Listing};
 
 pub(super) fn check(bundle: &Bundle, now: Timestamp, there: Option<&Listing>) -> Checked {
     let mut work = Work::new(bundle, now, Known::of(there));
@@ -101,8 +101,9 @@ impl<'a> Work<'a> {
             });
             match layout {
                 Ok((bytes, layout)) => {
-                    self.layouts.insert(name, (ContentName::of(&bytes), Rc::new(layout)));
-                    self.checked.edits.push(Edit::Layout(bytes));
+                    let document = Document::of(DocumentKind::Layout, bytes, called(name));
+                    self.layouts.insert(name, (document.name, Rc::new(layout)));
+                    self.checked.edits.push(Edit::Document(document));
                 }
                 Err(why) => self.refuse("layout", name, why),
             }
@@ -114,8 +115,9 @@ impl<'a> Work<'a> {
             });
             match table {
                 Ok((bytes, table)) => {
-                    self.tables.insert(name, (ContentName::of(&bytes), Rc::new(table)));
-                    self.checked.edits.push(Edit::PriceTable(bytes));
+                    let document = Document::of(DocumentKind::PriceTable, bytes, called(name));
+                    self.tables.insert(name, (document.name, Rc::new(table)));
+                    self.checked.edits.push(Edit::Document(document));
                 }
                 Err(why) => self.refuse("price_table", name, why),
             }
@@ -157,9 +159,9 @@ impl<'a> Work<'a> {
         }
     }
 
-    /// A layout of the file; or one that is there already, by its own name.
+    /// A layout of the file; or one that is there already, by its own name or what an earlier file called it.
     fn layout(&self, name: &str) -> Option<(ContentName, Rc<Layout>)> {
-        self.layouts.get(name).cloned().or_else(|| self.known.layout(name.parse().ok()?))
+        self.layouts.get(name).cloned().or_else(|| self.known.layout(self.known.named(DocumentKind::Layout, name)?))
     }
 
     fn layout_of(&self, hall: &Hall) -> Option<(ContentName, Rc<Layout>)> {
@@ -167,9 +169,9 @@ impl<'a> Work<'a> {
         here.cloned().or_else(|| self.known.layout(hall.layout))
     }
 
-    /// A price table of the file; or one that is there already, by its own name.
+    /// A price table of the file; or one that is there already.
     fn table(&self, name: &str) -> Option<(ContentName, Rc<PriceTable>)> {
-        self.tables.get(name).cloned().or_else(|| self.known.table(name.parse().ok()?))
+        self.tables.get(name).cloned().or_else(|| self.known.table(self.known.named(DocumentKind::PriceTable, name)?))
     }
 
     fn cinema(&mut self, row: &BundleCinema) -> Result<Cinema, Why> {
@@ -197,6 +199,16 @@ impl<'a> Work<'a> {
             return Err(self.missing("hall", name, "none of its halls can be used".into()));
         }
         cinema.check()?;
+        let in_file = |id: &str| self.bundle.screenings.iter().any(|row| row.value["id"] == *id);
+        let left_out = self.known.screenings.iter().map(|l| &l.screening).filter(|s| s.cinema == cinema.id);
+        let other = left_out.filter(|s| !in_file(s.id.as_str())).find_map(|s| {
+            let currency = self.known.table(s.price_table)?.1.currency;
+            (currency != cinema.currency).then_some((s.id, currency))
+        });
+        if let Some((screening, currency)) = other {
+            let why = format!("screening {screening}, which this file leaves out, is sold in {currency}");
+            return Err(format!("{why}, not in {}", cinema.currency).into());
+        }
         Ok(cinema)
     }
 
@@ -294,6 +306,11 @@ impl Once {
     fn more<T: DeserializeOwned + Serialize>(&mut self, row: &Row<T>) -> Result<(), String> {
         if self.0.insert(row.name()) { Ok(()) } else { Err("the id is used twice".into()) }
     }
+}
+
+/// What to remember that a file calls a document; its own name says nothing more.
+fn called(name: &str) -> Option<String> {
+    name.parse::<ContentName>().is_err().then(|| name.to_owned())
 }
 
 /// The bytes of a document, which its name is made of.

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 
 use super::{Bundle, BundleCinema, BundleHall, BundleItem, BundleScreening, CinemaFacts, Row, RowReport, thirty};
 use crate::store::sqlite::Edit;
-use crate::store::{Listing, StoreError};
+use crate::store::{Document, Listing, StoreError};
 
 impl Bundle {
     /// The programme that a store lists, as a file: importing it again changes nothing. What a file cannot say, such as
@@ -26,11 +26,18 @@ impl Bundle {
         let pinned = listing.screenings.iter().map(|l| l.screening.layout);
         let layouts: BTreeSet<ContentName> = halls.values().copied().chain(pinned).collect();
         let tables: BTreeSet<ContentName> = listing.screenings.iter().map(|l| l.screening.price_table).collect();
-        for (name, bytes) in &listing.documents {
+        // As the file called it that it came with; otherwise by its own name.
+        let called: BTreeMap<ContentName, String> = listing
+            .documents
+            .iter()
+            .map(|d| (d.name, d.called.clone().unwrap_or_else(|| d.name.to_string())))
+            .collect();
+        let said = |name: ContentName| called.get(&name).cloned().unwrap_or_else(|| name.to_string());
+        for Document { name, bytes, .. } in &listing.documents {
             if layouts.contains(name) {
-                bundle.layouts.insert(name.to_string(), Row::of(&read_document(name, bytes)?));
+                bundle.layouts.insert(said(*name), Row::of(&read_document(name, bytes)?));
             } else if tables.contains(name) {
-                bundle.price_tables.insert(name.to_string(), Row::of(&read_document(name, bytes)?));
+                bundle.price_tables.insert(said(*name), Row::of(&read_document(name, bytes)?));
             }
         }
         for cinema in &listing.cinemas {
@@ -44,14 +51,14 @@ impl Bundle {
                 name: h.name.clone(),
                 formats: h.formats.clone(),
                 access: h.access.clone(),
-                layout: h.layout.to_string(),
+                layout: said(h.layout),
             };
             let halls = cinema.halls.iter().map(hall).collect();
             bundle.cinemas.push(Row::of(&BundleCinema { cinema: facts, halls }));
         }
         let mut rows: Vec<&Screening> = listing.screenings.iter().map(|l| &l.screening).collect();
         rows.sort_by_key(|s| (s.starts_at.at(), s.id));
-        let poster = |s: &Screening| BundleScreening::of(s, halls.get(&(s.cinema, s.hall)).copied());
+        let poster = |s: &Screening| BundleScreening::of(s, halls.get(&(s.cinema, s.hall)).copied(), &said);
         bundle.screenings = rows.iter().map(|s| Row::of(&poster(s))).collect();
         // What was written is read again: only rows that come back as they were are kept.
         let checked = bundle.check(now);
@@ -81,7 +88,7 @@ fn read_document<T: serde::de::DeserializeOwned>(name: &ContentName, bytes: &[u8
 
 impl BundleScreening {
     /// The poster of a screening, in a hall that has this layout now.
-    fn of(s: &Screening, hall: Option<ContentName>) -> Self {
+    fn of(s: &Screening, hall: Option<ContentName>, said: &impl Fn(ContentName) -> String) -> Self {
         let start = s.starts_at.at();
         let minutes = |from: Timestamp, to: Timestamp| u32::try_from(to.duration_since(from).as_mins()).unwrap_or(0);
         let offset = s.starts_at.offset().seconds() / 60;
@@ -95,8 +102,8 @@ impl BundleScreening {
             items: s.items.iter().map(|i| BundleItem { film: i.film, version: Some(i.version) }).collect(),
             trailers_min: s.items.first().map_or(0, |i| minutes(start, i.starts_at.at())),
             doors_min: s.doors_at.as_ref().map_or(0, |doors| minutes(doors.at(), start)),
-            price_table: s.price_table.to_string(),
-            layout: (hall != Some(s.layout)).then(|| s.layout.to_string()),
+            price_table: said(s.price_table),
+            layout: (hall != Some(s.layout)).then(|| said(s.layout)),
             sales_open: Some(s.sales.opens_at),
             late_sales_min: minutes(start, s.sales.closes_at),
             collect_min: s.collect_by.map_or_else(thirty, |by| minutes(by, start)),

@@ -13,7 +13,7 @@ use admit_protocol::price::PriceTable;
 use axum::body::Bytes;
 use serde::de::DeserializeOwned;
 
-use crate::store::{ListedScreening, Listing};
+use crate::store::{DocumentKind, ListedScreening, Listing};
 
 /// What a store lists, its documents read once, when somebody names them.
 #[derive(Default)]
@@ -22,6 +22,7 @@ pub(super) struct Known<'a> {
     pub(super) films: &'a [Film],
     pub(super) screenings: &'a [ListedScreening],
     documents: HashMap<ContentName, &'a Bytes>,
+    called: HashMap<(DocumentKind, &'a str), ContentName>,
     layouts: Read<Layout>,
     tables: Read<PriceTable>,
 }
@@ -36,9 +37,15 @@ impl<'a> Known<'a> {
             cinemas: &there.cinemas,
             films: &there.films,
             screenings: &there.screenings,
-            documents: there.documents.iter().map(|(name, bytes)| (*name, bytes)).collect(),
+            documents: there.documents.iter().map(|d| (d.name, &d.bytes)).collect(),
+            called: there.documents.iter().filter_map(|d| Some(((d.kind, d.called.as_deref()?), d.name))).collect(),
             ..Self::default()
         }
+    }
+
+    /// The document's own name, if this is it, or what an earlier file called it.
+    pub(super) fn named(&self, kind: DocumentKind, name: &str) -> Option<ContentName> {
+        self.called.get(&(kind, name)).copied().or_else(|| name.parse().ok())
     }
 
     pub(super) fn layout(&self, name: ContentName) -> Option<(ContentName, Rc<Layout>)> {

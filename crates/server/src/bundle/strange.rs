@@ -53,20 +53,31 @@ impl Work<'_> {
                 );
             }
         }
+        let known: BTreeMap<_, &Screening> =
+            self.known.screenings.iter().map(|l| (l.screening.id, &l.screening)).collect();
         for s in &self.screenings {
+            if let Some(before) = known.get(&s.id).filter(|before| !takes_place(before) && takes_place(s)) {
+                note("screening", &s.id, format!("it was {}, and takes place again", before.status));
+            }
             if s.starts_at.at() <= past {
                 note("screening", &s.id, format!("it began at {} already", s.starts_at.local()));
             } else if s.starts_at.at() > far {
                 note("screening", &s.id, format!("it begins at {}, years from now", s.starts_at.local()));
             }
         }
-        let takes_place = |s: &&Screening| {
-            !matches!(s.status, ScreeningStatus::Cancelled | ScreeningStatus::Postponed | ScreeningStatus::Moved)
-        };
+        let nothing_back = |s: &&Screening| s.cancellation.tiers.is_empty();
+        let forgot = self.screenings.iter().filter(nothing_back).count();
+        if forgot > 0 && known.values().any(|s| !nothing_back(s)) {
+            let why = format!(
+                "for {forgot} of its screenings nothing comes back, and for others that are there it does: say `cancellation` in \
+                 this file, too"
+            );
+            note("programme", &"", why);
+        }
         let mut halls: BTreeMap<_, Vec<&Screening>> = BTreeMap::new();
         let in_file: BTreeSet<_> = self.screenings.iter().map(|s| s.id).collect();
         let left_out = self.known.screenings.iter().map(|l| &l.screening).filter(|s| !in_file.contains(&s.id));
-        for s in self.screenings.iter().chain(left_out.clone()).filter(takes_place) {
+        for s in self.screenings.iter().chain(left_out.clone()).filter(|s| takes_place(s)) {
             halls.entry((s.cinema, s.hall)).or_default().push(s);
         }
         for in_hall in halls.values_mut() {
@@ -100,6 +111,10 @@ impl Work<'_> {
         let halls = self.cinemas.values().flat_map(|c| c.halls.iter().map(|h| (c.id, h)));
         halls.filter(move |(cinema, h)| before(*cinema, h.id).is_some_and(|known| known.layout != h.layout))
     }
+}
+
+fn takes_place(s: &Screening) -> bool {
+    !matches!(s.status, ScreeningStatus::Cancelled | ScreeningStatus::Postponed | ScreeningStatus::Moved)
 }
 
 /// Where an adult pays less than somebody who has a reduction: the tickets, by type and zone.

@@ -15,7 +15,7 @@ use super::session::SignedInAs;
 use super::{Management, json};
 use crate::answers::Subject;
 use crate::asker::OneEffect;
-use crate::engine::Request;
+use crate::engine::{Done, Request};
 use crate::refusals::reply;
 use crate::store::sqlite::Permission;
 
@@ -64,13 +64,32 @@ async fn run(
     command: Command,
     subject: Subject,
     effect: Option<(OneEffect, &[u8])>,
-) -> Result<Response, Reply> {
+) -> Result<Done, Reply> {
     let by = format!("staff:{}", somebody.staff.login);
     let key = effect.map(|(effect, body)| effect.of(&sha256(&[by.as_bytes()]), body));
     let request = Request { command, by, key, subject };
-    let done = management.0.cinema.engine().execute(screening, request).await.map_err(reply)?;
+    management.0.cinema.engine().execute(screening, request).await.map_err(reply)
+}
+
+fn said(done: Done) -> Response {
     let status = StatusCode::from_u16(done.status).unwrap_or(StatusCode::OK);
-    Ok((status, [(header::CONTENT_TYPE, "application/json")], done.body).into_response())
+    (status, [(header::CONTENT_TYPE, "application/json")], done.body).into_response()
+}
+
+/// As [`run`], with a line on record that says what money went where: once, however often it is asked.
+async fn run_on_record(
+    management: &Management,
+    somebody: &SignedInAs,
+    screening: ScreeningId,
+    (command, key, effect): (Command, HoldKey, (OneEffect, &[u8])),
+    did: &str,
+    what: &str,
+) -> Result<Response, Reply> {
+    let done = run(management, somebody, screening, command, Subject::Booking(key), Some(effect)).await?;
+    if !done.replayed {
+        management.note(&somebody.staff, did, format!("{screening} {}{what}", key.reference())).await?;
+    }
+    Ok(said(done))
 }
 
 pub(super) async fn release(
@@ -81,7 +100,7 @@ pub(super) async fn release(
     somebody.may(Permission::Sell)?;
     let hold = HoldKey::of_hold(hold).ok_or_else(Reply::not_found)?;
     let command = Command::Release { hold, by: By::Staff };
-    run(&management, &somebody, screening, command, Subject::Released(hold), None).await
+    run(&management, &somebody, screening, command, Subject::Released(hold), None).await.map(said)
 }
 
 #[derive(Deserialize)]
@@ -100,7 +119,7 @@ pub(super) async fn block(
     somebody.may(Permission::Sell)?;
     let Block { seats, reason, until } = body.value;
     let command = Command::Block { seats, reason, until };
-    run(&management, &somebody, screening, command, Subject::Nothing, None).await
+    run(&management, &somebody, screening, command, Subject::Nothing, None).await.map(said)
 }
 
 #[derive(Deserialize)]
@@ -116,7 +135,7 @@ pub(super) async fn unblock(
 ) -> Result<Response, Reply> {
     somebody.may(Permission::Sell)?;
     let command = Command::Unblock { seats: body.value.seats };
-    run(&management, &somebody, screening, command, Subject::Nothing, None).await
+    run(&management, &somebody, screening, command, Subject::Nothing, None).await.map(said)
 }
 
 /// Money that changes hands at the counter.
@@ -135,9 +154,10 @@ pub(super) async fn settle(
 ) -> Result<Response, Reply> {
     somebody.may(Permission::Sell)?;
     let booking = HoldKey::of_booking(booking).ok_or_else(Reply::not_found)?;
-    let command = Command::Settle { booking, amount: body.value.amount };
-    let effect = Some((effect, &*body.bytes));
-    run(&management, &somebody, screening, command, Subject::Booking(booking), effect).await
+    let amount = body.value.amount;
+    let command = Command::Settle { booking, amount };
+    let command = (command, booking, (effect, &*body.bytes));
+    run_on_record(&management, &somebody, screening, command, "settle", &format!(": {amount}")).await
 }
 
 /// Somebody got back at the counter what was paid for cancelled tickets: exactly what is left of it.
@@ -150,9 +170,10 @@ pub(super) async fn refund(
 ) -> Result<Response, Reply> {
     somebody.may(Permission::Sell)?;
     let booking = HoldKey::of_booking(booking).ok_or_else(Reply::not_found)?;
-    let command = Command::Refund { booking, amount: body.value.amount };
-    let effect = Some((effect, &*body.bytes));
-    run(&management, &somebody, screening, command, Subject::Booking(booking), effect).await
+    let amount = body.value.amount;
+    let command = Command::Refund { booking, amount };
+    let command = (command, booking, (effect, &*body.bytes));
+    run_on_record(&management, &somebody, screening, command, "refund", &format!(": {amount}")).await
 }
 
 #[derive(Deserialize)]
@@ -171,13 +192,17 @@ pub(super) async fn cancel(
     effect: OneEffect,
     body: StrictJson<Cancel>,
 ) -> Result<Response, Reply> {
-    somebody.may(Permission::Refund)?;
+    let resident = management.0.cinema.engine().resident(screening).await.map_err(reply)?;
+    // Of what does not take place, everything comes back: the counter needs nobody's leave for that.
+    let owed = resident.read(admit_booking::House::is_off);
+    somebody.may(if owed { Permission::Sell } else { Permission::Refund })?;
     let key = HoldKey::of_booking(booking).ok_or_else(Reply::not_found)?;
     let Cancel { seats, refund, reason } = body.value;
     let reason: String = reason.chars().take(500).collect();
+    let which =
+        if seats.is_empty() { "all".into() } else { seats.iter().map(SeatId::as_str).collect::<Vec<_>>().join(" ") };
+    let money = if refund { "money back" } else { "no money back" };
     let command = Command::Cancel { booking: key, cancellation: Cancellation::Staff { seats, refund } };
-    let effect = Some((effect, &*body.bytes));
-    let done = run(&management, &somebody, screening, command, Subject::Booking(key), effect).await?;
-    management.note(&somebody.staff, "cancel", format!("{screening} {booking}: {reason}")).await?;
-    Ok(done)
+    let command = (command, key, (effect, &*body.bytes));
+    run_on_record(&management, &somebody, screening, command, "cancel", &format!(", {which}, {money}: {reason}")).await
 }

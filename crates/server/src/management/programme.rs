@@ -23,8 +23,8 @@ use super::{Management, json};
 use crate::bundle::{Bundle, Checked, RowReport};
 use crate::catalogue::Catalogue;
 use crate::exact;
-use crate::store::Store as _;
 use crate::store::sqlite::{Disturbed, Edit, Layouts, Permission, SqliteStore};
+use crate::store::{Document, DocumentKind, Store as _};
 
 type LargeJson<T> = StrictJson<T, DOCUMENT_BYTES_MAX>;
 
@@ -210,8 +210,9 @@ pub(super) async fn add_layout(
 ) -> Result<Response, Reply> {
     somebody.may(Permission::Edit)?;
     exactly::<Layout>(&body.value)?.check().map_err(|e| invalid(e.to_string()))?;
-    let name = ContentName::of(&body.bytes);
-    management.edit(&somebody, "add_layout", name.to_string(), vec![Edit::Layout(body.bytes)]).await?;
+    let document = Document::of(DocumentKind::Layout, body.bytes, None);
+    let name = document.name;
+    management.edit(&somebody, "add_layout", name.to_string(), vec![Edit::Document(document)]).await?;
     Ok((StatusCode::CREATED, json(&Added { name })).into_response())
 }
 
@@ -222,8 +223,9 @@ pub(super) async fn add_price_table(
 ) -> Result<Response, Reply> {
     somebody.may(Permission::Edit)?;
     exactly::<PriceTable>(&body.value)?.check().map_err(|e| invalid(e.to_string()))?;
-    let name = ContentName::of(&body.bytes);
-    management.edit(&somebody, "add_price_table", name.to_string(), vec![Edit::PriceTable(body.bytes)]).await?;
+    let document = Document::of(DocumentKind::PriceTable, body.bytes, None);
+    let name = document.name;
+    management.edit(&somebody, "add_price_table", name.to_string(), vec![Edit::Document(document)]).await?;
     Ok((StatusCode::CREATED, json(&Added { name })).into_response())
 }
 
@@ -264,10 +266,12 @@ pub(super) async fn import(
     if let Some(first) = refused.first() {
         let count = refused.len();
         let why = format!(
-            "{count} of its rows cannot be used, nothing was imported; the first: {} {}: {}",
-            first.kind, first.row, first.why
+            "{count} of its rows cannot be used, nothing was imported; the first: {}: {}",
+            format!("{} {}", first.kind, first.row).trim_end(),
+            first.why
         );
-        let pointers = refused.iter().take(100).map(|r| format!("/{}s/{}", r.kind, r.row));
+        let rows = refused.iter().filter(|r| !r.row.is_empty()).take(100);
+        let pointers = rows.map(|r| format!("/{}s/{}", r.kind, r.row));
         let problem = Problem { pointers: pointers.collect(), ..Problem::new(ProblemCode::Invalid, why) };
         return Err(problem.into());
     }

@@ -243,10 +243,43 @@ async fn money_is_handed_back_at_the_counter_once() {
         (&rows.body[0]["booking"]["refunded"], &rows.body[0]["booking"]["refund_due"]["amount"]),
         (back, &json!(0))
     );
+    let trail = office.ask(&session, Method::GET, "/audit", &[], &json!({})).await;
+    let did = |n: usize| {
+        format!(
+            "{}: {}",
+            trail.body[n]["did"].as_str().expect("a word"),
+            trail.body[n]["subject"].as_str().expect("text")
+        )
+    };
+    let reference = booking.body["ref"].as_str().expect("a reference");
+    assert_eq!(did(0), format!("refund: eight {reference}: 10.50 EUR"));
+    assert_eq!(did(1), format!("cancel: eight {reference}, all, money back: ill"));
+    assert_eq!(did(2), format!("settle: eight {reference}: 10.50 EUR"));
     // The next shift.
     let next = office.sign_in("box_office", PASSWORD).await.expect("signs in");
     let again = office.post(&next, &format!("{url}/refunds"), &json!({"amount": back})).await;
     assert_eq!(again.code(), "booking_state", "{}", again.body);
+}
+
+#[tokio::test]
+async fn what_was_sold_in_a_currency_stays_in_it() {
+    let office = Office::new();
+    let session = office.sign_in("manager", PASSWORD).await.expect("signs in");
+    let put = async || {
+        let read = office.ask(&session, Method::GET, "/cinemas/kino", &[], &json!({})).await;
+        let tag = read.headers["etag"].to_str().expect("text").to_owned();
+        let mut cinema = read.body.clone();
+        cinema["currency"] = json!("CHF");
+        office.ask(&session, Method::PUT, "/cinemas/kino", &[("if-match", &tag)], &cinema).await
+    };
+    office.stage.booked(ANNA, &["A1"]).await;
+    let said = put().await;
+    assert!(
+        said.body["detail"].as_str().is_some_and(|d| d.contains("has sold in EUR")),
+        "{} {}",
+        said.status,
+        said.body
+    );
 }
 
 #[tokio::test]
@@ -295,6 +328,9 @@ async fn a_bad_import_changes_nothing_and_names_its_rows() {
     let session = office.sign_in("manager", PASSWORD).await.expect("signs in");
     let mut bad = serde_json::to_value(bundle()).expect("json");
     bad["films"][0]["id"] = json!("other");
+    for row in bad["screenings"].as_array_mut().expect("screenings") {
+        row["items"][0]["film"] = json!("unheard-of");
+    }
     let said = office.post(&session, "/imports", &bad).await;
     assert_eq!((said.status.as_u16(), said.code().as_str()), (422, "invalid"));
     assert_eq!(said.body["pointers"], json!(["/screenings/eight", "/screenings/tomorrow"]));

@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 
 use super::SqliteStore;
 use super::screening::{Disturbed, Layouts, put_screening, remove_screening, why_layout_stays};
-use crate::store::{Device, ListedScreening, Listing, RemovedScreening, StoreError};
+use crate::store::{Device, Document, DocumentKind, ListedScreening, Listing, RemovedScreening, StoreError};
 
 const READING: &str = "reading the programme";
 pub(super) const WRITING: &str = "writing a screening";
@@ -21,10 +21,8 @@ pub(super) const WRITING: &str = "writing a screening";
 /// A change of the programme, or of who may scan.
 #[derive(Debug, Clone)]
 pub enum Edit {
-    /// A layout, as the bytes that name it.
-    Layout(Bytes),
-    /// A price table, as the bytes that name it.
-    PriceTable(Bytes),
+    /// A layout or a price table.
+    Document(Document),
     /// A new cinema, or another description of one.
     Cinema(Box<Cinema>),
     /// A new film, or another description of one.
@@ -133,8 +131,7 @@ fn edit(
     let at = StoreError::at("writing an edit");
     match edit {
         Edit::Screening(screening) => return put_screening(db, screening, next, now, layouts),
-        Edit::Layout(bytes) => put_document(db, "layout", bytes).map_err(at),
-        Edit::PriceTable(bytes) => put_document(db, "price_table", bytes).map_err(at),
+        Edit::Document(document) => put_document(db, document).map_err(at),
         Edit::Cinema(cinema) => put_cinema(db, cinema),
         Edit::Film(film) => put(db, "film", film.id.as_str(), &text_of(film)?).map_err(at),
         Edit::RemoveScreening(id) => remove_screening(db, *id, next, now),
@@ -151,9 +148,13 @@ pub(super) fn text_of<T: serde::Serialize>(value: &T) -> Result<String, StoreErr
     serde_json::to_string(value).map_err(StoreError::at("writing JSON"))
 }
 
-fn put_document(db: &Connection, kind: &str, bytes: &[u8]) -> rusqlite::Result<()> {
-    let sql = "INSERT INTO document (name, kind, bytes) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
-    db.prepare_cached(sql)?.execute(params![ContentName::of(bytes).digest(), kind, bytes]).map(drop)
+fn put_document(db: &Connection, document: &Document) -> rusqlite::Result<()> {
+    let Document { name, kind, bytes, called } = document;
+    let sql = "UPDATE document SET called = NULL WHERE kind = ?1 AND called = ?2";
+    db.prepare_cached(sql)?.execute(params![kind.as_str(), called])?;
+    let sql = "INSERT INTO document (name, kind, bytes, called) VALUES (?1, ?2, ?3, ?4) \
+               ON CONFLICT (name) DO UPDATE SET called = coalesce(?4, called)";
+    db.prepare_cached(sql)?.execute(params![name.digest(), kind.as_str(), &bytes[..], called]).map(drop)
 }
 
 fn put(db: &Connection, table: &str, id: &str, data: &str) -> rusqlite::Result<()> {
@@ -175,6 +176,15 @@ fn put_cinema(db: &Connection, cinema: &Cinema) -> Result<(), StoreError> {
     if let Some((screening, hall)) = homeless {
         let why = format!("cinema {} is given without hall {hall}, where screening {screening} takes place", cinema.id);
         return Err(StoreError::Refused(format!("{why}: list every hall that is used")));
+    }
+    // What was promised and paid is in it.
+    let sql = "SELECT data ->> '$.currency' FROM cinema WHERE id = ?1 AND data ->> '$.currency' <> ?2 AND EXISTS (
+               SELECT 1 FROM hold JOIN screening ON number = screening WHERE cinema = ?1)";
+    let row = params![cinema.id.as_str(), cinema.currency.to_string()];
+    let sold = db.query_row(sql, row, |row| row.get::<_, String>(0)).optional().map_err(StoreError::at(WRITING))?;
+    if let Some(sold) = sold {
+        let why = format!("cinema {} has sold in {sold}, and keeps that currency", cinema.id);
+        return Err(StoreError::Refused(why));
     }
     put(db, "cinema", cinema.id.as_str(), &text_of(cinema)?).map_err(StoreError::at(WRITING))
 }
@@ -213,9 +223,13 @@ pub(super) fn listing(db: &Transaction<'_>) -> Result<Listing, StoreError> {
     })?;
     let forget = after(Timestamp::now(), -admit_protocol::feed::TOMBSTONE_S);
     listing.removed.retain(|gone| gone.changed_at >= forget);
-    each(db, "SELECT name, bytes FROM document", |row| {
-        let bytes: Vec<u8> = get(row, 1)?;
-        listing.documents.push((ContentName::from_digest(get(row, 0)?), bytes.into()));
+    each(db, "SELECT name, kind, bytes, called FROM document", |row| {
+        let (name, bytes) = (ContentName::from_digest(get(row, 0)?), Bytes::from(get::<Vec<u8>>(row, 2)?));
+        let kind = match get::<String>(row, 1)?.as_str() {
+            "layout" => DocumentKind::Layout,
+            _ => DocumentKind::PriceTable,
+        };
+        listing.documents.push(Document { name, kind, bytes, called: get(row, 3)? });
         Ok(())
     })?;
     each(db, "SELECT id, token_hash FROM device WHERE revoked_at IS NULL", |row| {

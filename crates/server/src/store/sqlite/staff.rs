@@ -135,7 +135,9 @@ impl SqliteStore {
         transaction.execute("DELETE FROM session WHERE login = ?1", [&member.login]).map_err(StoreError::at(STEP))?;
         let sql = "SELECT EXISTS (SELECT 1 FROM staff WHERE role = 'admin' AND disabled = 0)";
         if !transaction.query_row(sql, [], |row| row.get::<_, bool>(0)).map_err(StoreError::at(STEP))? {
-            return Err(StoreError::Refused("somebody must be admin: make another one first".into()));
+            return Err(StoreError::Refused(
+                "somebody must be admin: the first login is one (--role admin), and the last one stays".into(),
+            ));
         }
         transaction.commit().map_err(StoreError::at(STEP))
     }
