@@ -118,7 +118,7 @@ mod tests {
         let db = Connection::open(&file).expect("opens");
         let name = [7_u8; 32];
         db.execute(
-            "INSERT INTO document VALUES (?1, 'layout', CAST('{\"seats\": [{\"id\": \"A1\"}, {\"id\": \"A2\"}]}' AS BLOB))",
+            "INSERT INTO document (name, kind, bytes) VALUES (?1, 'layout', CAST('{\"seats\": [{\"id\": \"A1\"}, {\"id\": \"A2\"}]}' AS BLOB))",
             [name],
         )
         .expect("a layout");
