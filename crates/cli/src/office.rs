@@ -24,7 +24,7 @@ use crate::{Context, find};
 
 #[derive(Subcommand)]
 pub(crate) enum OfficeCommand {
-    /// Screenings of the next 24 hours; or, of any screening, who has which seats, who is inside, and what money is due.
+    /// Screenings of the next 24 hours; or, of a screening, who has which seats, and what money is due.
     List {
         #[command(flatten)]
         desk: Desk,
@@ -37,8 +37,9 @@ pub(crate) enum OfficeCommand {
         #[command(flatten)]
         which: Which,
     },
-    /// Cancel tickets for somebody, whatever the policy says: for managers; of a screening that does not take place, for all who
-    /// sell.
+    /// Cancel tickets for somebody, whatever the policy says.
+    ///
+    /// For managers; of a screening that does not take place, for all who sell.
     #[command(group = ArgGroup::new("money").required(true))]
     Cancel {
         #[command(flatten)]

@@ -10,8 +10,9 @@ use super::Desk;
 use crate::buy::{At, Wanted};
 use crate::{Context, show, ticket};
 
-/// Sell seats at the counter: hold, book, paid, tickets. The tickets stay in the counter's own wallet: `box-office.json` in your data
-/// folder, or the one that --wallet names.
+/// Sell seats at the counter: hold, book, paid, tickets.
+///
+/// The tickets stay in the counter's own wallet: `box-office.json` in your data folder, or the one that --wallet names.
 #[derive(Args)]
 pub(crate) struct Sell {
     #[command(flatten)]
