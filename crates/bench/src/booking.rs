@@ -1,20 +1,26 @@
-//! Hold and book over HTTP, against the same server's trivial route, in alternating rounds.
+//! Hold and book over HTTP: against the same server's trivial route, against the textbook design, on one screening, and on few
+//! connections beside the disk's own sync. In alternating rounds.
 
+use std::fs::File;
+use std::io::Write as _;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use anyhow::Context as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::Args;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::runtime::{Builder, Runtime};
 
-use crate::load::{Connection, Round, median, post};
-use crate::stage::{ROWS, SEATS_PER_ROW, Stage};
+use crate::load::{Connection, Round, cpu_s, median, post};
+use crate::postgres::Postgres;
+use crate::stage::{Hall, PRICE, Stage};
 
-/// Hold and book over HTTP, durable, against the same server's trivial route.
+/// Hold and book over HTTP, durable, against the same server's trivial route and the textbook design.
 #[derive(Args)]
 pub(crate) struct Booking {
     /// Connections.
@@ -23,31 +29,123 @@ pub(crate) struct Booking {
     /// Screenings of 300 seats that the load is spread over.
     #[arg(long, default_value_t = 20_000)]
     screenings: usize,
-    /// Seconds for each half of a round.
+    /// Seconds for each part of a round.
     #[arg(long, default_value_t = 3)]
     seconds: u64,
     /// Alternating rounds.
     #[arg(long, default_value_t = 5)]
     rounds: usize,
+    /// Only the trivial route and the spread load.
+    #[arg(long)]
+    brief: bool,
+}
+
+/// Few connections: nobody waits for anybody but the disk.
+const LIGHT: usize = 8;
+
+/// What the rounds came to.
+#[derive(Default)]
+struct Rounds {
+    trivial: Vec<Round>,
+    spread: Vec<Round>,
+    hot: Vec<Round>,
+    light: Vec<Round>,
+    /// The disk's median sync beside each light round, in milliseconds.
+    sync_ms: Vec<f64>,
+    /// Bookings a second of the textbook design.
+    serializable: Vec<f64>,
 }
 
 impl Booking {
     pub(crate) fn run(self, as_json: bool) -> anyhow::Result<()> {
         // Beside the build, not in a folder that may be in memory: a sync must reach a disk.
-        let here = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target");
+        let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target");
         std::fs::create_dir_all(&here)?;
-        let folder = tempfile::tempdir_in(here)?;
+        let here = here.canonicalize()?;
+        let folder = tempfile::tempdir_in(&here)?;
         let stage = Stage::open(folder.path(), self.screenings)?;
+        let peer = if self.brief { None } else { Some(Peer::open(&here, self.screenings)?) };
         // The generator has one thread of the two cores that it shares with the server.
         let load = Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-        let next = Arc::new(AtomicUsize::new(0));
         let time = Duration::from_secs(self.seconds);
-        let (mut trivial, mut booking) = (Vec::new(), Vec::new());
+        let spread = Target::spread(Hall::Ordinary, self.screenings);
+        let hot = Target::one_after_another(Hall::Largest);
+        let mut rounds = Rounds::default();
         for _ in 0..self.rounds {
-            trivial.push(trivial_round(&load, stage.address, self.connections, time)?);
-            booking.push(booking_round(&load, stage.address, self.connections, time, self.screenings, &next)?);
+            rounds.trivial.push(trivial_round(&load, stage.address, self.connections, time)?);
+            rounds.spread.push(booking_round(&load, stage.address, self.connections, time, &spread)?);
+            let Some(peer) = &peer else { continue };
+            rounds.hot.push(booking_round(&load, stage.address, self.connections, time, &hot)?);
+            rounds.light.push(booking_round(&load, stage.address, LIGHT, time, &spread)?);
+            rounds.sync_ms.push(sync_ms(folder.path())?);
+            rounds.serializable.push(peer.bookings_per_s(self.connections, self.seconds, self.screenings)?);
         }
-        report(&trivial, &booking, as_json)
+        rounds.report(as_json)
+    }
+}
+
+/// The textbook design under pgbench, which pays for no HTTP.
+struct Peer(Postgres);
+
+impl Peer {
+    fn open(beside: &Path, shows: usize) -> anyhow::Result<Self> {
+        let postgres = Postgres::start(beside)?;
+        let (seats, scripts) = (Hall::Ordinary.seats(), Path::new(env!("CARGO_MANIFEST_DIR")).join("peers"));
+        postgres.script(&scripts.join("serializable.schema.sql"), &[("shows", shows), ("seats", seats)])?;
+        Ok(Self(postgres))
+    }
+
+    fn bookings_per_s(&self, clients: usize, seconds: u64, shows: usize) -> anyhow::Result<f64> {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers/serializable.sql");
+        let count = || self.0.number("SELECT count(*) FROM booking");
+        let (before, began) = (count()?, Instant::now());
+        self.0.pgbench(&script, clients, seconds, &[("shows", shows), ("seats", Hall::Ordinary.seats())])?;
+        let elapsed = began.elapsed().as_secs_f64();
+        Ok(f64::from(u32::try_from(count()? - before)?) / elapsed)
+    }
+}
+
+/// The median of appending 4 KiB and syncing, for a second.
+fn sync_ms(folder: &Path) -> anyhow::Result<f64> {
+    let mut file = File::create(folder.join("sync"))?;
+    let (page, began) = ([7; 4096], Instant::now());
+    let mut took = Vec::new();
+    while began.elapsed() < Duration::from_secs(1) {
+        let one = Instant::now();
+        file.write_all(&page)?;
+        file.sync_data()?;
+        took.push(one.elapsed().as_secs_f64() * 1000.0);
+    }
+    Ok(median(took))
+}
+
+/// Which seats are bought next: every block of four once, so that nobody is in the way of anybody.
+struct Target {
+    hall: Hall,
+    /// How many screenings the load goes round; one: when it is sold out, the next.
+    screenings: usize,
+    next: AtomicUsize,
+}
+
+impl Target {
+    fn spread(hall: Hall, screenings: usize) -> Arc<Self> {
+        Arc::new(Self { hall, screenings, next: AtomicUsize::new(0) })
+    }
+
+    fn one_after_another(hall: Hall) -> Arc<Self> {
+        Self::spread(hall, 1)
+    }
+
+    /// The number of a buyer, a screening, and the first of four seats side by side.
+    fn take(&self) -> (usize, usize, usize, usize) {
+        let n = self.next.fetch_add(1, Ordering::Relaxed);
+        let (rows, in_row) = (self.hall.rows(), self.hall.seats_per_row() / 4);
+        let blocks = rows * in_row;
+        let (screening, block) = match self.screenings {
+            1 => (n / blocks, n % blocks),
+            screenings => (n % screenings, n / screenings % blocks),
+        };
+        (n, screening, block / in_row + 1, block % in_row * 4 + 1)
     }
 }
 
@@ -55,7 +153,7 @@ fn trivial_round(load: &Runtime, address: SocketAddr, connections: usize, time: 
     let items: Vec<String> = (0..5).map(|n| format!("an item of a body of about three hundred bytes, {n}")).collect();
     let request = Arc::new(post("/trivial", "", &json!({"items": items}).to_string()));
     load.block_on(async {
-        let began = Instant::now();
+        let (began, cpu) = (Instant::now(), cpu_s()?);
         let tasks: Vec<_> = (0..connections)
             .map(|_| {
                 let request = request.clone();
@@ -71,7 +169,7 @@ fn trivial_round(load: &Runtime, address: SocketAddr, connections: usize, time: 
                 })
             })
             .collect();
-        collect(tasks, began).await
+        collect(tasks, began, cpu).await
     })
 }
 
@@ -80,40 +178,42 @@ fn booking_round(
     address: SocketAddr,
     connections: usize,
     time: Duration,
-    screenings: usize,
-    next: &Arc<AtomicUsize>,
+    target: &Arc<Target>,
 ) -> anyhow::Result<Round> {
     load.block_on(async {
-        let began = Instant::now();
+        let (began, cpu) = (Instant::now(), cpu_s()?);
         let tasks: Vec<_> = (0..connections)
             .map(|_| {
-                let next = next.clone();
+                let target = target.clone();
                 tokio::spawn(async move {
                     let mut connection = Connection::open(address).await?;
                     let mut round = Round::default();
                     while began.elapsed() < time {
-                        buy(&mut connection, next.fetch_add(1, Ordering::Relaxed), screenings, &mut round).await?;
+                        buy(&mut connection, &target, &mut round).await?;
                     }
                     anyhow::Ok(round)
                 })
             })
             .collect();
-        collect(tasks, began).await
+        collect(tasks, began, cpu).await
     })
 }
 
-async fn collect(tasks: Vec<tokio::task::JoinHandle<anyhow::Result<Round>>>, began: Instant) -> anyhow::Result<Round> {
+async fn collect(
+    tasks: Vec<tokio::task::JoinHandle<anyhow::Result<Round>>>,
+    began: Instant,
+    cpu: f64,
+) -> anyhow::Result<Round> {
     let mut rounds = Vec::with_capacity(tasks.len());
     for task in tasks {
         rounds.push(task.await??);
     }
-    Ok(Round::merge(rounds, began.elapsed()))
+    Ok(Round::merge(rounds, began.elapsed(), cpu_s()? - cpu))
 }
 
-/// Four seats side by side: one after another through all screenings, so that nobody is in the way of anybody.
-async fn buy(connection: &mut Connection, n: usize, screenings: usize, round: &mut Round) -> anyhow::Result<()> {
-    let (screening, block) = (n % screenings, n / screenings);
-    let (row, first) = (block / (SEATS_PER_ROW / 4) % ROWS + 1, block % (SEATS_PER_ROW / 4) * 4 + 1);
+/// Four seats side by side.
+async fn buy(connection: &mut Connection, target: &Target, round: &mut Round) -> anyhow::Result<()> {
+    let (n, screening, row, first) = target.take();
     let mut secret = [0; 32];
     getrandom::fill(&mut secret)?;
     let token = URL_SAFE_NO_PAD.encode(secret);
@@ -122,57 +222,77 @@ async fn buy(connection: &mut Connection, n: usize, screenings: usize, round: &m
     let headers = |key: &str| {
         format!("authorization: Bearer {token}\r\nidempotency-key: {key}-{n}\r\nx-forwarded-for: {a}.{b}.{c}.7\r\n")
     };
-    let seats: Vec<Value> =
-        (first..first + 4).map(|s| json!({"seat": format!("{row}-{s}"), "ticket_type": "adult"})).collect();
-    let request =
-        post(&format!("/v1/screenings/show-{screening}/holds"), &headers("h"), &json!({"seats": seats}).to_string());
+    // By hand: what the generator spends, the server does not have.
+    let seat = |s: usize| format!(r#"{{"seat":"{row}-{s}","ticket_type":"adult"}}"#);
+    let seats = (first..first + 4).map(seat).collect::<Vec<_>>().join(",");
+    let screening = target.hall.screening(screening);
+    let body = format!(r#"{{"seats":[{seats}]}}"#);
+    let request = post(&format!("/v1/screenings/{screening}/holds"), &headers("h"), &body);
     let asked = Instant::now();
     let answer = connection.ask(&request).await?;
     round.add(asked, answer.status);
     if answer.status != 201 {
         return Ok(());
     }
-    let hold: Value = serde_json::from_slice(answer.body)?;
-    let book =
-        json!({"hold": hold["id"], "tickets": seats, "total": hold["quote"]["total"], "payment_method": "at_cinema"});
-    let request = post(&format!("/v1/screenings/show-{screening}/bookings"), &headers("b"), &book.to_string());
+    let hold = std::str::from_utf8(answer.body)?;
+    let hold = hold.split(r#""id":""#).nth(1).and_then(|rest| rest.split('"').next()).context("a hold has an id")?;
+    let total = 4 * PRICE;
+    let body = format!(
+        r#"{{"hold":"{hold}","tickets":[{seats}],"total":{{"amount":{total},"currency":"EUR"}},"payment_method":"at_cinema"}}"#
+    );
+    let request = post(&format!("/v1/screenings/{screening}/bookings"), &headers("b"), &body);
     let asked = Instant::now();
     let status = connection.ask(&request).await?.status;
     round.add(asked, status);
     Ok(())
 }
 
-fn report(trivial: &[Round], booking: &[Round], as_json: bool) -> anyhow::Result<()> {
-    let of = |rounds: &[Round], value: &dyn Fn(&Round) -> f64| median(rounds.iter().map(value).collect());
-    let (ceiling, requests) = (of(trivial, &Round::per_second), of(booking, &Round::per_second));
-    let p99 = (of(trivial, &|r| r.percentile_ms(99)), of(booking, &|r| r.percentile_ms(99)));
-    let line = json!({
-        "ratio_to_ceiling": round3(requests / ceiling),
-        "bookings_per_s": (requests / 2.0).round(),
-        "requests_per_s": requests.round(),
-        "ceiling_per_s": ceiling.round(),
-        "p50_ms": of(booking, &|r| r.percentile_ms(50)),
-        "p99_ms": p99.1,
-        "ceiling_p99_ms": p99.0,
-        "p99_ratio": round3(p99.1 / p99.0),
-        "refused": booking.iter().map(|r| r.refused).sum::<usize>(),
-    });
-    if as_json {
-        println!("{line}");
-        return Ok(());
-    }
-    println!("{:>6} {:>14} {:>14} {:>8}", "round", "trivial req/s", "booking req/s", "ratio");
-    for (n, (t, b)) in trivial.iter().zip(booking).enumerate() {
+impl Rounds {
+    fn report(&self, as_json: bool) -> anyhow::Result<()> {
+        let of = |rounds: &[Round], value: &dyn Fn(&Round) -> f64| median(rounds.iter().map(value).collect());
+        let per_s = |rounds: &[Round]| of(rounds, &Round::per_second);
+        let p99 = |rounds: &[Round]| of(rounds, &|r| r.percentile_ms(99));
+        let (ceiling, requests) = (per_s(&self.trivial), per_s(&self.spread));
+        let all = [&self.spread, &self.hot, &self.light];
+        let mut line = json!({
+            "ratio_to_ceiling": round3(requests / ceiling),
+            "bookings_per_s": (requests / 2.0).round(),
+            "requests_per_s": requests.round(),
+            "ceiling_per_s": ceiling.round(),
+            "p50_ms": of(&self.spread, &|r| r.percentile_ms(50)),
+            "p99_ms": p99(&self.spread),
+            "ceiling_p99_ms": p99(&self.trivial),
+            "p99_ratio": round3(p99(&self.spread) / p99(&self.trivial)),
+            "cpu_us": of(&self.spread, &Round::cpu_us).round(),
+            "ceiling_cpu_us": of(&self.trivial, &Round::cpu_us).round(),
+            "refused": all.iter().flat_map(|rounds| rounds.iter()).map(|r| r.refused).sum::<usize>(),
+        });
+        if !self.serializable.is_empty() {
+            let (peer, sync) = (median(self.serializable.clone()), median(self.sync_ms.clone()));
+            line["serializable_per_s"] = json!(peer.round());
+            line["ratio_to_serializable"] = json!(round3(requests / 2.0 / peer));
+            line["hot_ratio"] = json!(round3(per_s(&self.hot) / requests));
+            line["light_p99_ms"] = json!(p99(&self.light));
+            line["sync_ms"] = json!(round3(sync));
+            line["light_p99_syncs"] = json!(round3(p99(&self.light) / sync));
+        }
+        if as_json {
+            println!("{line}");
+            return Ok(());
+        }
         println!(
-            "{:>6} {:>14.0} {:>14.0} {:>8.3}",
-            n + 1,
-            t.per_second(),
-            b.per_second(),
-            b.per_second() / t.per_second()
+            "{:>6} {:>14} {:>14} {:>8} {:>12} {:>14}",
+            "round", "trivial req/s", "booking req/s", "ratio", "hot req/s", "textbook b/s"
         );
+        for (n, (t, b)) in self.trivial.iter().zip(&self.spread).enumerate() {
+            let hot = self.hot.get(n).map_or(0.0, Round::per_second);
+            let peer = self.serializable.get(n).copied().unwrap_or(0.0);
+            let (t, b) = (t.per_second(), b.per_second());
+            println!("{:>6} {t:>14.0} {b:>14.0} {:>8.3} {hot:>12.0} {peer:>14.0}", n + 1, b / t);
+        }
+        println!("{}", serde_json::to_string_pretty(&line)?);
+        Ok(())
     }
-    println!("{}", serde_json::to_string_pretty(&line)?);
-    Ok(())
 }
 
 fn round3(value: f64) -> f64 {

@@ -61,6 +61,8 @@ pub(crate) struct Round {
     pub(crate) done: usize,
     pub(crate) refused: usize,
     pub(crate) seconds: f64,
+    /// Processor time of this process in that time, server and generator together, in seconds.
+    pub(crate) cpu_s: f64,
     /// Of each request that was done, in microseconds.
     pub(crate) micros: Vec<u32>,
 }
@@ -81,8 +83,8 @@ impl Round {
         }
     }
 
-    pub(crate) fn merge(rounds: Vec<Self>, elapsed: Duration) -> Self {
-        let mut all = Self { seconds: elapsed.as_secs_f64(), ..Self::default() };
+    pub(crate) fn merge(rounds: Vec<Self>, elapsed: Duration, cpu_s: f64) -> Self {
+        let mut all = Self { seconds: elapsed.as_secs_f64(), cpu_s, ..Self::default() };
         for round in rounds {
             all.done += round.done;
             all.refused += round.refused;
@@ -92,11 +94,26 @@ impl Round {
         all
     }
 
+    /// Processor time of a request that was done, in microseconds: what it costs, whatever the disk does.
+    pub(crate) fn cpu_us(&self) -> f64 {
+        self.cpu_s * 1e6 / self.per_second() / self.seconds
+    }
+
     /// A percentile in milliseconds.
     pub(crate) fn percentile_ms(&self, percent: usize) -> f64 {
         let at = (self.micros.len() * percent / 100).min(self.micros.len().saturating_sub(1));
         f64::from(self.micros.get(at).copied().unwrap_or(0)) / 1000.0
     }
+}
+
+/// Processor time that this process has used, in seconds.
+pub(crate) fn cpu_s() -> anyhow::Result<f64> {
+    let stat = std::fs::read_to_string("/proc/self/stat")?;
+    // After the name, which may have anything in it: state is field 3, utime 14, stime 15; in hundredths of a second.
+    let fields = stat.rsplit_once(')').context("a name")?.1;
+    let mut ticks = fields.split_whitespace().skip(11).take(2).map(str::parse::<f64>);
+    let (user, system) = (ticks.next().context("utime")??, ticks.next().context("stime")??);
+    Ok((user + system) / 100.0)
 }
 
 /// The middle one.

@@ -3,6 +3,7 @@
 
 mod booking;
 mod load;
+mod postgres;
 mod stage;
 
 use clap::{Parser, Subcommand};

@@ -20,8 +20,70 @@ use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 
-pub(crate) const SEATS_PER_ROW: usize = 20;
-pub(crate) const ROWS: usize = 15;
+/// A hall of the stage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Hall {
+    /// 300 seats.
+    Ordinary,
+    /// As many as a layout may have: one screening takes a load for a while.
+    Largest,
+}
+
+impl Hall {
+    pub(crate) fn rows(self) -> usize {
+        match self {
+            Self::Ordinary => 15,
+            Self::Largest => 100,
+        }
+    }
+
+    pub(crate) fn seats_per_row(self) -> usize {
+        match self {
+            Self::Ordinary => 20,
+            Self::Largest => 200,
+        }
+    }
+
+    pub(crate) fn seats(self) -> usize {
+        self.rows() * self.seats_per_row()
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Ordinary => "show",
+            Self::Largest => "arena",
+        }
+    }
+
+    /// The id of a screening in it.
+    pub(crate) fn screening(self, n: usize) -> String {
+        format!("{}-{n}", self.name())
+    }
+
+    fn layout(self) -> Value {
+        let id = |r: usize, n: usize| format!("{r}-{n}");
+        let seat = |r: usize, n: usize| {
+            let mut seat = json!({"id": id(r, n), "row": r.to_string(), "number": n.to_string(), "x": n * 60, "y": r * 110, "zone": "all"});
+            if n > 1 {
+                seat["left"] = json!(id(r, n - 1));
+            }
+            if n < self.seats_per_row() {
+                seat["right"] = json!(id(r, n + 1));
+            }
+            seat
+        };
+        let seats: Vec<Value> =
+            (1..=self.rows()).flat_map(|r| (1..=self.seats_per_row()).map(move |n| seat(r, n))).collect();
+        json!({"screen": {"from": {"x": 0, "y": 0}, "to": {"x": 1200, "y": 0}}, "focal_point": {"x": 600, "y": 1000},
+            "zones": [{"id": "all", "name": {"en": "All"}}], "seats": seats})
+    }
+}
+
+/// What a ticket costs.
+pub(crate) const PRICE: i64 = 1000;
+
+/// Screenings in the largest hall: sold out one after another.
+const ARENAS: usize = 60;
 
 /// A server that runs on threads of its own.
 pub(crate) struct Stage {
@@ -59,7 +121,7 @@ const NOTE: &str = "an answer of about five hundred bytes, as long as a hold of 
     routes move the same amount of data through the same sockets and differ only in what they do in between, and more words";
 
 impl Stage {
-    /// A cinema with so many screenings of 300 seats, in `folder`.
+    /// A cinema with so many screenings of 300 seats, and some of many more, in `folder`.
     pub(crate) fn open(folder: &Path, screenings: usize) -> anyhow::Result<Self> {
         let store = SqliteStore::open(folder)?;
         let now = jiff::Timestamp::now();
@@ -85,33 +147,23 @@ impl Stage {
 }
 
 fn programme(screenings: usize) -> anyhow::Result<Bundle> {
-    let id = |r: usize, n: usize| format!("{r}-{n}");
-    let seat = |r: usize, n: usize| {
-        let mut seat = json!({"id": id(r, n), "row": r.to_string(), "number": n.to_string(), "x": n * 60, "y": r * 110, "zone": "all"});
-        if n > 1 {
-            seat["left"] = json!(id(r, n - 1));
-        }
-        if n < SEATS_PER_ROW {
-            seat["right"] = json!(id(r, n + 1));
-        }
-        seat
-    };
-    let seats: Vec<Value> = (1..=ROWS).flat_map(|r| (1..=SEATS_PER_ROW).map(move |n| seat(r, n))).collect();
-    let price = json!({"amount": 1000, "currency": "EUR"});
-    let show = |n: usize| {
-        json!({"id": format!("show-{n}"), "cinema": "kino", "hall": "one", "starts": "today+9 20:00",
+    let price = json!({"amount": PRICE, "currency": "EUR"});
+    let hall = |hall: Hall| json!({"id": hall.name(), "name": {"en": "Hall"}, "layout": hall.name()});
+    let show = |hall: Hall, n: usize| {
+        json!({"id": hall.screening(n), "cinema": "kino", "hall": hall.name(), "starts": "today+9 20:00",
         "items": [{"film": "film"}], "price_table": "all"})
     };
+    let ordinary = (0..screenings).map(|n| show(Hall::Ordinary, n));
+    let shows: Vec<Value> = ordinary.chain((0..ARENAS).map(|n| show(Hall::Largest, n))).collect();
     Ok(serde_json::from_value(json!({
-        "layouts": {"one": {"screen": {"from": {"x": 0, "y": 0}, "to": {"x": 1200, "y": 0}}, "focal_point": {"x": 600, "y": 1000},
-            "zones": [{"id": "all", "name": {"en": "All"}}], "seats": seats}},
+        "layouts": {"show": Hall::Ordinary.layout(), "arena": Hall::Largest.layout()},
         "price_tables": {"all": {"currency": "EUR",
             "ticket_types": [{"id": "adult", "name": {"en": "Adult"}, "audience": "adult"}],
             "offers": [{"ticket_type": "adult", "zone": "all", "base": price, "total": price}]}},
         "cinemas": [{"id": "kino", "name": {"en": "Kino"}, "zone": "Europe/Prague", "currency": "EUR",
             "address": {"street": "1", "city": {"en": "Prague"}, "country": "CZ"}, "position": {"lat_e6": 0, "lon_e6": 0},
-            "halls": [{"id": "one", "name": {"en": "One"}, "layout": "one"}]}],
+            "halls": [hall(Hall::Ordinary), hall(Hall::Largest)]}],
         "films": [{"id": "film", "title": {"en": "Film"}, "runtime_min": 90, "versions": [{"id": "v", "kind": "silent"}]}],
-        "screenings": (0..screenings).map(show).collect::<Vec<_>>(),
+        "screenings": shows,
     }))?)
 }

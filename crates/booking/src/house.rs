@@ -24,7 +24,7 @@ pub struct House {
     pub(crate) terms: Arc<Terms>,
     version: u64,
     now: Timestamp,
-    claims: Vec<Option<Claim>>,
+    claims: BTreeMap<Place, Claim>,
     pub(crate) holds: BTreeMap<HoldKey, Hold>,
     pub(crate) scans: BTreeMap<(DeviceId, ScanId), ScanRecord>,
     /// Derived: scans that were taken back, also those that are not here yet.
@@ -68,12 +68,11 @@ impl House {
     /// An empty house.
     #[must_use]
     pub fn new(terms: Arc<Terms>) -> Self {
-        let claims = vec![None; terms.plan.len()];
         Self {
             terms,
             version: 0,
             now: Timestamp::UNIX_EPOCH,
-            claims,
+            claims: BTreeMap::new(),
             holds: BTreeMap::new(),
             scans: BTreeMap::new(),
             undone: HashSet::new(),
@@ -104,19 +103,19 @@ impl House {
     /// When they do not fit; the house must then be thrown away and loaded again.
     pub fn apply(&mut self, changes: Changes) -> Result<(), Broken> {
         for (place, expected) in changes.freed {
-            let claim = self.claim_slot(place)?;
-            if *claim != Some(expected) {
+            let claim = self.claims.remove(&place);
+            if claim != Some(expected) {
                 return Err(Broken(format!("S3: {place:?} is {claim:?}, expected {expected:?}")));
             }
-            *claim = None;
             self.set_block_deadline(place, expected, false);
         }
         for (place, owner) in changes.claimed {
-            let claim = self.claim_slot(place)?;
-            if let Some(other) = claim {
+            if place.index() >= self.terms.plan.len() {
+                return Err(Broken(format!("{place:?} is not of this plan")));
+            }
+            if let Some(other) = self.claims.insert(place, owner) {
                 return Err(Broken(format!("S1: {place:?} is {other:?}, cannot be {owner:?}")));
             }
-            *claim = Some(owner);
             self.set_block_deadline(place, owner, true);
         }
         for hold in changes.placed {
@@ -160,10 +159,6 @@ impl House {
     pub fn saved(&mut self, version: u64, now: Timestamp) {
         self.version = version;
         self.now = self.now.max(now);
-    }
-
-    fn claim_slot(&mut self, place: Place) -> Result<&mut Option<Claim>, Broken> {
-        self.claims.get_mut(place.index()).ok_or_else(|| Broken(format!("{place:?} is not of this plan")))
     }
 
     fn set_block_deadline(&mut self, place: Place, claim: Claim, set: bool) {
@@ -211,7 +206,12 @@ impl House {
     /// Who has a place.
     #[must_use]
     pub fn claim(&self, place: Place) -> Option<Claim> {
-        self.claims.get(place.index()).copied().flatten()
+        self.claims.get(&place).copied()
+    }
+
+    /// All places that are not free, in their order, and who has them.
+    pub fn claims(&self) -> impl Iterator<Item = (Place, Claim)> + '_ {
+        self.claims.iter().map(|(place, claim)| (*place, *claim))
     }
 
     /// A hold, whatever became of it.
@@ -280,8 +280,9 @@ impl House {
     #[must_use]
     pub fn seats_not_free(&self) -> BTreeMap<NotFree, Vec<SeatId>> {
         let mut lists: BTreeMap<NotFree, Vec<SeatId>> = BTreeMap::new();
-        for (seat, place) in self.terms.plan.layout().seats.iter().zip(self.terms.plan.places()) {
-            if let Some(why) = self.not_free(place) {
+        // In the order of places, which is the reading order of seats.
+        for place in self.claims.keys().copied() {
+            if let (Some(seat), Some(why)) = (self.terms.plan.seat(place), self.not_free(place)) {
                 lists.entry(why).or_default().push(seat.id);
             }
         }
@@ -367,7 +368,7 @@ impl House {
     pub fn weight(&self) -> usize {
         let hold = |h: &Hold| 320 + h.places.len() * 8 + h.booking().map_or(0, |b| 160 + b.lines.len() * 40);
         size_of::<Self>()
-            + self.claims.len() * size_of::<Option<Claim>>()
+            + self.claims.len() * (size_of::<(Place, Claim)>() + 16)
             + self.holds.values().map(hold).sum::<usize>()
             + self.scans.len() * size_of::<ScanRecord>()
     }

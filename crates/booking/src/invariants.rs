@@ -35,8 +35,8 @@ impl House {
         let mut broken = |invariant, what: String| found.push(Violation { invariant, found: what });
         let plan = &self.terms().plan;
         // S1: one claim a place is the shape of the table; here: every claim has a living owner that says the same.
-        for place in plan.places() {
-            if let Some(Claim::Hold(key)) = self.claim(place)
+        for (place, claim) in self.claims() {
+            if let Claim::Hold(key) = claim
                 && !self.hold(key).is_some_and(|h| h.claimed_places().any(|p| p == place))
             {
                 broken("S1", format!("{} is claimed by {key:?}, which does not claim it", plan.seat_id(place)));

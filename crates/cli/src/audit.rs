@@ -60,14 +60,14 @@ const CHECKS: &[(&str, &str, &str)] = &[
         "S1",
         "claims whose hold is over or unknown",
         "
-        SELECT count(*) FROM claim c LEFT JOIN hold h ON h.screening = c.screening AND h.hold = c.hold
+        SELECT count(*) FROM claim c LEFT JOIN hold h ON h.hold = c.hold AND h.screening = c.screening
         WHERE c.hold IS NOT NULL AND (h.state IS NULL OR h.state NOT IN ('active', 'paying', 'closing', 'converted'))",
     ),
     (
         "S5",
         "claims of bookings for tickets that are cancelled",
         "
-        SELECT count(*) FROM claim c JOIN hold h ON h.screening = c.screening AND h.hold = c.hold
+        SELECT count(*) FROM claim c JOIN hold h ON h.hold = c.hold AND h.screening = c.screening
         WHERE h.state = 'converted' AND NOT EXISTS (
             SELECT 1 FROM json_each(h.details, '$.lines') l WHERE l.value ->> 0 = c.place AND l.value ->> 4 = 0)",
     ),
@@ -82,20 +82,20 @@ const CHECKS: &[(&str, &str, &str)] = &[
         "bookings that gave back more than was paid",
         "
         SELECT count(*) FROM hold
-        WHERE state = 'converted' AND details ->> '$.booked.refunded' > details ->> '$.booked.paid'",
+        WHERE state IN ('converted', 'cancelled') AND details ->> '$.booked.refunded' > details ->> '$.booked.paid'",
     ),
     (
         "P8",
         "bookings of which the counter handed over more than came back",
         "
         SELECT count(*) FROM hold
-        WHERE state = 'converted' AND details ->> '$.booked.paid_out' > details ->> '$.booked.refunded'",
+        WHERE state IN ('converted', 'cancelled') AND details ->> '$.booked.paid_out' > details ->> '$.booked.refunded'",
     ),
     (
         "P5",
         "bookings whose total is not the sum of its parts",
         "
-        SELECT count(*) FROM hold h WHERE state = 'converted' AND details ->> '$.booked.paid' > 0
+        SELECT count(*) FROM hold h WHERE state IN ('converted', 'cancelled') AND details ->> '$.booked.paid' > 0
         AND (SELECT sum(l.value ->> 2) FROM json_each(h.details, '$.lines') l)
             + (details ->> '$.booking_fees') <> details ->> '$.total'",
     ),
@@ -103,8 +103,7 @@ const CHECKS: &[(&str, &str, &str)] = &[
         "I1",
         "answers without the hold that they are about",
         "
-        SELECT count(*) FROM answer a WHERE a.hold IS NOT NULL AND NOT EXISTS (
-            SELECT 1 FROM hold h WHERE h.screening = a.screening AND h.hold = a.hold)",
+        SELECT count(*) FROM answer a WHERE NOT EXISTS (SELECT 1 FROM hold h WHERE h.hold = a.hold)",
     ),
     (
         "T3",
@@ -119,8 +118,11 @@ const CHECKS: &[(&str, &str, &str)] = &[
         "D1",
         "houses whose trail does not lead to their version",
         "
-        SELECT count(*) FROM house h WHERE h.version <> (SELECT max(version) FROM log l WHERE l.screening = h.screening)
-            OR h.version <> (SELECT count(*) FROM log l WHERE l.screening = h.screening)",
+        WITH trail AS (SELECT screening, max(version) AS last, count(*) AS entries FROM log GROUP BY screening),
+            newest AS (
+                SELECT screening, max(version) AS version
+                FROM (SELECT screening, version FROM hold UNION ALL SELECT screening, version FROM house) GROUP BY screening)
+        SELECT count(*) FROM trail LEFT JOIN newest USING (screening) WHERE last <> entries OR last IS NOT version",
     ),
 ];
 
@@ -142,7 +144,7 @@ pub(crate) fn audit(database: &Path) -> anyhow::Result<Report> {
     }
     Ok(Report {
         holds: one("SELECT count(*) FROM hold")?,
-        bookings: one("SELECT count(*) FROM hold WHERE state = 'converted'")?,
+        bookings: one("SELECT count(*) FROM hold WHERE state IN ('converted', 'cancelled')")?,
         tickets: one("SELECT count(*) FROM hold h, json_each(h.details, '$.lines') l
                       WHERE h.state = 'converted' AND l.value ->> 4 = 0")?,
         violations,

@@ -85,9 +85,8 @@ impl Answers {
     }
 
     /// The body for a subject as things are now.
-    pub(crate) fn now(&self, house: &House, subject: Subject, hold: Option<HoldKey>) -> Bytes {
-        let hold = hold.or(subject.hold()).and_then(|key| house.hold(key));
-        hold.map(|hold| self.body(house, hold, house.version(), subject)).unwrap_or_default()
+    pub(crate) fn now(&self, house: &House, subject: Subject, hold: HoldKey) -> Bytes {
+        house.hold(hold).map(|hold| self.body(house, hold, house.version(), subject)).unwrap_or_default()
     }
 
     fn body(&self, house: &House, hold: &Hold, seq: u64, subject: Subject) -> Bytes {
@@ -220,6 +219,9 @@ impl Answers {
 
 /// Bytes of a value of ours.
 pub(crate) fn json<T: serde::Serialize>(value: &T) -> Bytes {
+    // Room for a hold or a booking of some seats, so that the buffer does not grow step by step.
+    let mut bytes = Vec::with_capacity(2048);
     // Wire types have string keys and no floats: they always serialise.
-    Bytes::from(serde_json::to_vec(value).expect("wire types serialise"))
+    serde_json::to_writer(&mut bytes, value).expect("wire types serialise");
+    Bytes::from(bytes)
 }

@@ -21,7 +21,7 @@ use tokio::sync::{OnceCell, oneshot};
 pub(crate) use self::resident::Resident;
 use crate::answers::Subject;
 use crate::clock::Clock;
-use crate::store::{Answer, BodyPrint, KeyPrint, Store, StoreError};
+use crate::store::{Answer, BodyPrint, KeyPrint, KnownKey, Store, StoreError};
 
 /// Commands waiting for the writer. At ten thousand commands a second this is a tenth of a second of work; whoever comes
 /// on top is told to come again.
@@ -184,13 +184,16 @@ impl Engine {
         let (key, subject) = (request.key, request.subject);
         if let Some(refused) = resident.refuse_at_once(&request, &*self.shared.clock)? {
             return match refused {
-                Early::Replay => self.replay(screening, key, subject).await,
+                Early::Replay(known) => self.replay(&resident, known, subject).await,
                 Early::Refused(refusal, seq) => Err(Failed::Refused(refusal, seq)),
             };
         }
-        match self.enqueue(resident, Some(request)).await {
+        match self.enqueue(resident.clone(), Some(request)).await {
             // The same request was committed between our look and the writer's.
-            Err(Failed::Again) => self.replay(screening, key, subject).await,
+            Err(Failed::Again) => match key.and_then(|key| resident.known(&key)) {
+                Some(known) => self.replay(&resident, known, subject).await,
+                None => Err(Failed::Busy),
+            },
             other => other,
         }
     }
@@ -216,15 +219,12 @@ impl Engine {
     }
 
     /// The answer that this key got before: byte for byte, or, after a day, as things are now.
-    async fn replay(&self, screening: ScreeningId, key: Option<Key>, subject: Subject) -> Result<Done, Failed> {
-        let Some(Key { print, .. }) = key else { return Err(Failed::Busy) };
+    async fn replay(&self, resident: &Resident, known: KnownKey, subject: Subject) -> Result<Done, Failed> {
+        let KnownKey { key, hold, .. } = known;
         let shared = self.shared.clone();
-        let found = self.blocking(move || Ok(shared.store.answer(screening, print)?)).await?;
-        let Some(Answer { status, body, hold }) = found else { return Err(Failed::Busy) };
-        let body = match body {
-            Some(body) => body,
-            None => self.resident(screening).await?.read(|house| self.shared.answers.now(house, subject, hold)),
-        };
+        let found = self.blocking(move || Ok(shared.store.answer(hold, key)?)).await?;
+        let Some(Answer { status, body }) = found else { return Err(Failed::Busy) };
+        let body = body.unwrap_or_else(|| resident.read(|house| self.shared.answers.now(house, subject, hold)));
         Ok(Done { status, body, replayed: true })
     }
 
@@ -250,7 +250,7 @@ impl Engine {
 /// What can be said without the writer.
 enum Early {
     /// The key had its effect before.
-    Replay,
+    Replay(KnownKey),
     /// By what is committed.
     Refused(Refusal, u64),
 }

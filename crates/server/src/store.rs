@@ -43,11 +43,11 @@ pub trait Store: Send + Sync + 'static {
     /// When nothing was saved, or when that is not known (D2).
     fn save(&self, batch: &[Save<'_>]) -> Result<Vec<Outcome>, CommitError>;
 
-    /// The answer that a request got, by its key.
+    /// The answer that a request got, by the hold that it was about and its key.
     ///
     /// # Errors
     /// When it cannot be read.
-    fn answer(&self, screening: ScreeningId, key: KeyPrint) -> Result<Option<Answer>, StoreError>;
+    fn answer(&self, hold: HoldKey, key: KeyPrint) -> Result<Option<Answer>, StoreError>;
 }
 
 /// What is shown and sold.
@@ -158,8 +158,19 @@ pub struct BodyPrint(pub [u8; 16]);
 pub struct Loaded {
     /// The house.
     pub house: Saved,
-    /// Which requests had an effect, and what they said.
-    pub keys: Vec<(KeyPrint, BodyPrint)>,
+    /// Which requests had an effect.
+    pub keys: Vec<KnownKey>,
+}
+
+/// A request that had an effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KnownKey {
+    /// Its key.
+    pub key: KeyPrint,
+    /// What it said.
+    pub said: BodyPrint,
+    /// The hold or booking it was about.
+    pub hold: HoldKey,
 }
 
 /// What to save of one house.
@@ -185,9 +196,7 @@ pub struct Save<'a> {
 #[derive(Debug, Clone)]
 pub struct NewAnswer {
     /// For which request.
-    pub key: KeyPrint,
-    /// What the request said.
-    pub body: BodyPrint,
+    pub known: KnownKey,
     /// The answer.
     pub answer: Answer,
 }
@@ -199,8 +208,6 @@ pub struct Answer {
     pub status: u16,
     /// The body; nothing after a day, when the answer is made anew from what is there.
     pub body: Option<Bytes>,
-    /// The hold or booking it was about.
-    pub hold: Option<HoldKey>,
 }
 
 /// One line of the audit trail.

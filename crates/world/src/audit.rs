@@ -91,7 +91,7 @@ fn sold(db: &Connection) -> anyhow::Result<Sold> {
     let mut query = db.prepare(
         "SELECT s.id, s.data ->> '$.layout', 'book_' || lower(hex(h.hold)), h.details ->> '$.total',
                 (SELECT json_group_array(l.value ->> 0) FROM json_each(h.details, '$.lines') l WHERE l.value ->> 4 = 0)
-         FROM hold h JOIN screening s ON s.number = h.screening WHERE h.state = 'converted'",
+         FROM hold h JOIN screening s ON s.number = h.screening WHERE h.state IN ('converted', 'cancelled')",
     )?;
     let mut rows = query.query([])?;
     while let Some(row) = rows.next()? {
@@ -128,7 +128,9 @@ mod tests {
         for (key, state, at, lines) in holds {
             let details = (*state == "converted").then(|| format!("{{\"lines\": {lines}, \"total\": 1000}}"));
             let row = (vec![*key; 16], vec![0_u8; 32], lines, vec![0_u8; 32], state, at, details);
-            db.execute("INSERT INTO hold VALUES (1, ?1, ?2, NULL, ?3, ?4, 0, 1, ?5, ?6, ?7)", row).expect("a hold");
+            let sql = "INSERT INTO hold (screening, hold, owner, places, price_table, created_at, seq, version, state, at, details) \
+                       VALUES (1, ?1, ?2, ?3, ?4, 0, 1, 1, ?5, ?6, ?7)";
+            db.execute(sql, row).expect("a hold");
         }
         (folder, file)
     }

@@ -19,7 +19,7 @@ use admit_server::bundle::Bundle;
 use admit_server::keys::KeyRing;
 use admit_server::store::sqlite::Edit;
 use admit_server::store::{
-    Answer, BodyPrint, CommitError, KeyPrint, ListedScreening, Listing, Loaded, Outcome, Save, Store, StoreError,
+    Answer, CommitError, KeyPrint, KnownKey, ListedScreening, Listing, Loaded, Outcome, Save, Store, StoreError,
 };
 use axum::body::Body;
 use http::Request;
@@ -34,7 +34,7 @@ struct Book {
     now: Timestamp,
     seats: BTreeMap<Place, Claim>,
     holds: BTreeMap<HoldKey, Hold>,
-    answers: HashMap<KeyPrint, (BodyPrint, Answer)>,
+    answers: HashMap<KeyPrint, (KnownKey, Answer)>,
 }
 
 /// A box office that was there before us.
@@ -77,7 +77,7 @@ impl Store for BoxOffice {
             holds: book.holds.values().cloned().collect(),
             scans: vec![],
         };
-        Ok(Loaded { house, keys: book.answers.iter().map(|(key, (body, _))| (*key, *body)).collect() })
+        Ok(Loaded { house, keys: book.answers.values().map(|(known, _)| *known).collect() })
     }
 
     fn save(&self, batch: &[Save<'_>]) -> Result<Vec<Outcome>, CommitError> {
@@ -103,7 +103,7 @@ impl Store for BoxOffice {
                 }
             }
             for new in save.answers {
-                book.answers.insert(new.key, (new.body, new.answer.clone()));
+                book.answers.insert(new.known.key, (new.known, new.answer.clone()));
             }
             book.version = save.seen + 1;
             book.now = save.now;
@@ -112,9 +112,10 @@ impl Store for BoxOffice {
         Ok(batch.iter().map(save).collect())
     }
 
-    fn answer(&self, screening: ScreeningId, key: KeyPrint) -> Result<Option<Answer>, StoreError> {
+    fn answer(&self, hold: HoldKey, key: KeyPrint) -> Result<Option<Answer>, StoreError> {
         let books = self.books.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(books.get(&screening).and_then(|book| book.answers.get(&key)).map(|(_, answer)| answer.clone()))
+        let answer = books.values().find_map(|book| book.answers.get(&key).filter(|(known, _)| known.hold == hold));
+        Ok(answer.map(|(_, answer)| answer.clone()))
     }
 }
 

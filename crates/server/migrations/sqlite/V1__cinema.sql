@@ -46,10 +46,11 @@ CREATE TABLE device (
 
 -- The houses.
 
+-- A house's version is the highest of those at its holds, and of those here: of changes that touched no hold, such as a block or
+-- a scan. So a hold and its booking write no row that is far away from the others of their commit.
 CREATE TABLE house (
     screening INTEGER PRIMARY KEY REFERENCES screening (number),
-    version   INTEGER NOT NULL,
-    now       INTEGER NOT NULL -- logical time of this version, ms since 1970 (C1)
+    version   INTEGER NOT NULL
 ) STRICT;
 
 -- Every place that is not free, and who has it. The key is what forbids a double sale (S2). A claim is not rewritten when
@@ -64,33 +65,37 @@ CREATE TABLE claim (
     CHECK ((hold IS NULL) <> (block IS NULL))
 ) STRICT, WITHOUT ROWID;
 
--- A hold, and the booking that came of it, in one row. Keys sort by time, so rows of a screening are written side by side.
+-- A hold, and the booking that came of it, in one row. Keys sort by time: what is written together lies together, whatever the
+-- screening, and a commit touches few pages. Those of a screening are found by its claims, and by the index below.
 CREATE TABLE hold (
+    hold        BLOB PRIMARY KEY CHECK (length(hold) = 16),
     screening   INTEGER NOT NULL,
-    hold        BLOB NOT NULL CHECK (length(hold) = 16),
     owner       BLOB NOT NULL CHECK (length(owner) = 32),
     network     INTEGER,
     places      TEXT NOT NULL, -- JSON: [[place, ticket type], ...]
     price_table BLOB NOT NULL,
     created_at  INTEGER NOT NULL,
-    seq         INTEGER NOT NULL,
+    seq         INTEGER NOT NULL, -- the house's version that first had it
+    version     INTEGER NOT NULL, -- the house's version that last changed it
     state       TEXT NOT NULL
-        CHECK (state IN ('active', 'paying', 'closing', 'converted', 'released', 'expired', 'refund_due')),
+        CHECK (state IN ('active', 'paying', 'closing', 'converted', 'cancelled', 'released', 'expired', 'refund_due')),
     at          INTEGER NOT NULL, -- active, paying, closing: until; else: since
-    details     TEXT, -- JSON: the order or the booking
-    PRIMARY KEY (screening, hold)
+    details     TEXT -- JSON: the order or the booking
 ) STRICT, WITHOUT ROWID;
 
--- What a request with an effect was answered. After a day `body` may be dropped; the key stays and still blocks.
+-- Those that have no claim any more. Nothing is written here on the way to a booking.
+CREATE INDEX hold_that_ended ON hold (screening) WHERE state IN ('cancelled', 'released', 'expired', 'refund_due');
+
+-- What a request with an effect was answered, beside the hold that it was about. After a day `body` may be dropped; the key stays
+-- and still blocks.
 CREATE TABLE answer (
-    screening INTEGER NOT NULL,
-    key       BLOB NOT NULL CHECK (length(key) = 16),
-    said      BLOB NOT NULL CHECK (length(said) = 16),
-    at        INTEGER NOT NULL,
-    status    INTEGER NOT NULL,
-    hold      BLOB,
-    body      BLOB,
-    PRIMARY KEY (screening, key)
+    hold   BLOB NOT NULL CHECK (length(hold) = 16),
+    key    BLOB NOT NULL CHECK (length(key) = 16),
+    said   BLOB NOT NULL CHECK (length(said) = 16),
+    at     INTEGER NOT NULL,
+    status INTEGER NOT NULL,
+    body   BLOB,
+    PRIMARY KEY (hold, key)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE scan (

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::{Done, Failed, Job, Key, Request, Resident, Shared};
 use crate::answers::View;
-use crate::store::{Answer, BodyPrint, KeyPrint, LogEntry, Message, NewAnswer, Save};
+use crate::store::{Answer, KeyPrint, KnownKey, LogEntry, Message, NewAnswer, Save};
 
 /// One house in one batch.
 pub(super) struct Turn {
@@ -19,7 +19,7 @@ pub(super) struct Turn {
     working: Option<House>,
     changes: Vec<Changes>,
     answers: Vec<NewAnswer>,
-    keys: HashMap<KeyPrint, (BodyPrint, Done)>,
+    keys: HashMap<KeyPrint, (KnownKey, Done)>,
     log: Vec<LogEntry>,
     outbox: Vec<Message>,
     /// Why nothing more is decided in this turn.
@@ -67,14 +67,14 @@ impl Turn {
         }
         if let Some(Key { print, body }) = request.and_then(|r| r.key) {
             if let Some((known, done)) = self.keys.get(&print) {
-                return if *known == body {
+                return if known.said == body {
                     Ok(Done { replayed: true, ..done.clone() })
                 } else {
                     Err(Failed::KeyReused)
                 };
             }
             if let Some(known) = state.keys.get(&print) {
-                return Err(if *known == body { Failed::Again } else { Failed::KeyReused });
+                return Err(if known.said == body { Failed::Again } else { Failed::KeyReused });
             }
         }
         // What earlier commands of this batch changed is what this one sees.
@@ -103,10 +103,11 @@ impl Turn {
         let kind = message_kind(&request.command);
         self.outbox.extend(kind.into_iter().flat_map(|kind| messages(kind, &changes, &self.resident)));
         self.log.push(log_entry(&request.by, name(&request.command), request.subject.hold(), &changes));
-        if let Some(Key { print, body }) = request.key {
-            let answer = Answer { status, body: Some(done.body.clone()), hold: request.subject.hold() };
-            self.answers.push(NewAnswer { key: print, body, answer });
-            self.keys.insert(print, (body, done.clone()));
+        // Whatever has a key is about a hold.
+        if let (Some(Key { print: key, body: said }), Some(hold)) = (request.key, request.subject.hold()) {
+            let known = KnownKey { key, said, hold };
+            self.answers.push(NewAnswer { known, answer: Answer { status, body: Some(done.body.clone()) } });
+            self.keys.insert(key, (known, done.clone()));
         }
         self.change(changes)?;
         Ok(done)
@@ -121,7 +122,7 @@ impl Turn {
         if self.changes.is_empty() || self.working.is_some() {
             return Ok(());
         }
-        let mut working = committed.clone();
+        let mut working = self.resident.working_copy(committed);
         for changes in self.changes.clone() {
             if let Err(broken) = working.apply(changes) {
                 return Err(self.give_up(&broken));
@@ -167,20 +168,18 @@ impl Turn {
     /// It is committed: everybody may see it.
     pub(super) fn publish(&mut self) {
         let mut state = self.resident.state_mut();
-        let changes = std::mem::take(&mut self.changes);
-        let applied = match self.working.take() {
-            Some(working) => {
-                state.house = working;
-                Ok(())
-            }
-            None => changes.into_iter().try_for_each(|c| state.house.apply(c)),
-        };
+        let applied = std::mem::take(&mut self.changes).into_iter().try_for_each(|c| state.house.apply(c));
         if let Err(broken) = applied {
             tracing::error!(screening = %self.resident.screening(), %broken, "house quarantined after a save");
             state.quarantine = Some(broken.to_string());
         }
         state.house.saved(self.seen + 1, self.now);
-        state.keys.extend(self.keys.drain().map(|(key, (body, _))| (key, body)));
+        state.keys.extend(self.keys.drain().map(|(key, (known, _))| (key, known)));
+        drop(state);
+        if let Some(mut working) = self.working.take() {
+            working.saved(self.seen + 1, self.now);
+            self.resident.keep_working_copy(working);
+        }
     }
 
     /// Why this house must not be sold from any more, if so.

@@ -12,12 +12,15 @@ use jiff::Timestamp;
 
 use super::{Early, Failed, Request};
 use crate::clock::Clock;
-use crate::store::{BodyPrint, KeyPrint};
+use crate::store::{KeyPrint, KnownKey};
 
 /// A house in memory, as it was committed last. Locks are held for microseconds and never over an `.await`.
 pub(crate) struct Resident {
     screening: ScreeningId,
     state: RwLock<State>,
+    /// A second copy, for a house that several commands of one batch change: brought up to date by the same changes, it saves making a
+    /// copy for every batch.
+    working: Mutex<Option<House>>,
     seats: Mutex<Option<SeatsShown>>,
     used: AtomicU64,
     weight: usize,
@@ -27,7 +30,7 @@ pub(crate) struct Resident {
 pub(super) struct State {
     pub(super) house: House,
     /// Requests that had an effect, and what they said.
-    pub(super) keys: HashMap<KeyPrint, BodyPrint>,
+    pub(super) keys: HashMap<KeyPrint, KnownKey>,
     /// Why nothing is decided here any more: rows that contradict each other.
     pub(super) quarantine: Option<String>,
 }
@@ -36,10 +39,17 @@ pub(super) struct State {
 static USES: AtomicU64 = AtomicU64::new(0);
 
 impl Resident {
-    pub(super) fn new(screening: ScreeningId, house: House, keys: Vec<(KeyPrint, BodyPrint)>) -> Self {
-        let weight = house.weight() + keys.len() * 48;
-        let state = State { house, keys: keys.into_iter().collect(), quarantine: None };
-        Self { screening, state: RwLock::new(state), seats: Mutex::default(), used: AtomicU64::new(0), weight }
+    pub(super) fn new(screening: ScreeningId, house: House, keys: Vec<KnownKey>) -> Self {
+        let weight = house.weight() + keys.len() * 72;
+        let state = State { house, keys: keys.into_iter().map(|k| (k.key, k)).collect(), quarantine: None };
+        Self {
+            screening,
+            state: RwLock::new(state),
+            working: Mutex::default(),
+            seats: Mutex::default(),
+            used: AtomicU64::new(0),
+            weight,
+        }
     }
 
     pub(crate) fn screening(&self) -> ScreeningId {
@@ -66,6 +76,17 @@ impl Resident {
         self.state.write().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// A copy of the committed house for the writer to try changes on.
+    pub(super) fn working_copy(&self, committed: &House) -> House {
+        let kept = self.working.lock().unwrap_or_else(PoisonError::into_inner).take();
+        kept.filter(|kept| kept.version() == committed.version()).unwrap_or_else(|| committed.clone())
+    }
+
+    /// Keeps a working copy that has everything that is committed.
+    pub(super) fn keep_working_copy(&self, working: House) {
+        *self.working.lock().unwrap_or_else(PoisonError::into_inner) = Some(working);
+    }
+
     /// Looks at the house as it is committed.
     pub(crate) fn read<T>(&self, look: impl FnOnce(&House) -> T) -> T {
         look(&self.state().house)
@@ -76,14 +97,19 @@ impl Resident {
         self.state().house.next_deadline().is_some_and(|at| at <= now)
     }
 
+    /// The request that had this key, if one had an effect.
+    pub(super) fn known(&self, key: &super::Key) -> Option<KnownKey> {
+        self.state().keys.get(&key.print).copied()
+    }
+
     /// What can be said from memory: that the key had its effect before, or that what is committed forbids it. The key
     /// comes first: whoever lost the reply of a hold that succeeded must not hear that its own seats are taken.
     pub(super) fn refuse_at_once(&self, request: &Request, clock: &dyn Clock) -> Result<Option<Early>, Failed> {
         let state = self.state();
         if let Some(key) = &request.key
-            && let Some(body) = state.keys.get(&key.print)
+            && let Some(known) = state.keys.get(&key.print)
         {
-            return if *body == key.body { Ok(Some(Early::Replay)) } else { Err(Failed::KeyReused) };
+            return if known.said == key.body { Ok(Some(Early::Replay(*known))) } else { Err(Failed::KeyReused) };
         }
         let house = &state.house;
         let now = clock.now().max(house.now());

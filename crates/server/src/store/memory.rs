@@ -8,7 +8,7 @@ use admit_protocol::digest::ContentName;
 use admit_protocol::id::ScreeningId;
 use jiff::Timestamp;
 
-use super::{Answer, BodyPrint, CommitError, KeyPrint, Listing, Loaded, Outcome, Save, Store, StoreError};
+use super::{Answer, CommitError, KeyPrint, KnownKey, Listing, Loaded, Outcome, Save, Store, StoreError};
 
 /// Everything in memory.
 #[derive(Debug)]
@@ -24,7 +24,7 @@ struct Rows {
     claims: BTreeMap<Place, Claim>,
     holds: BTreeMap<HoldKey, Hold>,
     scans: Vec<ScanRecord>,
-    answers: HashMap<KeyPrint, (BodyPrint, Answer)>,
+    answers: HashMap<KeyPrint, (KnownKey, Answer)>,
 }
 
 impl MemoryStore {
@@ -54,7 +54,7 @@ impl Store for MemoryStore {
             holds: rows.holds.values().cloned().collect(),
             scans: rows.scans.clone(),
         };
-        Ok(Loaded { house, keys: rows.answers.iter().map(|(key, (body, _))| (*key, *body)).collect() })
+        Ok(Loaded { house, keys: rows.answers.values().map(|(known, _)| *known).collect() })
     }
 
     fn save(&self, batch: &[Save<'_>]) -> Result<Vec<Outcome>, CommitError> {
@@ -73,9 +73,10 @@ impl Store for MemoryStore {
         Ok(batch.iter().map(save).collect())
     }
 
-    fn answer(&self, screening: ScreeningId, key: KeyPrint) -> Result<Option<Answer>, StoreError> {
+    fn answer(&self, hold: HoldKey, key: KeyPrint) -> Result<Option<Answer>, StoreError> {
         let houses = self.houses.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(houses.get(&screening).and_then(|rows| rows.answers.get(&key)).map(|(_, answer)| answer.clone()))
+        let answer = houses.values().find_map(|rows| rows.answers.get(&key).filter(|(known, _)| known.hold == hold));
+        Ok(answer.map(|(_, answer)| answer.clone()))
     }
 }
 
@@ -113,7 +114,7 @@ impl Rows {
             self.scans.extend(changes.scans.iter().cloned());
         }
         for new in save.answers {
-            self.answers.insert(new.key, (new.body, new.answer.clone()));
+            self.answers.insert(new.known.key, (new.known, new.answer.clone()));
         }
         self.version = save.seen + 1;
         self.now = save.now;

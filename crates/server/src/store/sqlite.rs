@@ -1,23 +1,24 @@
 //! SQLite: the default. One file in the data folder, one process (D5), every commit on disk before anyone is told.
 
 mod catalogue;
+mod numbers;
 mod rows;
 mod save;
 mod screening;
 mod staff;
 
-use std::collections::HashMap;
 use std::fs::File;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use admit_booking::Prices;
+use admit_booking::{HoldKey, Prices};
 use admit_protocol::digest::ContentName;
 use admit_protocol::id::ScreeningId;
 use axum::body::Bytes;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Row, Transaction, TransactionBehavior, params};
 
 pub use self::catalogue::Edit;
+use self::numbers::Numbers;
 pub use self::screening::{Disturbed, Layouts};
 pub(crate) use self::staff::Session;
 pub use self::staff::{AuditEntry, Permission, Role, StaffMember};
@@ -35,8 +36,8 @@ pub struct SqliteStore {
     writer: Mutex<Connection>,
     readers: Mutex<Vec<Connection>>,
     path: std::path::PathBuf,
-    /// The numbers of screenings, as far as they were asked for.
-    numbers: Mutex<HashMap<ScreeningId, i64>>,
+    /// The numbers of screenings and the versions of houses, as far as they were asked for.
+    numbers: Numbers,
     /// Held as long as this process uses the folder.
     _lock: File,
 }
@@ -65,7 +66,7 @@ impl SqliteStore {
             writer: Mutex::new(writer),
             readers: Mutex::default(),
             path,
-            numbers: Mutex::default(),
+            numbers: Numbers::default(),
             _lock: lock,
         };
         store.begin_epoch()?;
@@ -111,19 +112,6 @@ impl SqliteStore {
         }
         result
     }
-
-    fn number(&self, db: &Connection, screening: ScreeningId) -> rusqlite::Result<Option<i64>> {
-        let known = self.numbers.lock().unwrap_or_else(PoisonError::into_inner).get(&screening).copied();
-        if known.is_some() {
-            return Ok(known);
-        }
-        let sql = "SELECT number FROM screening WHERE id = ?1";
-        let number = db.prepare_cached(sql)?.query_row([screening.as_str()], |row| row.get(0)).optional()?;
-        if let Some(number) = number {
-            self.numbers.lock().unwrap_or_else(PoisonError::into_inner).insert(screening, number);
-        }
-        Ok(number)
-    }
 }
 
 /// A sync for every commit: NORMAL loses acknowledged commits when the power goes.
@@ -148,31 +136,24 @@ impl Store for SqliteStore {
         prices: &dyn Fn(ContentName) -> Option<Arc<Prices>>,
     ) -> Result<Loaded, StoreError> {
         self.reading("loading a house", |db| {
-            let number = self.number(db, screening).map_err(StoreError::at("finding a screening"))?;
+            let number = self.numbers.number(db, screening).map_err(StoreError::at("finding a screening"))?;
             number.map_or_else(|| Ok(Loaded::default()), |number| rows::load(db, number, prices))
         })
     }
 
     fn save(&self, batch: &[Save<'_>]) -> Result<Vec<Outcome>, CommitError> {
         let mut db = self.writer();
-        save::save(&mut db, batch, |db, screening| self.number(db, screening))
+        save::save(&mut db, batch, &self.numbers)
     }
 
-    fn answer(&self, screening: ScreeningId, key: KeyPrint) -> Result<Option<Answer>, StoreError> {
+    fn answer(&self, hold: HoldKey, key: KeyPrint) -> Result<Option<Answer>, StoreError> {
         self.reading("reading an answer", |db| {
-            let number = self.number(db, screening).map_err(StoreError::at("finding a screening"))?;
-            let sql = "SELECT status, hold, body FROM answer WHERE screening = ?1 AND key = ?2";
+            let sql = "SELECT status, body FROM answer WHERE hold = ?1 AND key = ?2";
             let read = |row: &Row<'_>| {
-                let hold: Option<Vec<u8>> = row.get(1)?;
-                let body: Option<Vec<u8>> = row.get(2)?;
-                Ok(Answer {
-                    status: row.get(0)?,
-                    hold: hold.and_then(|h| rows::hold_key(&h)),
-                    body: body.map(Bytes::from),
-                })
+                Ok(Answer { status: row.get(0)?, body: row.get::<_, Option<Vec<u8>>>(1)?.map(Bytes::from) })
             };
             let mut statement = db.prepare_cached(sql).map_err(StoreError::at("reading an answer"))?;
-            let answer = statement.query_row(params![number, key.0], read).optional();
+            let answer = statement.query_row(params![hold.0.to_be_bytes(), key.0], read).optional();
             answer.map_err(StoreError::at("reading an answer"))
         })
     }

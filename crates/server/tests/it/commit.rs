@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
-use admit_booking::Prices;
+use admit_booking::{HoldKey, Prices};
 use admit_protocol::digest::ContentName;
 use admit_protocol::id::ScreeningId;
 use admit_protocol::origin::{Origin, OriginPolicy};
@@ -44,8 +44,8 @@ impl Store for Faulty {
     ) -> Result<Loaded, StoreError> {
         self.inner.load(screening, prices)
     }
-    fn answer(&self, screening: ScreeningId, key: KeyPrint) -> Result<Option<Answer>, StoreError> {
-        self.inner.answer(screening, key)
+    fn answer(&self, hold: HoldKey, key: KeyPrint) -> Result<Option<Answer>, StoreError> {
+        self.inner.answer(hold, key)
     }
     fn save(&self, batch: &[Save<'_>]) -> Result<Vec<Outcome>, CommitError> {
         self.saves.fetch_add(1, Ordering::SeqCst);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use admit_booking::{Changes, Claim, Command, Hold, HoldKey, HoldState, House, Owner, Place, PlaceHold, example};
-use admit_server::store::{Answer, BodyPrint, KeyPrint, NewAnswer, Outcome, Save, Store};
+use admit_server::store::{Answer, BodyPrint, KeyPrint, KnownKey, NewAnswer, Outcome, Save, Store};
 use jiff::Timestamp;
 
 use crate::stage::{On, Stage};
@@ -96,13 +96,19 @@ store_contract! {
     }
 
     an_answer_is_kept_with_its_effect(store) {
-        let answer = Answer { status: 201, body: Some("{}".into()), hold: Some(HoldKey(1)) };
-        let new = NewAnswer { key: KeyPrint([1; 16]), body: BodyPrint([2; 16]), answer: answer.clone() };
-        store.save(&[save(0, &[placed(1, "A1")], &[new])]).expect("saves");
-        let screening = "eight".parse().expect("id");
-        assert_eq!(store.answer(screening, KeyPrint([1; 16])).expect("reads"), Some(answer));
-        assert_eq!(store.answer(screening, KeyPrint([3; 16])).expect("reads"), None);
-        assert_eq!(load(store).keys, [(KeyPrint([1; 16]), BodyPrint([2; 16]))]);
+        let answer = Answer { status: 201, body: Some("{}".into()) };
+        let known = KnownKey { key: KeyPrint([1; 16]), said: BodyPrint([2; 16]), hold: HoldKey(1) };
+        store.save(&[save(0, &[placed(1, "A1")], &[NewAnswer { known, answer: answer.clone() }])]).expect("saves");
+        assert_eq!(store.answer(HoldKey(1), known.key).expect("reads"), Some(answer));
+        assert_eq!(store.answer(HoldKey(1), KeyPrint([3; 16])).expect("reads"), None);
+        assert_eq!(store.answer(HoldKey(2), known.key).expect("reads"), None);
+        assert_eq!(load(store).keys, [known]);
+        // Also when the hold is over: whoever lost the answer must not hold the same seats again.
+        let released = (HoldKey(1), HoldState::Released { at: now() });
+        let freed = load(store).house.claims;
+        store.save(&[save(1, &[Changes { freed, moved: vec![released], ..Changes::default() }], &[])]).expect("saves");
+        let after = load(store);
+        assert_eq!((after.keys, after.house.holds.len()), (vec![known], 1));
     }
 
     states_of_holds_are_read_back(store) {

@@ -11,8 +11,8 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, TransactionBehavior, params};
 use serde::de::DeserializeOwned;
 
-use super::SqliteStore;
 use super::screening::{Disturbed, Layouts, put_screening, remove_screening, why_layout_stays};
+use super::{SqliteStore, numbers};
 use crate::store::{Device, Document, DocumentKind, ListedScreening, Listing, RemovedScreening, StoreError};
 
 const READING: &str = "reading the programme";
@@ -72,6 +72,7 @@ impl SqliteStore {
             disturbed.extend(edit(&transaction, one, &mut next, now, layouts)?);
         }
         transaction.commit().map_err(StoreError::at("committing an edit"))?;
+        self.numbers.forget_versions();
         Ok(disturbed)
     }
 
@@ -179,7 +180,10 @@ fn put_cinema(db: &Connection, cinema: &Cinema) -> Result<(), StoreError> {
     }
     // What was promised and paid is in it.
     let sql = "SELECT data ->> '$.currency' FROM cinema WHERE id = ?1 AND data ->> '$.currency' <> ?2 AND EXISTS (
-               SELECT 1 FROM hold JOIN screening ON number = screening WHERE cinema = ?1)";
+               SELECT 1 FROM claim JOIN screening ON number = screening WHERE cinema = ?1 AND hold IS NOT NULL
+               UNION ALL
+               SELECT 1 FROM hold JOIN screening ON number = screening
+               WHERE cinema = ?1 AND state IN ('cancelled', 'released', 'expired', 'refund_due'))";
     let row = params![cinema.id.as_str(), cinema.currency.to_string()];
     let sold = db.query_row(sql, row, |row| row.get::<_, String>(0)).optional().map_err(StoreError::at(WRITING))?;
     if let Some(sold) = sold {
@@ -193,8 +197,7 @@ pub(super) fn listing(db: &Transaction<'_>) -> Result<Listing, StoreError> {
     let epoch: String = db
         .query_row("SELECT value FROM setting WHERE name = 'epoch'", [], |row| row.get(0))
         .map_err(StoreError::at(READING))?;
-    let latest: Option<i64> =
-        db.query_row("SELECT max(now) FROM house", [], |row| row.get(0)).map_err(StoreError::at(READING))?;
+    let latest = numbers::latest(db).map_err(StoreError::at(READING))?;
     let mut listing = Listing {
         epoch: epoch.parse().map_err(StoreError::at(READING))?,
         latest: latest.and_then(|ms| Timestamp::from_millisecond(ms).ok()).unwrap_or(Timestamp::UNIX_EPOCH),

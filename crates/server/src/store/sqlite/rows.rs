@@ -16,7 +16,10 @@ use jiff::Timestamp;
 use rusqlite::{Connection, Row, params};
 use serde::{Deserialize, Serialize};
 
-use crate::store::{BodyPrint, KeyPrint, Loaded, StoreError};
+use super::numbers;
+use crate::store::{BodyPrint, KeyPrint, KnownKey, Loaded, StoreError};
+
+const LOADING: &str = "loading a house";
 
 /// The `details` of a hold that is being paid or was booked, as JSON.
 #[derive(Serialize, Deserialize)]
@@ -54,7 +57,10 @@ pub(super) fn state_columns(state: &HoldState) -> (&'static str, i64, Option<Str
         HoldState::Active { until } => ("active", ms(until), None),
         HoldState::Paying { order: o, until } => ("paying", ms(until), Some(order(o))),
         HoldState::Closing { order: o, until } => ("closing", ms(until), Some(order(o))),
-        HoldState::Converted(b) => ("converted", ms(&b.confirmed_at), Some(text(&booking_details(b)))),
+        HoldState::Converted(b) => {
+            let word = if b.is_cancelled() { "cancelled" } else { "converted" };
+            (word, ms(&b.confirmed_at), Some(text(&booking_details(b))))
+        }
         HoldState::Released { at } => ("released", ms(at), None),
         HoldState::Expired { at, order: o } => ("expired", ms(at), o.as_ref().map(order)),
         HoldState::RefundDue { order: o, at } => ("refund_due", ms(at), Some(order(o))),
@@ -101,15 +107,14 @@ fn booking_details(b: &Booking) -> Details {
 
 /// Bookings of a screening that have a ticket left, and where their buyers want to be written to.
 pub(super) fn standing_bookings(db: &Connection, number: i64) -> Result<Vec<(HoldKey, Option<String>)>, StoreError> {
-    let sql = "SELECT hold, details FROM hold WHERE screening = ?1 AND state = 'converted'";
-    let all = all(db, sql, number, |row, number| {
+    let sql = "SELECT hold, details FROM hold WHERE state = 'converted' \
+               AND hold IN (SELECT hold FROM claim WHERE screening = ?1 AND hold IS NOT NULL)";
+    all(db, sql, number, |row, number| {
         let key = hold_key(&get::<Vec<u8>>(row, 0)?).ok_or_else(|| bad("hold", number, "key is not 16 bytes"))?;
         let details: Details =
             serde_json::from_str(&get::<String>(row, 1)?).map_err(|e| bad("hold", number, e.to_string()))?;
-        let stands = details.lines.iter().any(|(.., revoked)| !revoked);
-        Ok(stands.then(|| (key, details.buyer.and_then(|b| b.email))))
-    })?;
-    Ok(all.into_iter().flatten().collect())
+        Ok((key, details.buyer.and_then(|b| b.email)))
+    })
 }
 
 /// The places of a hold as JSON: `[[place, ticket type or null], ...]`.
@@ -139,25 +144,34 @@ pub(super) fn load(
     number: i64,
     prices: &dyn Fn(ContentName) -> Option<Arc<Prices>>,
 ) -> Result<Loaded, StoreError> {
-    let at = StoreError::at("loading a house");
-    let mut houses = db.prepare_cached("SELECT version, now FROM house WHERE screening = ?1").map_err(at)?;
-    let mut found = houses.query([number]).map_err(StoreError::at("loading a house"))?;
-    let Some(row) = found.next().map_err(StoreError::at("loading a house"))? else { return Ok(Loaded::default()) };
-    let version: u64 = row.get::<_, i64>(0).map_err(StoreError::at("loading a house"))?.unsigned_abs();
-    let now = instant(row.get(1).map_err(StoreError::at("loading a house"))?, "house", number)?;
-    let mut house = Saved { version, now, ..Saved::default() };
+    let version = numbers::version(db, number).map_err(StoreError::at(LOADING))?;
+    if version == 0 {
+        return Ok(Loaded::default());
+    }
+    // Later than this house's own last time, perhaps: time never goes back.
+    let now = numbers::latest(db).map_err(StoreError::at(LOADING))?.unwrap_or_default();
+    let mut house = Saved { version, now: instant(now, "log", number)?, ..Saved::default() };
 
     let claims = "SELECT place, hold, block, until FROM claim WHERE screening = ?1";
     house.claims = all(db, claims, number, read_claim)?;
     let holds = "SELECT hold, owner, network, places, price_table, created_at, seq, state, at, details \
-                 FROM hold WHERE screening = ?1";
+                 FROM hold WHERE hold IN (SELECT hold FROM claim WHERE screening = ?1 AND hold IS NOT NULL)";
     house.holds = all(db, holds, number, |row, number| read_hold(row, number, prices))?;
+    let ended = "SELECT hold, owner, network, places, price_table, created_at, seq, state, at, details \
+                 FROM hold WHERE screening = ?1 AND state IN ('cancelled', 'released', 'expired', 'refund_due')";
+    house.holds.extend(all(db, ended, number, |row, number| read_hold(row, number, prices))?);
     let scans = "SELECT device, id, kind, undoes, hold, line, generation, at, admitted, offline, verdict \
                  FROM scan WHERE screening = ?1";
     house.scans = all(db, scans, number, read_scan)?;
-    let keys = all(db, "SELECT key, said FROM answer WHERE screening = ?1", number, |row, _| {
-        Ok((KeyPrint(get(row, 0)?), BodyPrint(get(row, 1)?)))
-    })?;
+    let mut keys = Vec::with_capacity(house.holds.len() * 2);
+    for hold in house.holds.iter().map(|h| h.key) {
+        let sql = "SELECT key, said FROM answer WHERE hold = ?1";
+        let mut answers = db.prepare_cached(sql).map_err(StoreError::at(LOADING))?;
+        let mut rows = answers.query([hold.0.to_be_bytes()]).map_err(StoreError::at(LOADING))?;
+        while let Some(row) = rows.next().map_err(StoreError::at(LOADING))? {
+            keys.push(KnownKey { key: KeyPrint(get(row, 0)?), said: BodyPrint(get(row, 1)?), hold });
+        }
+    }
     Ok(Loaded { house, keys })
 }
 
@@ -167,10 +181,10 @@ fn all<T>(
     number: i64,
     read: impl Fn(&Row<'_>, i64) -> Result<T, StoreError>,
 ) -> Result<Vec<T>, StoreError> {
-    let mut statement = db.prepare_cached(sql).map_err(StoreError::at("loading a house"))?;
-    let mut rows = statement.query(params![number]).map_err(StoreError::at("loading a house"))?;
+    let mut statement = db.prepare_cached(sql).map_err(StoreError::at(LOADING))?;
+    let mut rows = statement.query(params![number]).map_err(StoreError::at(LOADING))?;
     let mut read_all = Vec::new();
-    while let Some(row) = rows.next().map_err(StoreError::at("loading a house"))? {
+    while let Some(row) = rows.next().map_err(StoreError::at(LOADING))? {
         read_all.push(read(row, number)?);
     }
     Ok(read_all)
@@ -247,7 +261,7 @@ fn read_state(state: &str, at: Timestamp, details: Option<Details>, number: i64)
         "active" => HoldState::Active { until: at },
         "paying" => HoldState::Paying { order: order(details)?, until: at },
         "closing" => HoldState::Closing { order: order(details)?, until: at },
-        "converted" => HoldState::Converted(read_booking(details.ok_or_else(missing)?, at, number)?),
+        "converted" | "cancelled" => HoldState::Converted(read_booking(details.ok_or_else(missing)?, at, number)?),
         "released" => HoldState::Released { at },
         "expired" => HoldState::Expired { at, order: details.map(|d| read_order(d, number)).transpose()? },
         "refund_due" => HoldState::RefundDue { order: order(details)?, at },

@@ -1,11 +1,11 @@
-//! Saving houses: one transaction, one sync, a savepoint for each house.
+//! Saving houses: one transaction, one sync. Of each house all is saved, or nothing.
 
 use admit_booking::{Changes, Claim, Place};
-use admit_protocol::id::ScreeningId;
-use rusqlite::{Connection, ErrorCode, Savepoint, TransactionBehavior, params};
+use rusqlite::{Connection, ErrorCode, TransactionBehavior, params};
 
+use super::numbers::Numbers;
 use super::rows::{claim_columns, places_text, state_columns};
-use crate::store::{CommitError, Outcome, Save, StoreError};
+use crate::store::{Answer, CommitError, KnownKey, Outcome, Save, StoreError};
 
 /// Why one house was not saved while the others go on.
 enum Refused {
@@ -25,59 +25,82 @@ impl From<rusqlite::Error> for Refused {
     }
 }
 
-pub(super) fn save(
+pub(super) fn save(db: &mut Connection, batch: &[Save<'_>], numbers: &Numbers) -> Result<Vec<Outcome>, CommitError> {
+    match save_all(db, batch, numbers, Fences::None)? {
+        Some(outcomes) => Ok(outcomes),
+        // Something is wrong with one of them. It is found, and the others are saved.
+        None => Ok(save_all(db, batch, numbers, Fences::EachHouse)?.unwrap_or_default()),
+    }
+}
+
+/// Whether a house that is broken can be taken back alone. A savepoint costs a copy of every page that is written after it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fences {
+    None,
+    EachHouse,
+}
+
+/// Saves a batch; nothing, and nothing is saved, if a house is broken and there is no fence around it.
+fn save_all(
     db: &mut Connection,
     batch: &[Save<'_>],
-    number: impl Fn(&Connection, ScreeningId) -> rusqlite::Result<Option<i64>>,
-) -> Result<Vec<Outcome>, CommitError> {
+    numbers: &Numbers,
+    fences: Fences,
+) -> Result<Option<Vec<Outcome>>, CommitError> {
     let not_done = |error: rusqlite::Error| CommitError::NotDone(StoreError::at("saving houses")(error));
     // A deferred transaction that reads first would be refused when it begins to write.
     let mut transaction = db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(not_done)?;
     let mut outcomes = Vec::with_capacity(batch.len());
     for save in batch {
-        let savepoint = transaction.savepoint().map_err(not_done)?;
-        let saved = match number(&savepoint, save.screening) {
-            Ok(Some(number)) => save_house(&savepoint, number, save),
-            Ok(None) => Err(Refused::Broken(format!("there is no screening {}", save.screening))),
-            Err(error) => Err(Refused::Database(error)),
+        let saved = match fences {
+            Fences::None => save_one(&transaction, save, numbers),
+            Fences::EachHouse => {
+                let fence = transaction.savepoint().map_err(not_done)?;
+                let saved = save_one(&fence, save, numbers);
+                // Dropping a savepoint rolls it back.
+                if saved.is_ok() {
+                    fence.commit().map_err(not_done)?;
+                }
+                saved
+            }
         };
         outcomes.push(match saved {
-            Ok(()) => {
-                savepoint.commit().map_err(not_done)?;
-                Outcome::Saved
-            }
-            // Dropping a savepoint rolls it back.
+            Ok(()) => Outcome::Saved,
+            // Nothing was written for it yet.
             Err(Refused::Conflict) => Outcome::Conflict,
-            Err(Refused::Broken(why)) => Outcome::Broken(why),
+            Err(Refused::Broken(why)) if fences == Fences::EachHouse => Outcome::Broken(why),
+            Err(Refused::Broken(_)) => return Ok(None),
             Err(Refused::Database(error)) => return Err(not_done(error)),
         });
     }
     // From here on nobody knows: an error may come after the bytes reached the disk.
     transaction.commit().map_err(|error| CommitError::Unknown(StoreError::at("committing")(error)))?;
-    Ok(outcomes)
+    let saved = batch.iter().zip(&outcomes).filter(|(_, outcome)| **outcome == Outcome::Saved);
+    numbers.moved_on(saved.map(|(save, _)| (save.screening, save.seen + 1)));
+    Ok(Some(outcomes))
 }
 
-fn save_house(db: &Savepoint<'_>, number: i64, save: &Save<'_>) -> Result<(), Refused> {
-    let (seen, now) = (save.seen.cast_signed(), save.now.as_millisecond());
-    let moved_on = if save.seen == 0 {
-        let sql = "INSERT INTO house (screening, version, now) VALUES (?1, 1, ?2) ON CONFLICT DO NOTHING";
-        db.prepare_cached(sql)?.execute(params![number, now])?
-    } else {
-        let sql = "UPDATE house SET version = version + 1, now = ?3 WHERE screening = ?1 AND version = ?2";
-        db.prepare_cached(sql)?.execute(params![number, seen, now])?
+fn save_one(db: &Connection, save: &Save<'_>, numbers: &Numbers) -> Result<(), Refused> {
+    let Some((number, version)) = numbers.of(db, save.screening)? else {
+        return Err(Refused::Broken(format!("there is no screening {}", save.screening)));
     };
-    if moved_on != 1 {
-        return Err(Refused::Conflict);
+    if version == save.seen { save_house(db, number, save) } else { Err(Refused::Conflict) }
+}
+
+fn save_house(db: &Connection, number: i64, save: &Save<'_>) -> Result<(), Refused> {
+    let (version, now) = ((save.seen + 1).cast_signed(), save.now.as_millisecond());
+    if save.changes.iter().all(|c| c.placed.is_empty() && c.moved.is_empty()) {
+        let sql = "INSERT INTO house (screening, version) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET version = ?2";
+        db.prepare_cached(sql)?.execute(params![number, version])?;
     }
     for changes in save.changes {
-        save_changes(db, number, changes)?;
+        save_changes(db, number, version, changes)?;
     }
     for new in save.answers {
-        let hold = new.answer.hold.map(|key| key.0.to_be_bytes());
-        let sql =
-            "INSERT INTO answer (screening, key, said, at, status, hold, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
-        let body = new.answer.body.as_deref();
-        db.prepare_cached(sql)?.execute(params![number, new.key.0, new.body.0, now, new.answer.status, hold, body])?;
+        let sql = "INSERT INTO answer (hold, key, said, at, status, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+        let (KnownKey { key, said, hold }, Answer { status, body }) = (new.known, &new.answer);
+        let row = params![hold.0.to_be_bytes(), key.0, said.0, now, status, body.as_deref()];
+        db.prepare_cached(sql)?.execute(row)?;
     }
     for message in save.outbox {
         let sql = "INSERT INTO outbox (at, kind, body) VALUES (?1, ?2, ?3)";
@@ -85,11 +108,11 @@ fn save_house(db: &Savepoint<'_>, number: i64, save: &Save<'_>) -> Result<(), Re
     }
     let entries = serde_json::to_string(save.log).map_err(|e| Refused::Broken(e.to_string()))?;
     let sql = "INSERT INTO log (screening, version, at, entries) VALUES (?1, ?2, ?3, ?4)";
-    db.prepare_cached(sql)?.execute(params![number, seen + 1, now, entries])?;
+    db.prepare_cached(sql)?.execute(params![number, version, now, entries])?;
     Ok(())
 }
 
-fn save_changes(db: &Savepoint<'_>, number: i64, changes: &Changes) -> Result<(), Refused> {
+fn save_changes(db: &Connection, number: i64, version: i64, changes: &Changes) -> Result<(), Refused> {
     for &(place, expected) in &changes.freed {
         free(db, number, place, expected)?;
     }
@@ -100,8 +123,8 @@ fn save_changes(db: &Savepoint<'_>, number: i64, changes: &Changes) -> Result<()
     }
     for hold in &changes.placed {
         let (state, at, details) = state_columns(&hold.state);
-        let sql = "INSERT INTO hold (screening, hold, owner, network, places, price_table, created_at, seq, state, at, \
-                   details) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
+        let sql = "INSERT INTO hold (screening, hold, owner, network, places, price_table, created_at, seq, version, \
+                   state, at, details) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
         db.prepare_cached(sql)?.execute(params![
             number,
             hold.key.0.to_be_bytes(),
@@ -111,6 +134,7 @@ fn save_changes(db: &Savepoint<'_>, number: i64, changes: &Changes) -> Result<()
             hold.prices.name.digest(),
             hold.created_at.as_millisecond(),
             hold.seq.cast_signed(),
+            version,
             state,
             at,
             details,
@@ -118,8 +142,8 @@ fn save_changes(db: &Savepoint<'_>, number: i64, changes: &Changes) -> Result<()
     }
     for (key, state) in &changes.moved {
         let (state, at, details) = state_columns(state);
-        let sql = "UPDATE hold SET state = ?3, at = ?4, details = ?5 WHERE screening = ?1 AND hold = ?2";
-        let row = params![number, key.0.to_be_bytes(), state, at, details];
+        let sql = "UPDATE hold SET version = ?3, state = ?4, at = ?5, details = ?6 WHERE hold = ?2 AND screening = ?1";
+        let row = params![number, key.0.to_be_bytes(), version, state, at, details];
         one(db.prepare_cached(sql)?.execute(row)?, || format!("hold {:032x} is not there", key.0))?;
     }
     for scan in &changes.scans {
@@ -144,7 +168,7 @@ fn save_changes(db: &Savepoint<'_>, number: i64, changes: &Changes) -> Result<()
 }
 
 /// S3: names the owner it expects, and counts.
-fn free(db: &Savepoint<'_>, number: i64, place: Place, expected: Claim) -> Result<(), Refused> {
+fn free(db: &Connection, number: i64, place: Place, expected: Claim) -> Result<(), Refused> {
     let (hold, block, _) = claim_columns(expected);
     let sql = "DELETE FROM claim WHERE screening = ?1 AND place = ?2 AND hold IS ?3 AND block IS ?4";
     let freed = db.prepare_cached(sql)?.execute(params![number, place.0, hold, block])?;

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 use serde_json::json;
 
 use super::catalogue::{WRITING, text_of};
-use super::rows;
+use super::{numbers, rows};
 use crate::store::{LogEntry, StoreError};
 
 /// A screening that was changed while people had tickets for it: they are to be told. Who left an address has a message in the
@@ -109,8 +109,8 @@ fn tell_buyers(
 }
 
 pub(super) fn why_layout_stays(db: &Connection, number: i64, layouts: Layouts) -> Result<Option<String>, StoreError> {
-    let sql =
-        "SELECT EXISTS (SELECT 1 FROM hold WHERE screening = ?1) OR EXISTS (SELECT 1 FROM claim WHERE screening = ?1)";
+    let sql = "SELECT EXISTS (SELECT 1 FROM claim WHERE screening = ?1) OR EXISTS (SELECT 1 FROM hold \
+               WHERE screening = ?1 AND state IN ('cancelled', 'released', 'expired', 'refund_due'))";
     let sold = db.query_row(sql, [number], |row| row.get(0)).map_err(StoreError::at(WRITING))?;
     let why = match (sold, layouts) {
         (true, _) => {
@@ -135,7 +135,8 @@ fn move_time_to_pay(
 ) -> Result<(), StoreError> {
     let sql = "UPDATE hold SET details = json_set(details, '$.booked.collect_by', \
                CASE WHEN details ->> '$.booked.collect_by' + ?2 > ?3 THEN details ->> '$.booked.collect_by' + ?2 ELSE ?4 END) \
-               WHERE screening = ?1 AND state = 'converted' AND details ->> '$.booked.collect_by' IS NOT NULL";
+               WHERE hold IN (SELECT hold FROM claim WHERE screening = ?1 AND hold IS NOT NULL) \
+               AND state = 'converted' AND details ->> '$.booked.collect_by' IS NOT NULL";
     let row = params![number, moved_by, now.as_millisecond(), screening.starts_at.at().as_millisecond()];
     db.execute(sql, row).map_err(StoreError::at(WRITING))?;
     new_version(db, number, "move_screening", now)
@@ -143,14 +144,13 @@ fn move_time_to_pay(
 
 /// Whoever saw the house as it was has an older version, and looks again before it changes anything.
 fn new_version(db: &Connection, number: i64, did: &str, now: Timestamp) -> Result<(), StoreError> {
-    let version = "INSERT INTO house (screening, version, now) VALUES (?1, 1, ?2) \
-                   ON CONFLICT (screening) DO UPDATE SET version = version + 1";
-    let trail = "INSERT INTO log (screening, version, at, entries) \
-                 SELECT screening, version, ?2, ?3 FROM house WHERE screening = ?1";
+    let version = numbers::version(db, number).map_err(StoreError::at(WRITING))?.cast_signed() + 1;
+    let house = "INSERT INTO house (screening, version) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET version = ?2";
+    let trail = "INSERT INTO log (screening, version, at, entries) VALUES (?1, ?2, ?3, ?4)";
     let did = LogEntry { by: "staff".into(), did: did.into(), hold: None, claimed: vec![], freed: vec![] };
     let ms = now.as_millisecond();
-    db.execute(version, params![number, ms]).map_err(StoreError::at(WRITING))?;
-    db.execute(trail, params![number, ms, text_of(&[did])?]).map(drop).map_err(StoreError::at(WRITING))
+    db.execute(house, params![number, version]).map_err(StoreError::at(WRITING))?;
+    db.execute(trail, params![number, version, ms, text_of(&[did])?]).map(drop).map_err(StoreError::at(WRITING))
 }
 
 /// S7, S1: claims are by place of the layout. Where there was never one, a house may begin again with other places.
@@ -174,7 +174,7 @@ pub(super) fn remove_screening(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let sql = "SELECT EXISTS (SELECT 1 FROM claim JOIN screening ON number = screening WHERE id = ?1 AND hold IS NOT NULL) \
-               OR EXISTS (SELECT 1 FROM hold JOIN screening ON number = screening WHERE id = ?1 AND state = 'converted')";
+               OR EXISTS (SELECT 1 FROM hold JOIN screening ON number = screening WHERE id = ?1 AND state = 'cancelled')";
     if db.query_row(sql, [id.as_str()], |row| row.get(0)).map_err(StoreError::at("removing a screening"))? {
         let why = format!(
             "somebody has or had a ticket for screening {id}: set its status to cancelled instead, so that they are \

@@ -1,0 +1,86 @@
+//! The numbers of screenings, and the versions of their houses.
+//!
+//! This process is the only one that uses the folder (D5), so what it knows of a version is so: nobody else moves it on. Versions are
+//! asked for and moved on while the writer's connection is held.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use admit_protocol::id::ScreeningId;
+use rusqlite::{Connection, OptionalExtension as _};
+
+#[derive(Debug, Default)]
+pub(super) struct Numbers(Mutex<HashMap<ScreeningId, Known>>);
+
+#[derive(Debug, Clone, Copy)]
+struct Known {
+    number: i64,
+    /// Nothing, until somebody asks.
+    version: Option<u64>,
+}
+
+impl Numbers {
+    fn known(&self) -> MutexGuard<'_, HashMap<ScreeningId, Known>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The number of a screening, if there is one.
+    pub(super) fn number(&self, db: &Connection, screening: ScreeningId) -> rusqlite::Result<Option<i64>> {
+        if let Some(known) = self.known().get(&screening) {
+            return Ok(Some(known.number));
+        }
+        let sql = "SELECT number FROM screening WHERE id = ?1";
+        let number = db.prepare_cached(sql)?.query_row([screening.as_str()], |row| row.get(0)).optional()?;
+        if let Some(number) = number {
+            self.known().insert(screening, Known { number, version: None });
+        }
+        Ok(number)
+    }
+
+    /// The number of a screening and the version of its house.
+    pub(super) fn of(&self, db: &Connection, screening: ScreeningId) -> rusqlite::Result<Option<(i64, u64)>> {
+        let Some(number) = self.number(db, screening)? else { return Ok(None) };
+        let known = self.known().get(&screening).and_then(|known| known.version);
+        let version = match known {
+            Some(version) => version,
+            None => version(db, number)?,
+        };
+        self.known().insert(screening, Known { number, version: Some(version) });
+        Ok(Some((number, version)))
+    }
+
+    /// These houses are committed at these versions.
+    pub(super) fn moved_on(&self, houses: impl Iterator<Item = (ScreeningId, u64)>) {
+        let mut known = self.known();
+        for (screening, version) in houses {
+            if let Some(known) = known.get_mut(&screening) {
+                known.version = Some(version);
+            }
+        }
+    }
+
+    /// Somebody changed houses by other ways: what is known of versions is asked for again.
+    pub(super) fn forget_versions(&self) {
+        self.known().values_mut().for_each(|known| known.version = None);
+    }
+}
+
+/// The version of a house, as its rows say: 0 for one that was never changed.
+pub(super) fn version(db: &Connection, number: i64) -> rusqlite::Result<u64> {
+    let sql = "SELECT max(version) FROM (
+        SELECT 0 AS version
+        UNION ALL SELECT version FROM house WHERE screening = ?1
+        UNION ALL SELECT version FROM hold
+            WHERE hold IN (SELECT hold FROM claim WHERE screening = ?1 AND hold IS NOT NULL)
+        UNION ALL SELECT version FROM hold
+            WHERE screening = ?1 AND state IN ('cancelled', 'released', 'expired', 'refund_due'))";
+    let version: i64 = db.prepare_cached(sql)?.query_row([number], |row| row.get(0))?;
+    Ok(version.unsigned_abs())
+}
+
+/// The latest logical time of any house (C1), in milliseconds since 1970; nothing before the first. The houses of one batch were
+/// decided in no particular order: so it looks at more than a batch has.
+pub(super) fn latest(db: &Connection) -> rusqlite::Result<Option<i64>> {
+    let sql = "SELECT max(at) FROM (SELECT at FROM log ORDER BY id DESC LIMIT 4096)";
+    db.prepare_cached(sql)?.query_row([], |row| row.get(0))
+}
