@@ -8,6 +8,10 @@ mod stage;
 
 use clap::{Parser, Subcommand};
 
+/// As in the program that it stands for.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Measures of the Admit project.
 #[derive(Parser)]
 #[command(name = "cargo xtask bench", bin_name = "cargo xtask bench")]

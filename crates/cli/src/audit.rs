@@ -101,9 +101,15 @@ const CHECKS: &[(&str, &str, &str)] = &[
     ),
     (
         "I1",
-        "answers without the hold that they are about",
+        "requests on record whose answer is missing, or another's",
         "
-        SELECT count(*) FROM answer a WHERE NOT EXISTS (SELECT 1 FROM hold h WHERE h.hold = a.hold)",
+        WITH RECURSIVE record (answers, at) AS (
+            SELECT answers, 33 FROM hold WHERE length(answers) > 0
+            UNION ALL SELECT answers, at + 40 FROM record WHERE at + 40 < length(answers)),
+            named AS (SELECT hex(substr(answers, at, 8)) AS id FROM record)
+        SELECT (SELECT count(*) FROM hold WHERE length(answers) % 40 <> 0)
+            + (SELECT count(*) - count(DISTINCT id) FROM named)
+            + (SELECT count(*) FROM answer WHERE printf('%016X', id) NOT IN (SELECT id FROM named))",
     ),
     (
         "T3",

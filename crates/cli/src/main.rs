@@ -25,6 +25,10 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use etcetera::BaseStrategy as _;
 
+/// A request makes some hundred small pieces of memory: this one hands them out in half the time of the usual.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Cinema tickets without a middleman: run a cinema or an index, find a film, buy a seat, let people in.
 ///
 /// Try `admit demo` first: it starts an index and three cinemas on this machine and buys a seat.

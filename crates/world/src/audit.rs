@@ -128,8 +128,8 @@ mod tests {
         for (key, state, at, lines) in holds {
             let details = (*state == "converted").then(|| format!("{{\"lines\": {lines}, \"total\": 1000}}"));
             let row = (vec![*key; 16], vec![0_u8; 32], lines, vec![0_u8; 32], state, at, details);
-            let sql = "INSERT INTO hold (screening, hold, owner, places, price_table, created_at, seq, version, state, at, details) \
-                       VALUES (1, ?1, ?2, ?3, ?4, 0, 1, 1, ?5, ?6, ?7)";
+            let sql = "INSERT INTO hold (screening, hold, owner, places, price_table, created_at, seq, version, state, at, answers, details) \
+                       VALUES (1, ?1, ?2, ?3, ?4, 0, 1, 1, ?5, ?6, x'', ?7)";
             db.execute(sql, row).expect("a hold");
         }
         (folder, file)

@@ -80,23 +80,21 @@ CREATE TABLE hold (
     state       TEXT NOT NULL
         CHECK (state IN ('active', 'paying', 'closing', 'converted', 'cancelled', 'released', 'expired', 'refund_due')),
     at          INTEGER NOT NULL, -- active, paying, closing: until; else: since
+    answers     BLOB NOT NULL, -- requests about it that had an effect: 16 bytes of key, 16 of body, 8 of the answer's id, each
     details     TEXT -- JSON: the order or the booking
 ) STRICT, WITHOUT ROWID;
 
 -- Those that have no claim any more. Nothing is written here on the way to a booking.
 CREATE INDEX hold_that_ended ON hold (screening) WHERE state IN ('cancelled', 'released', 'expired', 'refund_due');
 
--- What a request with an effect was answered, beside the hold that it was about. After a day `body` may be dropped; the key stays
+-- What a request with an effect was answered. Rows are only ever added; after a day they may be dropped: the key stays with its hold,
 -- and still blocks.
 CREATE TABLE answer (
-    hold   BLOB NOT NULL CHECK (length(hold) = 16),
-    key    BLOB NOT NULL CHECK (length(key) = 16),
-    said   BLOB NOT NULL CHECK (length(said) = 16),
+    id     INTEGER PRIMARY KEY AUTOINCREMENT,
     at     INTEGER NOT NULL,
     status INTEGER NOT NULL,
-    body   BLOB,
-    PRIMARY KEY (hold, key)
-) STRICT, WITHOUT ROWID;
+    body   BLOB NOT NULL
+) STRICT;
 
 CREATE TABLE scan (
     screening  INTEGER NOT NULL,

@@ -14,8 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use admit_booking::{HoldKey, Prices};
 use admit_protocol::digest::ContentName;
 use admit_protocol::id::ScreeningId;
-use axum::body::Bytes;
-use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Row, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Row, Transaction, TransactionBehavior};
 
 pub use self::catalogue::Edit;
 use self::numbers::Numbers;
@@ -62,13 +61,8 @@ impl SqliteStore {
         configure(&writer).map_err(StoreError::at("setting up the database"))?;
         migrations::migrations::runner().run(&mut writer).map_err(StoreError::at("bringing tables up to date"))?;
         writer.set_prepared_statement_cache_capacity(64);
-        let store = Self {
-            writer: Mutex::new(writer),
-            readers: Mutex::default(),
-            path,
-            numbers: Numbers::default(),
-            _lock: lock,
-        };
+        let numbers = Numbers::open(&writer).map_err(StoreError::at("reading the time of the last save"))?;
+        let store = Self { writer: Mutex::new(writer), readers: Mutex::default(), path, numbers, _lock: lock };
         store.begin_epoch()?;
         Ok(store)
     }
@@ -120,14 +114,14 @@ fn configure(db: &Connection) -> rusqlite::Result<()> {
     db.pragma_update(None, "synchronous", "FULL")?;
     db.pragma_update(None, "foreign_keys", true)?;
     db.pragma_update(None, "wal_autocheckpoint", 4000)?;
-    // KiB, as a negative number.
-    db.pragma_update(None, "cache_size", -64 * 1024)?;
+    // 8 MiB: KiB, as a negative number. A larger one is slower: a commit in which a page was split looks through all of it.
+    db.pragma_update(None, "cache_size", -8 * 1024)?;
     db.busy_timeout(std::time::Duration::from_secs(5))
 }
 
 impl Store for SqliteStore {
     fn catalogue(&self) -> Result<Listing, StoreError> {
-        self.reading("reading the programme", catalogue::listing)
+        self.reading("reading the programme", |db| catalogue::listing(db, self.numbers.latest()))
     }
 
     fn load(
@@ -137,7 +131,8 @@ impl Store for SqliteStore {
     ) -> Result<Loaded, StoreError> {
         self.reading("loading a house", |db| {
             let number = self.numbers.number(db, screening).map_err(StoreError::at("finding a screening"))?;
-            number.map_or_else(|| Ok(Loaded::default()), |number| rows::load(db, number, prices))
+            let load = |number| rows::load(db, number, self.numbers.latest(), prices);
+            number.map_or_else(|| Ok(Loaded::default()), load)
         })
     }
 
@@ -147,14 +142,22 @@ impl Store for SqliteStore {
     }
 
     fn answer(&self, hold: HoldKey, key: KeyPrint) -> Result<Option<Answer>, StoreError> {
-        self.reading("reading an answer", |db| {
-            let sql = "SELECT status, body FROM answer WHERE hold = ?1 AND key = ?2";
-            let read = |row: &Row<'_>| {
-                Ok(Answer { status: row.get(0)?, body: row.get::<_, Option<Vec<u8>>>(1)?.map(Bytes::from) })
+        const STEP: &str = "reading an answer";
+        self.reading(STEP, |db| {
+            let sql = "SELECT answers FROM hold WHERE hold = ?1";
+            let mut holds = db.prepare_cached(sql).map_err(StoreError::at(STEP))?;
+            let answers: Option<Vec<u8>> =
+                holds.query_row([hold.0.to_be_bytes()], |row| row.get(0)).optional().map_err(StoreError::at(STEP))?;
+            let answers = answers.unwrap_or_default();
+            let Some((_, id)) = rows::read_known(hold, &answers).find(|(known, _)| known.key == key) else {
+                return Ok(None);
             };
-            let mut statement = db.prepare_cached(sql).map_err(StoreError::at("reading an answer"))?;
-            let answer = statement.query_row(params![hold.0.to_be_bytes(), key.0], read).optional();
-            answer.map_err(StoreError::at("reading an answer"))
+            let sql = "SELECT status, body FROM answer WHERE id = ?1";
+            let read = |row: &Row<'_>| Ok(Answer { status: row.get(0)?, body: Some(row.get::<_, Vec<u8>>(1)?.into()) });
+            let mut bodies = db.prepare_cached(sql).map_err(StoreError::at(STEP))?;
+            let answer = bodies.query_row([id], read).optional().map_err(StoreError::at(STEP))?;
+            // A day later it may be gone: what is there now is the answer.
+            Ok(Some(answer.unwrap_or(Answer { status: 200, body: None })))
         })
     }
 }

@@ -11,8 +11,8 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, TransactionBehavior, params};
 use serde::de::DeserializeOwned;
 
+use super::SqliteStore;
 use super::screening::{Disturbed, Layouts, put_screening, remove_screening, why_layout_stays};
-use super::{SqliteStore, numbers};
 use crate::store::{Device, Document, DocumentKind, ListedScreening, Listing, RemovedScreening, StoreError};
 
 const READING: &str = "reading the programme";
@@ -193,14 +193,13 @@ fn put_cinema(db: &Connection, cinema: &Cinema) -> Result<(), StoreError> {
     put(db, "cinema", cinema.id.as_str(), &text_of(cinema)?).map_err(StoreError::at(WRITING))
 }
 
-pub(super) fn listing(db: &Transaction<'_>) -> Result<Listing, StoreError> {
+pub(super) fn listing(db: &Transaction<'_>, latest: Timestamp) -> Result<Listing, StoreError> {
     let epoch: String = db
         .query_row("SELECT value FROM setting WHERE name = 'epoch'", [], |row| row.get(0))
         .map_err(StoreError::at(READING))?;
-    let latest = numbers::latest(db).map_err(StoreError::at(READING))?;
     let mut listing = Listing {
         epoch: epoch.parse().map_err(StoreError::at(READING))?,
-        latest: latest.and_then(|ms| Timestamp::from_millisecond(ms).ok()).unwrap_or(Timestamp::UNIX_EPOCH),
+        latest,
         cinemas: documents(db, "cinema")?,
         films: documents(db, "film")?,
         screenings: Vec::new(),

@@ -4,13 +4,21 @@
 //! asked for and moved on while the writer's connection is held.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use admit_protocol::id::ScreeningId;
+use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _};
 
-#[derive(Debug, Default)]
-pub(super) struct Numbers(Mutex<HashMap<ScreeningId, Known>>);
+use crate::store::Save;
+
+#[derive(Debug)]
+pub(super) struct Numbers {
+    known: Mutex<HashMap<ScreeningId, Known>>,
+    /// The latest logical time of any house (C1), in milliseconds since 1970.
+    latest: AtomicI64,
+}
 
 #[derive(Debug, Clone, Copy)]
 struct Known {
@@ -20,8 +28,20 @@ struct Known {
 }
 
 impl Numbers {
+    pub(super) fn open(db: &Connection) -> rusqlite::Result<Self> {
+        // The houses of one batch were decided in no particular order: so this looks at more than a batch has.
+        let sql = "SELECT coalesce(max(at), 0) FROM (SELECT at FROM log ORDER BY id DESC LIMIT 4096)";
+        let latest = db.query_row(sql, [], |row| row.get(0))?;
+        Ok(Self { known: Mutex::default(), latest: AtomicI64::new(latest) })
+    }
+
     fn known(&self) -> MutexGuard<'_, HashMap<ScreeningId, Known>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The latest logical time of any house: time never goes back, so every house goes on from here.
+    pub(super) fn latest(&self) -> Timestamp {
+        Timestamp::from_millisecond(self.latest.load(Ordering::Acquire)).unwrap_or_default()
     }
 
     /// The number of a screening, if there is one.
@@ -49,12 +69,13 @@ impl Numbers {
         Ok(Some((number, version)))
     }
 
-    /// These houses are committed at these versions.
-    pub(super) fn moved_on(&self, houses: impl Iterator<Item = (ScreeningId, u64)>) {
+    /// These houses are committed.
+    pub(super) fn moved_on<'a>(&self, saves: impl Iterator<Item = &'a Save<'a>>) {
         let mut known = self.known();
-        for (screening, version) in houses {
-            if let Some(known) = known.get_mut(&screening) {
-                known.version = Some(version);
+        for save in saves {
+            self.latest.fetch_max(save.now.as_millisecond(), Ordering::AcqRel);
+            if let Some(known) = known.get_mut(&save.screening) {
+                known.version = Some(save.seen + 1);
             }
         }
     }
@@ -76,11 +97,4 @@ pub(super) fn version(db: &Connection, number: i64) -> rusqlite::Result<u64> {
             WHERE screening = ?1 AND state IN ('cancelled', 'released', 'expired', 'refund_due'))";
     let version: i64 = db.prepare_cached(sql)?.query_row([number], |row| row.get(0))?;
     Ok(version.unsigned_abs())
-}
-
-/// The latest logical time of any house (C1), in milliseconds since 1970; nothing before the first. The houses of one batch were
-/// decided in no particular order: so it looks at more than a batch has.
-pub(super) fn latest(db: &Connection) -> rusqlite::Result<Option<i64>> {
-    let sql = "SELECT max(at) FROM (SELECT at FROM log ORDER BY id DESC LIMIT 4096)";
-    db.prepare_cached(sql)?.query_row([], |row| row.get(0))
 }

@@ -117,6 +117,22 @@ pub(super) fn standing_bookings(db: &Connection, number: i64) -> Result<Vec<(Hol
     })
 }
 
+/// A request on record at its hold: its key, what it said, and where its answer is.
+pub(super) fn known_bytes(known: &KnownKey, answer: i64) -> Vec<u8> {
+    [&known.key.0[..], &known.said.0, &answer.to_be_bytes()].concat()
+}
+
+/// The requests on record at a hold, and where their answers are.
+pub(super) fn read_known(hold: HoldKey, answers: &[u8]) -> impl Iterator<Item = (KnownKey, i64)> + '_ {
+    let (records, _) = answers.as_chunks::<40>();
+    records.iter().map(move |record| {
+        let (key, rest) = record.split_first_chunk().expect("16 of 40 bytes");
+        let (said, id) = rest.split_first_chunk().expect("16 of 24 bytes");
+        let id = i64::from_be_bytes(id.try_into().expect("8 of 8 bytes"));
+        (KnownKey { key: KeyPrint(*key), said: BodyPrint(*said), hold }, id)
+    })
+}
+
 /// The places of a hold as JSON: `[[place, ticket type or null], ...]`.
 pub(super) fn places_text(places: &[HeldPlace]) -> String {
     let pairs: Vec<(u16, Option<u8>)> = places.iter().map(|p| (p.place.0, p.ticket_type.map(|t| t.0))).collect();
@@ -142,36 +158,33 @@ pub(super) fn claim_columns(claim: Claim) -> (Option<[u8; 16]>, Option<String>, 
 pub(super) fn load(
     db: &Connection,
     number: i64,
+    now: Timestamp,
     prices: &dyn Fn(ContentName) -> Option<Arc<Prices>>,
 ) -> Result<Loaded, StoreError> {
     let version = numbers::version(db, number).map_err(StoreError::at(LOADING))?;
     if version == 0 {
         return Ok(Loaded::default());
     }
-    // Later than this house's own last time, perhaps: time never goes back.
-    let now = numbers::latest(db).map_err(StoreError::at(LOADING))?.unwrap_or_default();
-    let mut house = Saved { version, now: instant(now, "log", number)?, ..Saved::default() };
+    let mut house = Saved { version, now, ..Saved::default() };
 
     let claims = "SELECT place, hold, block, until FROM claim WHERE screening = ?1";
     house.claims = all(db, claims, number, read_claim)?;
-    let holds = "SELECT hold, owner, network, places, price_table, created_at, seq, state, at, details \
-                 FROM hold WHERE hold IN (SELECT hold FROM claim WHERE screening = ?1 AND hold IS NOT NULL)";
-    house.holds = all(db, holds, number, |row, number| read_hold(row, number, prices))?;
-    let ended = "SELECT hold, owner, network, places, price_table, created_at, seq, state, at, details \
-                 FROM hold WHERE screening = ?1 AND state IN ('cancelled', 'released', 'expired', 'refund_due')";
-    house.holds.extend(all(db, ended, number, |row, number| read_hold(row, number, prices))?);
+    let columns = "hold, owner, network, places, price_table, created_at, seq, state, at, details, answers";
+    let claimed = "hold IN (SELECT hold FROM claim WHERE screening = ?1 AND hold IS NOT NULL)";
+    let ended = "screening = ?1 AND state IN ('cancelled', 'released', 'expired', 'refund_due')";
+    let mut keys = Vec::new();
+    for which in [claimed, ended] {
+        let holds = format!("SELECT {columns} FROM hold WHERE {which}");
+        for (hold, answers) in
+            all(db, &holds, number, |row, number| Ok((read_hold(row, number, prices)?, get::<Vec<u8>>(row, 10)?)))?
+        {
+            keys.extend(read_known(hold.key, &answers).map(|(known, _)| known));
+            house.holds.push(hold);
+        }
+    }
     let scans = "SELECT device, id, kind, undoes, hold, line, generation, at, admitted, offline, verdict \
                  FROM scan WHERE screening = ?1";
     house.scans = all(db, scans, number, read_scan)?;
-    let mut keys = Vec::with_capacity(house.holds.len() * 2);
-    for hold in house.holds.iter().map(|h| h.key) {
-        let sql = "SELECT key, said FROM answer WHERE hold = ?1";
-        let mut answers = db.prepare_cached(sql).map_err(StoreError::at(LOADING))?;
-        let mut rows = answers.query([hold.0.to_be_bytes()]).map_err(StoreError::at(LOADING))?;
-        while let Some(row) = rows.next().map_err(StoreError::at(LOADING))? {
-            keys.push(KnownKey { key: KeyPrint(get(row, 0)?), said: BodyPrint(get(row, 1)?), hold });
-        }
-    }
     Ok(Loaded { house, keys })
 }
 

@@ -1,11 +1,11 @@
 //! Saving houses: one transaction, one sync. Of each house all is saved, or nothing.
 
-use admit_booking::{Changes, Claim, Place};
+use admit_booking::{Changes, Claim, HoldKey, Place};
 use rusqlite::{Connection, ErrorCode, TransactionBehavior, params};
 
 use super::numbers::Numbers;
-use super::rows::{claim_columns, places_text, state_columns};
-use crate::store::{Answer, CommitError, KnownKey, Outcome, Save, StoreError};
+use super::rows::{claim_columns, known_bytes, places_text, state_columns};
+use crate::store::{Answer, CommitError, Outcome, Save, StoreError};
 
 /// Why one house was not saved while the others go on.
 enum Refused {
@@ -76,7 +76,7 @@ fn save_all(
     // From here on nobody knows: an error may come after the bytes reached the disk.
     transaction.commit().map_err(|error| CommitError::Unknown(StoreError::at("committing")(error)))?;
     let saved = batch.iter().zip(&outcomes).filter(|(_, outcome)| **outcome == Outcome::Saved);
-    numbers.moved_on(saved.map(|(save, _)| (save.screening, save.seen + 1)));
+    numbers.moved_on(saved.map(|(save, _)| save));
     Ok(Some(outcomes))
 }
 
@@ -93,14 +93,19 @@ fn save_house(db: &Connection, number: i64, save: &Save<'_>) -> Result<(), Refus
         let sql = "INSERT INTO house (screening, version) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET version = ?2";
         db.prepare_cached(sql)?.execute(params![number, version])?;
     }
-    for changes in save.changes {
-        save_changes(db, number, version, changes)?;
-    }
+    let mut answers: Vec<(HoldKey, Vec<u8>)> = Vec::with_capacity(save.answers.len());
     for new in save.answers {
-        let sql = "INSERT INTO answer (hold, key, said, at, status, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
-        let (KnownKey { key, said, hold }, Answer { status, body }) = (new.known, &new.answer);
-        let row = params![hold.0.to_be_bytes(), key.0, said.0, now, status, body.as_deref()];
-        db.prepare_cached(sql)?.execute(row)?;
+        let Answer { status, body } = &new.answer;
+        let sql = "INSERT INTO answer (at, status, body) VALUES (?1, ?2, ?3)";
+        db.prepare_cached(sql)?.execute(params![now, status, body.as_deref().unwrap_or_default()])?;
+        answers.push((new.known.hold, known_bytes(&new.known, db.last_insert_rowid())));
+    }
+    for changes in save.changes {
+        save_changes(db, number, version, changes, &mut answers)?;
+    }
+    // A request has its effect on the hold that it is about, and is on record there.
+    if let Some((hold, _)) = answers.first() {
+        return Err(Refused::Broken(format!("an answer is about hold {:032x}, which did not change", hold.0)));
     }
     for message in save.outbox {
         let sql = "INSERT INTO outbox (at, kind, body) VALUES (?1, ?2, ?3)";
@@ -112,7 +117,18 @@ fn save_house(db: &Connection, number: i64, save: &Save<'_>) -> Result<(), Refus
     Ok(())
 }
 
-fn save_changes(db: &Connection, number: i64, version: i64, changes: &Changes) -> Result<(), Refused> {
+fn save_changes(
+    db: &Connection,
+    number: i64,
+    version: i64,
+    changes: &Changes,
+    answers: &mut Vec<(HoldKey, Vec<u8>)>,
+) -> Result<(), Refused> {
+    // Those that are new for a hold, taken once.
+    let mut answers_of = |hold: HoldKey| -> Vec<u8> {
+        let of_hold = answers.extract_if(.., |(of, _)| *of == hold);
+        of_hold.flat_map(|(_, bytes)| bytes).collect()
+    };
     for &(place, expected) in &changes.freed {
         free(db, number, place, expected)?;
     }
@@ -124,7 +140,7 @@ fn save_changes(db: &Connection, number: i64, version: i64, changes: &Changes) -
     for hold in &changes.placed {
         let (state, at, details) = state_columns(&hold.state);
         let sql = "INSERT INTO hold (screening, hold, owner, network, places, price_table, created_at, seq, version, \
-                   state, at, details) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
+                   state, at, answers, details) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
         db.prepare_cached(sql)?.execute(params![
             number,
             hold.key.0.to_be_bytes(),
@@ -137,13 +153,15 @@ fn save_changes(db: &Connection, number: i64, version: i64, changes: &Changes) -
             version,
             state,
             at,
+            answers_of(hold.key),
             details,
         ])?;
     }
     for (key, state) in &changes.moved {
         let (state, at, details) = state_columns(state);
-        let sql = "UPDATE hold SET version = ?3, state = ?4, at = ?5, details = ?6 WHERE hold = ?2 AND screening = ?1";
-        let row = params![number, key.0.to_be_bytes(), version, state, at, details];
+        let sql = "UPDATE hold SET version = ?3, state = ?4, at = ?5, answers = CAST(answers || ?6 AS BLOB), details = ?7 \
+                   WHERE hold = ?2 AND screening = ?1";
+        let row = params![number, key.0.to_be_bytes(), version, state, at, answers_of(*key), details];
         one(db.prepare_cached(sql)?.execute(row)?, || format!("hold {:032x} is not there", key.0))?;
     }
     for scan in &changes.scans {
