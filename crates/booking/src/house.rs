@@ -16,6 +16,7 @@ use crate::changes::{Block, Changes, Claim, ScanRecord, ScannedTicket};
 use crate::hold::{Booking, Hold, HoldKey, Owner};
 use crate::plan::Place;
 use crate::terms::Terms;
+use crate::unpaid::Unpaid;
 
 /// The seats of one screening. Decides ([`House::decide`]) without changing, and changes ([`House::apply`]) without
 /// deciding.
@@ -33,6 +34,8 @@ pub struct House {
     entries: HashMap<(HoldKey, u16), FirstScan>,
     /// Derived: what happens by itself, and when.
     deadlines: BTreeSet<(Timestamp, Deadline)>,
+    /// Derived: what counts against limits.
+    pub(crate) unpaid: Unpaid,
 }
 
 /// What happens by itself.
@@ -78,6 +81,7 @@ impl House {
             undone: HashSet::new(),
             entries: HashMap::new(),
             deadlines: BTreeSet::new(),
+            unpaid: Unpaid::default(),
         }
     }
 
@@ -122,6 +126,7 @@ impl House {
             if let Some(until) = hold.state.deadline() {
                 self.deadlines.insert((until, Deadline::Hold(hold.key)));
             }
+            self.unpaid.add(&hold);
             if let Some(other) = self.holds.insert(hold.key, hold) {
                 return Err(Broken(format!("hold {:?} exists already", other.key)));
             }
@@ -131,7 +136,9 @@ impl House {
             if let Some(until) = hold.state.deadline() {
                 self.deadlines.remove(&(until, Deadline::Hold(key)));
             }
+            self.unpaid.remove(hold);
             hold.state = state;
+            self.unpaid.add(hold);
             if let Some(until) = hold.state.deadline() {
                 self.deadlines.insert((until, Deadline::Hold(key)));
             }

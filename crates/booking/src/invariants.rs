@@ -11,6 +11,7 @@ use crate::HOLD_LIFE_MAX_S;
 use crate::changes::Claim;
 use crate::hold::{Hold, HoldState};
 use crate::house::House;
+use crate::unpaid::Unpaid;
 
 /// A broken invariant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +42,11 @@ impl House {
             {
                 broken("S1", format!("{} is claimed by {key:?}, which does not claim it", plan.seat_id(place)));
             }
+        }
+        let mut unpaid = Unpaid::default();
+        self.holds().for_each(|hold| unpaid.add(hold));
+        if unpaid != self.unpaid {
+            broken("limits", format!("what counts against limits is {unpaid:?}, and {:?} is counted", self.unpaid));
         }
         for hold in self.holds() {
             // S4, S5: what a hold says it has, it has; all of it.

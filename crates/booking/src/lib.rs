@@ -39,6 +39,7 @@ mod plan;
 pub mod price;
 mod refusal;
 mod terms;
+mod unpaid;
 
 pub use changes::{Block, BlockReason, Changes, Claim, ScanRecord, ScannedTicket};
 pub use command::{By, Cancellation, Choice, Command, DoorScan, PlaceHold};

@@ -33,7 +33,7 @@ impl House {
             return Err(Refusal::TooManySeats { max });
         }
         let places = self.wanted_places(wish, now)?;
-        self.check_limits(wish, places.len(), now)?;
+        self.check_limits(wish, places.len())?;
         let until = self.deadline(now, now, wish.ttl_s);
         Ok(Changes {
             claimed: places.iter().map(|p| (p.place, Claim::Hold(wish.hold))).collect(),
@@ -134,11 +134,9 @@ impl House {
     }
 
     /// Limits within one screening are exact: this house sees every hold.
-    fn check_limits(&self, wish: &PlaceHold, count: usize, now: Timestamp) -> Result<(), Refusal> {
+    fn check_limits(&self, wish: &PlaceHold, count: usize) -> Result<(), Refusal> {
         let max = self.terms.hold_policy.holds_per_buyer;
-        let active =
-            |h: &&Hold| h.owner == wish.owner && h.state.deadline().is_some_and(|d| d > now) && h.booking().is_none();
-        if self.holds.values().filter(active).count() >= usize::from(max) {
+        if self.unpaid.holds_of(wish.owner) >= usize::from(max) {
             return Err(Refusal::TooManyHolds { max });
         }
         let percent = usize::from(self.terms.unpaid_percent_per_network);
@@ -146,8 +144,7 @@ impl House {
         // Never below one full hold, or small halls could not be sold at all.
         let share = self.terms.plan.len() * percent / 100;
         let max = share.max(usize::from(self.terms.hold_policy.seats_max));
-        let unpaid: usize = self.holds.values().filter(|h| h.network == Some(network)).map(Hold::unpaid_places).sum();
-        if unpaid + count > max { Err(Refusal::NetworkHoldsTooMuch { max }) } else { Ok(()) }
+        if self.unpaid.places_of(network) + count > max { Err(Refusal::NetworkHoldsTooMuch { max }) } else { Ok(()) }
     }
 
     /// When a hold ends that was created at `created` and is asked at `now` to last `ttl_s`: clamped to the announced

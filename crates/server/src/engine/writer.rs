@@ -105,7 +105,7 @@ impl Writer {
     }
 
     fn decide(&self, batch: Vec<Job>) -> Vec<Turn> {
-        let mut turns: Vec<Turn> = Vec::new();
+        let mut turns: Vec<Turn> = Vec::with_capacity(batch.len());
         let mut by_house: HashMap<*const Resident, usize> = HashMap::with_capacity(batch.len());
         for job in batch {
             let turn = *by_house.entry(Arc::as_ptr(&job.resident)).or_insert_with(|| {

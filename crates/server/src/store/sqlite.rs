@@ -1,6 +1,7 @@
 //! SQLite: the default. One file in the data folder, one process (D5), every commit on disk before anyone is told.
 
 mod catalogue;
+mod checkpoint;
 mod numbers;
 mod rows;
 mod save;
@@ -17,6 +18,7 @@ use admit_protocol::id::ScreeningId;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Row, Transaction, TransactionBehavior};
 
 pub use self::catalogue::Edit;
+use self::checkpoint::Checkpoints;
 use self::numbers::Numbers;
 pub use self::screening::{Disturbed, Layouts};
 pub(crate) use self::staff::Session;
@@ -33,6 +35,7 @@ const READERS: usize = 4;
 /// A cinema's data in one SQLite file.
 pub struct SqliteStore {
     writer: Mutex<Connection>,
+    checkpoints: Mutex<Checkpoints>,
     readers: Mutex<Vec<Connection>>,
     path: std::path::PathBuf,
     /// The numbers of screenings and the versions of houses, as far as they were asked for.
@@ -61,8 +64,16 @@ impl SqliteStore {
         configure(&writer).map_err(StoreError::at("setting up the database"))?;
         migrations::migrations::runner().run(&mut writer).map_err(StoreError::at("bringing tables up to date"))?;
         writer.set_prepared_statement_cache_capacity(64);
+        let checkpoints = Checkpoints::start(&path).map_err(StoreError::at("starting checkpoints"))?;
         let numbers = Numbers::open(&writer).map_err(StoreError::at("reading the time of the last save"))?;
-        let store = Self { writer: Mutex::new(writer), readers: Mutex::default(), path, numbers, _lock: lock };
+        let store = Self {
+            writer: Mutex::new(writer),
+            checkpoints: Mutex::new(checkpoints),
+            readers: Mutex::default(),
+            path,
+            numbers,
+            _lock: lock,
+        };
         store.begin_epoch()?;
         Ok(store)
     }
@@ -113,7 +124,8 @@ fn configure(db: &Connection) -> rusqlite::Result<()> {
     db.pragma_update(None, "journal_mode", "WAL")?;
     db.pragma_update(None, "synchronous", "FULL")?;
     db.pragma_update(None, "foreign_keys", true)?;
-    db.pragma_update(None, "wal_autocheckpoint", 4000)?;
+    // Done beside: see `checkpoint`.
+    db.pragma_update(None, "wal_autocheckpoint", 0)?;
     // 8 MiB: KiB, as a negative number. A larger one is slower: a commit in which a page was split looks through all of it.
     db.pragma_update(None, "cache_size", -8 * 1024)?;
     db.busy_timeout(std::time::Duration::from_secs(5))
@@ -138,7 +150,9 @@ impl Store for SqliteStore {
 
     fn save(&self, batch: &[Save<'_>]) -> Result<Vec<Outcome>, CommitError> {
         let mut db = self.writer();
-        save::save(&mut db, batch, &self.numbers)
+        let saved = save::save(&mut db, batch, &self.numbers)?;
+        self.checkpoints.lock().unwrap_or_else(PoisonError::into_inner).committed(&db);
+        Ok(saved)
     }
 
     fn answer(&self, hold: HoldKey, key: KeyPrint) -> Result<Option<Answer>, StoreError> {

@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
-use admit_booking::{Changes, Claim, Command, Hold, HoldKey, HoldState, House, Owner, Place, PlaceHold, example};
+use admit_booking::{
+    Block, BlockReason, Changes, Claim, Command, Hold, HoldKey, HoldState, House, Owner, Place, PlaceHold, example,
+};
+use admit_server::store::sqlite::SqliteStore;
 use admit_server::store::{Answer, BodyPrint, KeyPrint, KnownKey, NewAnswer, Outcome, Save, Store};
 use jiff::Timestamp;
 
-use crate::stage::{On, Stage};
+use crate::stage::{On, Stage, bundle};
 
 fn now() -> Timestamp {
     example::NOW.parse().expect("noon")
@@ -119,4 +122,29 @@ store_contract! {
         let holds: Vec<Hold> = load(store).house.holds;
         assert_eq!(holds[0].state, released);
     }
+}
+
+#[test]
+fn the_log_of_a_busy_store_begins_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = SqliteStore::open(folder.path()).expect("opens");
+    store.edit(&bundle().check(now()).edits, now()).expect("edits");
+    let block = Claim::Block(Block { reason: BlockReason::House, until: None });
+    let (taken, freed) = (vec![(Place(0), block)], vec![(Place(0), block)]);
+    let take = [Changes { claimed: taken, ..Changes::default() }];
+    let free = [Changes { freed, ..Changes::default() }];
+    // An answer of 200 KB each: some 60 pages a commit, without a pause.
+    let body = axum::body::Bytes::from(vec![b' '; 200_000]);
+    let answer = Answer { status: 201, body: Some(body) };
+    let known = KnownKey { key: KeyPrint([1; 16]), said: BodyPrint([2; 16]), hold: HoldKey(1) };
+    store.save(&[save(0, &[placed(1, "A2")], &[])]).expect("saves");
+    let extended = HoldState::Active { until: now() };
+    for n in 0..1200_u64 {
+        let mut changes = if n % 2 == 0 { take.clone() } else { free.clone() };
+        changes[0].moved = vec![(HoldKey(1), extended.clone())];
+        let new = NewAnswer { known, answer: answer.clone() };
+        assert_eq!(store.save(&[save(n + 1, &changes, &[new])]).expect("saves"), [Outcome::Saved]);
+    }
+    let log = std::fs::metadata(folder.path().join("cinema.sqlite-wal")).expect("a log").len();
+    assert!(log < 160 << 20, "240 MB were written, and the log has {} MB", log >> 20);
 }
