@@ -72,6 +72,13 @@ const CHECKS: &[(&str, &str, &str)] = &[
             SELECT 1 FROM json_each(h.details, '$.lines') l WHERE l.value ->> 0 = c.place AND l.value ->> 4 = 0)",
     ),
     (
+        "S4",
+        "holds and bookings that stand and have no place",
+        "
+        SELECT count(*) FROM hold h WHERE state IN ('active', 'paying', 'closing', 'converted')
+        AND NOT EXISTS (SELECT 1 FROM claim c WHERE c.screening = h.screening AND c.hold = h.hold)",
+    ),
+    (
         "H1",
         "holds that outlive their bound of 50 minutes",
         "
@@ -101,15 +108,18 @@ const CHECKS: &[(&str, &str, &str)] = &[
     ),
     (
         "I1",
-        "requests on record whose answer is missing, or another's",
+        "requests with two effects, and records whose answer is missing or another's",
         "
         WITH RECURSIVE record (answers, at) AS (
             SELECT answers, 33 FROM hold WHERE length(answers) > 0
             UNION ALL SELECT answers, at + 40 FROM record WHERE at + 40 < length(answers)),
-            named AS (SELECT hex(substr(answers, at, 8)) AS id FROM record)
+            named AS (SELECT hex(substr(answers, at, 8)) AS id, substr(answers, at - 32, 16) AS key FROM record)
         SELECT (SELECT count(*) FROM hold WHERE length(answers) % 40 <> 0)
             + (SELECT count(*) - count(DISTINCT id) FROM named)
-            + (SELECT count(*) FROM answer WHERE printf('%016X', id) NOT IN (SELECT id FROM named))",
+            + (SELECT count(*) - count(DISTINCT key) FROM named)
+            + (SELECT count(*) FROM answer WHERE printf('%016X', id) NOT IN (SELECT id FROM named))
+            + (SELECT count(*) FROM named WHERE id NOT IN (SELECT printf('%016X', id) FROM answer)
+                AND id >= (SELECT printf('%016X', coalesce(min(id), 0)) FROM answer))",
     ),
     (
         "T3",
@@ -128,7 +138,7 @@ const CHECKS: &[(&str, &str, &str)] = &[
             newest AS (
                 SELECT screening, max(version) AS version
                 FROM (SELECT screening, version FROM hold UNION ALL SELECT screening, version FROM house) GROUP BY screening)
-        SELECT count(*) FROM trail LEFT JOIN newest USING (screening) WHERE last <> entries OR last IS NOT version",
+        SELECT count(*) FROM trail FULL JOIN newest USING (screening) WHERE last <> entries OR last IS NOT version",
     ),
 ];
 

@@ -176,10 +176,11 @@ impl Turn {
         state.house.saved(self.seen + 1, self.now);
         state.keys.extend(self.keys.drain().map(|(key, (known, _))| (key, known)));
         drop(state);
-        if let Some(mut working) = self.working.take() {
+        let working = self.working.take().map(|mut working| {
             working.saved(self.seen + 1, self.now);
-            self.resident.keep_working_copy(working);
-        }
+            working
+        });
+        self.resident.keep_working_copy(working);
     }
 
     /// Why this house must not be sold from any more, if so.

@@ -82,9 +82,9 @@ impl Resident {
         kept.filter(|kept| kept.version() == committed.version()).unwrap_or_else(|| committed.clone())
     }
 
-    /// Keeps a working copy that has everything that is committed.
-    pub(super) fn keep_working_copy(&self, working: House) {
-        *self.working.lock().unwrap_or_else(PoisonError::into_inner) = Some(working);
+    /// Keeps a working copy that has everything that is committed; none, if the last batch needed none.
+    pub(super) fn keep_working_copy(&self, working: Option<House>) {
+        *self.working.lock().unwrap_or_else(PoisonError::into_inner) = working;
     }
 
     /// Looks at the house as it is committed.

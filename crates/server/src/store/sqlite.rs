@@ -34,9 +34,10 @@ const READERS: usize = 4;
 
 /// A cinema's data in one SQLite file.
 pub struct SqliteStore {
-    writer: Mutex<Connection>,
-    checkpoints: Mutex<Checkpoints>,
+    // Closed in this order: the last one closed takes the log into the database, which a reader cannot.
     readers: Mutex<Vec<Connection>>,
+    checkpoints: Mutex<Checkpoints>,
+    writer: Mutex<Connection>,
     path: std::path::PathBuf,
     /// The numbers of screenings and the versions of houses, as far as they were asked for.
     numbers: Numbers,
@@ -90,6 +91,11 @@ impl SqliteStore {
 
     fn writer(&self) -> MutexGuard<'_, Connection> {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// After a commit: the log is looked after.
+    fn committed(&self, writer: &Connection) {
+        self.checkpoints.lock().unwrap_or_else(PoisonError::into_inner).committed(writer);
     }
 
     /// Reads beside the writer, in one snapshot.
@@ -151,7 +157,7 @@ impl Store for SqliteStore {
     fn save(&self, batch: &[Save<'_>]) -> Result<Vec<Outcome>, CommitError> {
         let mut db = self.writer();
         let saved = save::save(&mut db, batch, &self.numbers)?;
-        self.checkpoints.lock().unwrap_or_else(PoisonError::into_inner).committed(&db);
+        self.committed(&db);
         Ok(saved)
     }
 

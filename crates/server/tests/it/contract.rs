@@ -98,6 +98,13 @@ store_contract! {
         assert!(matches!(outcomes[..], [Outcome::Broken(_), Outcome::Saved]), "{outcomes:?}");
     }
 
+    of_two_saves_of_a_house_in_one_batch_the_second_looks_again(store) {
+        let (first, second) = ([placed(1, "A1")], [placed(2, "A2")]);
+        let outcomes = store.save(&[save(0, &first, &[]), save(0, &second, &[])]).expect("saves");
+        assert_eq!(outcomes, [Outcome::Saved, Outcome::Conflict]);
+        assert_eq!((load(store).house.version, load(store).house.holds.len()), (1, 1));
+    }
+
     an_answer_is_kept_with_its_effect(store) {
         let answer = Answer { status: 201, body: Some("{}".into()) };
         let known = KnownKey { key: KeyPrint([1; 16]), said: BodyPrint([2; 16]), hold: HoldKey(1) };

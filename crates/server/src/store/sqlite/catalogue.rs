@@ -73,6 +73,7 @@ impl SqliteStore {
         }
         transaction.commit().map_err(StoreError::at("committing an edit"))?;
         self.numbers.forget_versions();
+        self.committed(&db);
         Ok(disturbed)
     }
 

@@ -76,9 +76,10 @@ fn copy(db: &Connection, looks: &Receiver<()>, long: &AtomicBool) {
             }
         }
         match checkpoint(db) {
-            Ok(pages) => {
-                copied = pages;
-                long.store(pages > LONG, Ordering::Release);
+            Ok((pages, so_far)) => {
+                copied = so_far;
+                // If a reader stood in the way, another time.
+                long.store(pages > LONG && pages - so_far < COPIED, Ordering::Release);
             }
             Err(error) => tracing::warn!(%error, "the write-ahead log could not be copied"),
         }
@@ -90,7 +91,7 @@ fn pages(db: &Connection) -> rusqlite::Result<i64> {
     db.query_row("PRAGMA wal_checkpoint(NOOP)", [], |row| row.get(1))
 }
 
-/// Copies what can be copied without anybody's waiting, and says how many pages the log has.
-fn checkpoint(db: &Connection) -> rusqlite::Result<i64> {
-    db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get(1))
+/// Copies what can be copied without anybody's waiting, and says how many pages the log has, and how many are copied.
+fn checkpoint(db: &Connection) -> rusqlite::Result<(i64, i64)> {
+    db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| Ok((row.get(1)?, row.get(2)?)))
 }

@@ -1,5 +1,7 @@
 //! Saving houses: one transaction, one sync. Of each house all is saved, or nothing.
 
+use std::collections::HashSet;
+
 use admit_booking::{Changes, Claim, HoldKey, Place};
 use rusqlite::{Connection, ErrorCode, TransactionBehavior, params};
 
@@ -51,8 +53,11 @@ fn save_all(
     // A deferred transaction that reads first would be refused when it begins to write.
     let mut transaction = db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(not_done)?;
     let mut outcomes = Vec::with_capacity(batch.len());
+    let mut saved_now = HashSet::with_capacity(batch.len());
     for save in batch {
         let saved = match fences {
+            // What is remembered of its version is from before this batch.
+            _ if saved_now.contains(&save.screening) => Err(Refused::Conflict),
             Fences::None => save_one(&transaction, save, numbers),
             Fences::EachHouse => {
                 let fence = transaction.savepoint().map_err(not_done)?;
@@ -65,7 +70,10 @@ fn save_all(
             }
         };
         outcomes.push(match saved {
-            Ok(()) => Outcome::Saved,
+            Ok(()) => {
+                saved_now.insert(save.screening);
+                Outcome::Saved
+            }
             // Nothing was written for it yet.
             Err(Refused::Conflict) => Outcome::Conflict,
             Err(Refused::Broken(why)) if fences == Fences::EachHouse => Outcome::Broken(why),
@@ -84,7 +92,12 @@ fn save_one(db: &Connection, save: &Save<'_>, numbers: &Numbers) -> Result<(), R
     let Some((number, version)) = numbers.of(db, save.screening)? else {
         return Err(Refused::Broken(format!("there is no screening {}", save.screening)));
     };
-    if version == save.seen { save_house(db, number, save) } else { Err(Refused::Conflict) }
+    // A conflict is rare: before it is said, the rows are asked, and not what is remembered of them.
+    if version == save.seen || super::numbers::version(db, number)? == save.seen {
+        save_house(db, number, save)
+    } else {
+        Err(Refused::Conflict)
+    }
 }
 
 fn save_house(db: &Connection, number: i64, save: &Save<'_>) -> Result<(), Refused> {

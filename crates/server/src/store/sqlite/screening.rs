@@ -174,7 +174,8 @@ pub(super) fn remove_screening(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let sql = "SELECT EXISTS (SELECT 1 FROM claim JOIN screening ON number = screening WHERE id = ?1 AND hold IS NOT NULL) \
-               OR EXISTS (SELECT 1 FROM hold JOIN screening ON number = screening WHERE id = ?1 AND state = 'cancelled')";
+               OR EXISTS (SELECT 1 FROM hold JOIN screening ON number = screening WHERE id = ?1 \
+               AND state IN ('cancelled', 'released', 'expired', 'refund_due') AND state = 'cancelled')";
     if db.query_row(sql, [id.as_str()], |row| row.get(0)).map_err(StoreError::at("removing a screening"))? {
         let why = format!(
             "somebody has or had a ticket for screening {id}: set its status to cancelled instead, so that they are \
