@@ -39,7 +39,7 @@ fn programme() -> Value {
     let money = |amount: i64| json!({"amount": amount, "currency": "EUR"});
     let offer = |zone: &str, amount: i64| {
         json!({"ticket_type": "adult", "zone": zone, "base": money(amount), "total": money(amount + 150),
-            "fees": [{"id": "web", "name": {"en": "Fee"}, "amount": money(150)}]})
+            "fees": [{"id": "booking", "name": {"en": "Fee"}, "amount": money(150)}]})
     };
     json!({
         "layouts": {"one": {

@@ -71,7 +71,7 @@ pub fn prices() -> Prices {
             offer("adult", "std", 1000), offer("child", "std", 700), offer("carer", "std", 0),
             offer("adult", "floor", 800), offer("child", "floor", 500),
         ],
-        "booking_fees": [{"id": "web", "name": {"en": "Booking"}, "amount": eur(50)}],
+        "booking_fees": [{"id": "booking", "name": {"en": "Booking"}, "amount": eur(50)}],
     }))
     .expect("a table");
     Prices::new(ContentName::of(b"example prices"), table).expect("a good table")

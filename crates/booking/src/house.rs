@@ -7,7 +7,6 @@ use admit_protocol::booking::TicketState;
 use admit_protocol::door::{AllowEntry, AllowState, FirstScan, ScanKind};
 use admit_protocol::id::{DeviceId, ScanId, SeatId};
 use admit_protocol::problem::ConflictReason;
-use admit_protocol::screening::ScreeningStatus;
 use admit_protocol::seats::{AreaSeats, NotFree, SalesState};
 use admit_protocol::ticket::TicketId;
 use jiff::Timestamp;
@@ -331,7 +330,7 @@ impl House {
     /// no ticket opens a door.
     #[must_use]
     pub fn is_off(&self) -> bool {
-        matches!(self.terms.status, ScreeningStatus::Cancelled | ScreeningStatus::Postponed | ScreeningStatus::Moved)
+        !self.terms.status.takes_place()
     }
 
     /// What a door must know of a ticket as it stands.

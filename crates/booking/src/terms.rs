@@ -72,9 +72,7 @@ impl Terms {
         match self.status {
             ScreeningStatus::OnSale => {}
             ScreeningStatus::Paused => return SalesState::Paused,
-            ScreeningStatus::Cancelled | ScreeningStatus::Postponed | ScreeningStatus::Moved => {
-                return SalesState::Cancelled;
-            }
+            status if !status.takes_place() => return SalesState::Cancelled,
             _ => return SalesState::Closed,
         }
         let under_way = now >= self.starts_at && now < self.ends_at;

@@ -107,6 +107,14 @@ const CHECKS: &[(&str, &str, &str)] = &[
             + (details ->> '$.booking_fees') <> details ->> '$.total'",
     ),
     (
+        "P8",
+        "bookings paid at the counter whose money is not what went through a till",
+        "
+        SELECT count(*) FROM hold h WHERE state IN ('converted', 'cancelled') AND details ->> '$.method' = 'at_cinema'
+        AND (details ->> '$.booked.paid') - (details ->> '$.booked.paid_out')
+            <> coalesce((SELECT sum(t.amount) FROM till t WHERE t.hold = h.hold), 0)",
+    ),
+    (
         "I1",
         "requests with two effects, and records whose answer is missing or another's",
         "

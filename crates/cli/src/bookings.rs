@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use admit_client::{ClientError, Purchase, PurchaseNumber, Server, Wallet, WalletError, Which};
 use admit_protocol::booking::{Booking, BookingLine, BookingState, TicketState};
 use admit_protocol::id::SeatId;
-use admit_protocol::screening::{Screening, ScreeningStatus};
+use admit_protocol::screening::Screening;
 use admit_protocol::time::Moment;
 use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
@@ -62,9 +62,8 @@ struct News {
 
 /// Whether a screening is not what was booked any more.
 pub(crate) fn change(purchase: &Purchase, now: &Screening) -> Option<String> {
-    use ScreeningStatus::{Cancelled, Moved, Postponed};
     match now.status {
-        Cancelled | Moved | Postponed => {
+        status if !status.takes_place() => {
             let used = |b: &Booking| b.lines.iter().any(|l| l.state == TicketState::Used);
             let how = match &purchase.booking {
                 Some(booking) if used(booking) => "the box office gives back all that was paid".to_owned(),

@@ -3,6 +3,7 @@
 mod list;
 mod money;
 mod sell;
+mod till;
 
 use std::io::IsTerminal as _;
 
@@ -12,7 +13,6 @@ use admit_protocol::hold::Hold;
 use admit_protocol::id::{ScreeningId, SeatId};
 use admit_protocol::money::Money;
 use admit_protocol::problem::Problem;
-use admit_protocol::screening::{Screening, ScreeningStatus};
 use admit_server::store::sqlite::{Permission, Role};
 use anyhow::{Context as _, anyhow, bail, ensure};
 use clap::{ArgGroup, Args, Subcommand};
@@ -62,6 +62,7 @@ pub(crate) enum OfficeCommand {
         #[command(flatten)]
         which: Which,
     },
+    Till(till::Count),
 }
 
 /// Where somebody works, and who.
@@ -108,6 +109,7 @@ impl OfficeCommand {
                 return list::bookings(&desk.sign_in(context).await?, screening, context).await;
             }
             Self::Sell(sell) => return sell.run(context).await,
+            Self::Till(count) => return count.run(context).await,
             Self::Paid { which } => (which, What::Paid),
             Self::Refund { which } => (which, What::Refund),
             Self::Cancel { which, seats, refund, no_refund: _, reason } => {
@@ -151,11 +153,6 @@ pub(crate) fn read_password(question: &str) -> anyhow::Result<String> {
     let mut line = String::new();
     std::io::stdin().read_line(&mut line).context("reading the password from standard input")?;
     Ok(line.trim_end_matches(['\r', '\n']).to_owned())
-}
-
-/// Whether this does not take place, or not as it was sold: its buyers get everything back (CANC-007).
-fn is_off(screening: &Screening) -> bool {
-    matches!(screening.status, ScreeningStatus::Cancelled | ScreeningStatus::Moved | ScreeningStatus::Postponed)
 }
 
 /// Somebody who is signed in.

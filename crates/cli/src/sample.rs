@@ -108,7 +108,7 @@ fn prices(currency: &str, zones: &[(&str, i64)], fee: i64) -> Value {
     let fees = if fee == 0 {
         json!([])
     } else {
-        json!([{"id": "web", "name": {"en": "Booking fee", "fr": "Frais"}, "amount": money(fee)}])
+        json!([{"id": "booking", "name": {"en": "Booking fee", "fr": "Frais"}, "amount": money(fee)}])
     };
     json!({
         "currency": currency,

@@ -47,6 +47,9 @@ pub enum JsonError {
         /// How many are read.
         limit: usize,
     },
+    /// RFC 8259 section 8.1 wants none.
+    #[error("it begins with a byte order mark, which JSON does not have: save it as UTF-8 without one")]
+    ByteOrderMark,
     /// Not JSON, or JSON that a careful reader refuses: too deep, a member twice, a number out of range.
     #[error("not acceptable JSON: {0}")]
     Unreadable(#[source] serde_json::Error),
@@ -62,6 +65,9 @@ pub enum JsonError {
 pub fn read<T: DeserializeOwned>(bytes: &[u8], limit: usize, numbers: Numbers) -> Result<T, JsonError> {
     if bytes.len() > limit {
         return Err(JsonError::TooLarge { bytes: bytes.len(), limit });
+    }
+    if bytes.starts_with(b"\xef\xbb\xbf") {
+        return Err(JsonError::ByteOrderMark);
     }
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     Checked { depth: 0, numbers }.deserialize(&mut reader).map_err(JsonError::Unreadable)?;

@@ -340,7 +340,7 @@ mod tests {
             ],
             "offers": [
                 {"ticket_type": "adult", "zone": "std", "base": eur(1000),
-                 "fees": [{"id": "web", "name": {"en": "Booking"}, "amount": eur(50)}],
+                 "fees": [{"id": "booking", "name": {"en": "Booking"}, "amount": eur(50)}],
                  "taxes": [{"name": {"en": "VAT"}, "rate_e2": 2000, "amount": eur(175), "included": true}],
                  "total": eur(1050)},
                 {"ticket_type": "carer", "zone": "std", "base": eur(0), "total": eur(0)},

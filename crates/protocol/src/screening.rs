@@ -93,6 +93,15 @@ pub struct Screening {
     pub note: Option<Texts>,
 }
 
+impl ScreeningStatus {
+    /// Whether it is to happen as it was announced. Of one that is not, no ticket opens a door, and everything that was paid comes
+    /// back (`CANC-007`).
+    #[must_use]
+    pub fn takes_place(self) -> bool {
+        !matches!(self, Self::Cancelled | Self::Postponed | Self::Moved)
+    }
+}
+
 fn reserved() -> Seating {
     Seating::Reserved
 }

@@ -72,7 +72,7 @@ impl<T: Serialize> Row<T> {
     }
 }
 
-impl<T: DeserializeOwned + Serialize> Row<T> {
+impl<T: DeserializeOwned + Serialize + JsonSchema> Row<T> {
     fn read(&self) -> Result<T, String> {
         crate::exact::read(&self.value)
     }

@@ -1,12 +1,13 @@
 //! Reading to the letter: between servers, a member or a word that nobody knows is for those of tomorrow; in what an operator
 //! writes it is a typo.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 /// Reads a row, and says which member is wrong.
-pub(crate) fn read<T: DeserializeOwned + Serialize>(row: &Value) -> Result<T, String> {
+pub(crate) fn read<T: DeserializeOwned + Serialize + JsonSchema>(row: &Value) -> Result<T, String> {
     let thing: T = admit_protocol::json::from_value(row).map_err(|error| at_its_place::<T>(row, error.to_string()))?;
     let mut unknown: Vec<String> = Vec::new();
     let known: Result<T, _> = serde_ignored::deserialize(row, |member| {
@@ -15,7 +16,15 @@ pub(crate) fn read<T: DeserializeOwned + Serialize>(row: &Value) -> Result<T, St
     });
     drop(known);
     let read = serde_json::to_value(&thing).map_err(|e| e.to_string())?;
-    words(row, &read, "", &mut unknown);
+    let mut new_words = Vec::new();
+    words(row, &read, "", &mut new_words);
+    if !new_words.is_empty() {
+        let schema = admit_protocol::schema::of::<T>().to_value();
+        unknown.extend(new_words.into_iter().map(|(word, path)| match known_words(&schema, &path) {
+            Some(known) => format!("{word:?} in `{path}` is none of {known}"),
+            None => format!("{word:?} in `{path}` is not known"),
+        }));
+    }
     if unknown.is_empty() { Ok(thing) } else { Err(format!("{}: a typo?", unknown.join(", "))) }
 }
 
@@ -28,9 +37,9 @@ fn at_its_place<T: DeserializeOwned>(row: &Value, why: String) -> String {
 }
 
 /// Words of lists that may grow, such as kinds of seats: those that are not known come back as `unknown`.
-fn words(row: &Value, read: &Value, path: &str, unknown: &mut Vec<String>) {
+fn words(row: &Value, read: &Value, path: &str, unknown: &mut Vec<(String, String)>) {
     const UNKNOWN: &str = "unknown";
-    let mut note = |word: &str| unknown.push(format!("{word:?} in `{path}` is not known"));
+    let mut note = |word: &str| unknown.push((word.to_owned(), path.to_owned()));
     match (row, read) {
         (Value::String(word), Value::String(as_read)) if as_read == UNKNOWN && word != UNKNOWN => note(word),
         // A set comes back in another order, and its unknown words as one.
@@ -56,6 +65,26 @@ fn words(row: &Value, read: &Value, path: &str, unknown: &mut Vec<String>) {
         }
         _ => {}
     }
+}
+
+/// The words that a member may have, by the schema of what it is in.
+fn known_words(schema: &Value, path: &str) -> Option<String> {
+    let mut at = schema;
+    let steps = path.split(['.', '[']).map(|step| if step.ends_with(']') { "items" } else { step });
+    for step in steps {
+        at = resolved(schema, if step == "items" { at.get("items")? } else { at.get("properties")?.get(step)? });
+    }
+    // Of a set, the words are those of its members.
+    let of = at.get("items").map_or(at, |items| resolved(schema, items));
+    let words: Vec<&str> = of.get("examples")?.as_array()?.iter().filter_map(Value::as_str).collect();
+    Some(words.join(", "))
+}
+
+/// What a schema refers to: a definition, also as one that may be left out.
+fn resolved<'a>(root: &'a Value, schema: &'a Value) -> &'a Value {
+    let named = |s: &'a Value| root.pointer(s.get("$ref")?.as_str()?.strip_prefix('#')?);
+    let may_be_left_out = |s: &'a Value| s.get("anyOf")?.as_array()?.iter().find_map(named);
+    named(schema).or_else(|| may_be_left_out(schema)).unwrap_or(schema)
 }
 
 #[cfg(test)]
@@ -93,8 +122,16 @@ mod tests {
         let mut ids = film();
         ids["external_ids"] = json!([{"scheme": "tmdb", "value": "653"}, {"scheme": "imbd", "value": "1"}, {"scheme": "eidr", "value": "2"}]);
         let scheme = read::<Film>(&ids).expect_err("refused");
-        assert_eq!(scheme, "\"imbd\" in `external_ids[1].scheme` is not known: a typo?");
-        assert_eq!(why, "\"weelchair_space\" in `seats[1].kind` is not known: a typo?");
+        assert!(scheme.starts_with("\"imbd\" in `external_ids[1].scheme` is none of "), "{scheme}");
+        assert!(scheme.contains("imdb, "), "{scheme}");
+        let kinds = "\"weelchair_space\" in `seats[1].kind` is none of standard, ";
+        assert!(why.starts_with(kinds) && why.ends_with(": a typo?"), "{why}");
+        let mut hall =
+            json!({"id": "1", "name": {"en": "One"}, "capacity": 1, "layout": "sha256:x", "formats": ["imaxx"]});
+        hall["layout"] = json!(admit_protocol::digest::ContentName::of(b"a layout"));
+        let why = read::<admit_protocol::cinema::Hall>(&hall).expect_err("refused");
+        assert!(why.starts_with("\"imaxx\" in `formats` is none of ") && why.contains("imax, "), "{why}");
+        assert!(why.ends_with(": a typo?"), "{why}");
     }
 
     #[test]

@@ -71,6 +71,7 @@ impl Management {
             .route("/staff/{login}", put(staff::put))
             .route("/devices/{device}", put(staff::put_device))
             .route("/audit", get(staff::audit))
+            .route("/till", get(staff::till))
             .fallback(nothing_here)
             .with_state(self.clone());
         headers::layer(Router::new().nest("/manage/v1", api))

@@ -13,6 +13,7 @@ use admit_protocol::cinema::Cinema;
 use admit_protocol::digest::ContentName;
 use admit_protocol::film::Film;
 use admit_protocol::id::{CinemaId, DeviceId, EpochId, ScreeningId};
+use admit_protocol::money::Money;
 use admit_protocol::screening::Screening;
 use axum::body::Bytes;
 use jiff::Timestamp;
@@ -188,6 +189,8 @@ pub struct Save<'a> {
     pub answers: &'a [NewAnswer],
     /// What was done, for the audit trail and for followers.
     pub log: &'a [LogEntry],
+    /// Money that went over the counter.
+    pub till: &'a [TillEntry],
     /// What is to leave: mail, webhooks (D4).
     pub outbox: &'a [Message],
 }
@@ -226,6 +229,28 @@ pub struct LogEntry {
     /// Places that became free.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub freed: Vec<u16>,
+}
+
+/// Money that went over the counter: the sum of a booking's entries is what was paid for it, less what was given back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TillEntry {
+    /// Who took or gave it: a login.
+    pub by: String,
+    /// For which booking.
+    pub booking: HoldKey,
+    /// How much.
+    pub amount: Money,
+    /// Which way it went.
+    pub way: CashWay,
+}
+
+/// Which way money goes over the counter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CashWay {
+    /// Somebody paid.
+    Taken,
+    /// Somebody got back what they had paid.
+    GivenBack,
 }
 
 /// Something that leaves after the commit: at least once, under a stable id.

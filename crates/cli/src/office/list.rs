@@ -9,7 +9,7 @@ use admit_protocol::screening::Screening;
 use admit_protocol::time::{Moment, after};
 use jiff::Timestamp;
 
-use super::{Office, Row, is_off};
+use super::{Office, Row};
 use crate::{Context, programme, show};
 
 pub(super) async fn screenings(server: &Server, context: &Context) -> anyhow::Result<()> {
@@ -64,12 +64,14 @@ fn state(b: &Booking, screening: &Screening, clock: impl Fn(Timestamp) -> String
     }
     match b.balance_due {
         _ if b.state == BookingState::Cancelled => {}
-        due if !due.is_zero() && is_off(screening) => words.push("not paid".into()),
+        due if !due.is_zero() && !screening.status.takes_place() => words.push("not paid".into()),
         due if !due.is_zero() => {
             let by = b.collect_by.map(|by| format!(" by {}", clock(by))).unwrap_or_default();
             words.push(format!("{due} due{by}"));
         }
-        _ if is_off(screening) && !left.is_zero() => words.push(format!("paid, {left} owed: cancel --refund")),
+        _ if !screening.status.takes_place() && !left.is_zero() => {
+            words.push(format!("paid, {left} owed: cancel --refund"))
+        }
         _ if b.paid.is_zero() => words.push("free".into()),
         _ => words.push(format!("paid {}", b.paid)),
     }

@@ -8,7 +8,7 @@ use admit_server::store::sqlite::Permission;
 use anyhow::{Context as _, bail};
 use serde_json::json;
 
-use super::{Office, is_off};
+use super::Office;
 use crate::{Context, show};
 
 /// One booking at the counter.
@@ -27,7 +27,7 @@ impl AtCounter<'_> {
     pub(super) async fn paid(&self) -> anyhow::Result<()> {
         self.office.must(Permission::Sell, "take money")?;
         let screening = self.office.server.screening(self.screening).await?;
-        if is_off(&screening) {
+        if !screening.status.takes_place() {
             bail!("this screening is {}: take no money, its buyers get theirs back", screening.status);
         }
         let booking = self.booking().await?;
@@ -78,7 +78,8 @@ impl AtCounter<'_> {
     pub(super) async fn cancel(&self, seats: &[String], refund: bool, reason: &str) -> anyhow::Result<()> {
         let screening = self.office.server.screening(self.screening).await?;
         let layout = self.office.server.layout(screening.layout).await?;
-        self.office.must(if is_off(&screening) { Permission::Sell } else { Permission::Refund }, "cancel")?;
+        self.office
+            .must(if !screening.status.takes_place() { Permission::Sell } else { Permission::Refund }, "cancel")?;
         let booking = self.booking().await?;
         let going = going(&booking, seats, &layout)?;
         let name = |line: &&BookingLine| {

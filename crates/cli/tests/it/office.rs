@@ -105,6 +105,14 @@ async fn seats_are_sold_cancelled_and_given_back_at_the_counter() {
     let rest = says(&cancel("root", &["--no-refund"]));
     assert!(rest.contains("cancelled:") && !rest.contains("to give back"), "{rest}");
     assert!(says(&cancel("root", &["--refund"])).contains("is cancelled already"));
+    // What must be in the till, also of the shift before.
+    let till = says(&office("root", &["till", origin]));
+    assert!(till.contains("20.00 EUR (1)  10.00 EUR (1)  10.00 EUR") && till.contains(" 05:00 until now"), "{till}");
+    assert!(says(&office("doro", &["till", origin])).contains("may not count the till"));
+    let later = says(&office("anna", &["till", origin, "--from", "2030-01-01T00:00"]));
+    assert!(later.contains("nothing went over the counter"), "{later}");
+    let audit = says(&run(&["cinema", "audit", folder.text()]));
+    assert!(audit.contains("all in order"), "{audit}");
 }
 
 #[tokio::test]

@@ -84,8 +84,9 @@ CREATE TABLE hold (
     details     TEXT -- JSON: the order or the booking
 ) STRICT, WITHOUT ROWID;
 
--- Those that have no claim any more. Nothing is written here on the way to a booking.
+-- Those that have no claim any more. Nothing is written to the index on the way to a booking.
 CREATE INDEX hold_that_ended ON hold (screening) WHERE state IN ('cancelled', 'released', 'expired', 'refund_due');
+CREATE VIEW ended_hold AS SELECT * FROM hold WHERE state IN ('cancelled', 'released', 'expired', 'refund_due');
 
 -- What a request with an effect was answered. Rows are only ever added; after a day they may be dropped: the key stays with its hold,
 -- and still blocks.
@@ -120,6 +121,18 @@ CREATE TABLE log (
     at        INTEGER NOT NULL,
     entries   TEXT NOT NULL -- JSON: who did what to which places
 ) STRICT;
+
+-- Money that went over the counter, in the transaction that says so of the booking. Rows are only ever added.
+CREATE TABLE till (
+    id        INTEGER PRIMARY KEY,
+    at        INTEGER NOT NULL,
+    by        TEXT NOT NULL, -- whose till: the login
+    screening INTEGER NOT NULL,
+    hold      BLOB NOT NULL CHECK (length(hold) = 16),
+    amount    INTEGER NOT NULL CHECK (amount <> 0), -- in the smallest unit; what was given back is below zero
+    currency  TEXT NOT NULL
+) STRICT;
+CREATE INDEX till_by_time ON till (at);
 
 -- What is to leave, in the transaction that causes it (D4).
 CREATE TABLE outbox (

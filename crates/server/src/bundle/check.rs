@@ -16,6 +16,7 @@ use admit_protocol::time::{Moment, TimeError, ZoneName, after};
 use axum::body::Bytes;
 use jiff::civil::Time;
 use jiff::{Timestamp, ToSpan as _};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -46,7 +47,7 @@ impl<T: Into<String>> From<T> for Why {
 
 /// What is known while the rows are checked.
 pub(super) struct Work<'a> {
-    bundle: &'a Bundle,
+    pub(super) bundle: &'a Bundle,
     pub(super) now: Timestamp,
     pub(super) checked: Checked,
     pub(super) known: Known<'a>,
@@ -303,7 +304,7 @@ impl<'a> Work<'a> {
 struct Once(BTreeSet<String>);
 
 impl Once {
-    fn more<T: DeserializeOwned + Serialize>(&mut self, row: &Row<T>) -> Result<(), String> {
+    fn more<T: DeserializeOwned + Serialize + JsonSchema>(&mut self, row: &Row<T>) -> Result<(), String> {
         if self.0.insert(row.name()) { Ok(()) } else { Err("the id is used twice".into()) }
     }
 }

@@ -88,7 +88,7 @@ fn read_document<T: serde::de::DeserializeOwned>(name: &ContentName, bytes: &[u8
 
 impl BundleScreening {
     /// The poster of a screening, in a hall that has this layout now.
-    fn of(s: &Screening, hall: Option<ContentName>, said: &impl Fn(ContentName) -> String) -> Self {
+    pub(super) fn of(s: &Screening, hall: Option<ContentName>, said: &impl Fn(ContentName) -> String) -> Self {
         let start = s.starts_at.at();
         let minutes = |from: Timestamp, to: Timestamp| u32::try_from(to.duration_since(from).as_mins()).unwrap_or(0);
         let offset = s.starts_at.offset().seconds() / 60;

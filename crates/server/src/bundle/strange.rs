@@ -5,11 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use admit_protocol::cinema::Hall;
 use admit_protocol::id::CinemaId;
 use admit_protocol::price::{Audience, Offer, PriceTable};
-use admit_protocol::screening::{Screening, ScreeningStatus};
+use admit_protocol::screening::Screening;
 use admit_protocol::time::after;
 
-use super::RowReport;
+use serde_json::Value;
+
 use super::check::Work;
+use super::{BundleScreening, RowReport};
+use crate::store::DocumentKind;
 
 /// A screening that nobody will visit so late was meant for another year.
 const FAR_AHEAD_DAYS: i64 = 2 * 366;
@@ -56,8 +59,20 @@ impl Work<'_> {
         let known: BTreeMap<_, &Screening> =
             self.known.screenings.iter().map(|l| (l.screening.id, &l.screening)).collect();
         for s in &self.screenings {
-            if let Some(before) = known.get(&s.id).filter(|before| !takes_place(before) && takes_place(s)) {
+            if let Some(before) =
+                known.get(&s.id).filter(|before| !before.status.takes_place() && s.status.takes_place())
+            {
                 note("screening", &s.id, format!("it was {}, and takes place again", before.status));
+            }
+            if let Some(before) = known.get(&s.id) {
+                let left_out = self.left_out(before, s);
+                if !left_out.is_empty() {
+                    let why = format!(
+                        "the file leaves out {}, which it had before, and so it has that no more",
+                        left_out.join(", ")
+                    );
+                    note("screening", &s.id, why);
+                }
             }
             if s.starts_at.at() <= past {
                 note("screening", &s.id, format!("it began at {} already", s.starts_at.local()));
@@ -77,7 +92,7 @@ impl Work<'_> {
         let mut halls: BTreeMap<_, Vec<&Screening>> = BTreeMap::new();
         let in_file: BTreeSet<_> = self.screenings.iter().map(|s| s.id).collect();
         let left_out = self.known.screenings.iter().map(|l| &l.screening).filter(|s| !in_file.contains(&s.id));
-        for s in self.screenings.iter().chain(left_out.clone()).filter(|s| takes_place(s)) {
+        for s in self.screenings.iter().chain(left_out.clone()).filter(|s| s.status.takes_place()) {
             halls.entry((s.cinema, s.hall)).or_default().push(s);
         }
         for in_hall in halls.values_mut() {
@@ -102,7 +117,45 @@ impl Work<'_> {
                 note("hall", &format!("{} of {cinema}", hall.id), why);
             }
         }
+        for (table, stay) in self.new_prices() {
+            let why = format!(
+                "it has other prices than before; {stay} screenings to come that are not in this file keep the old ones"
+            );
+            note("price_table", &table, why);
+        }
         self.checked.strange = strange;
+    }
+
+    /// What a screening said before this file, and the file does not: it is as if it had never been said.
+    fn left_out(&self, before: &Screening, after: &Screening) -> Vec<String> {
+        let row = self.bundle.screenings.iter().map(|row| &row.value).find(|row| row["id"] == *after.id.as_str());
+        let poster =
+            |s: &Screening| serde_json::to_value(BundleScreening::of(s, Some(s.layout), &|name| name.to_string()));
+        let (Some(row), Ok(Value::Object(before_said)), Ok(said)) = (row, poster(before), poster(after)) else {
+            return Vec::new();
+        };
+        let gone = |member: &str, was: &Value| match member {
+            // From when it is sold is only news as long as it is not.
+            "sales_open" => before.sales.opens_at > self.now && after.sales.opens_at <= self.now,
+            // That it takes place again is said for itself.
+            "status" => before.status.takes_place() && said.get(member) != Some(was),
+            // Of what brings nothing back any more, it is said once for the whole file.
+            "cancellation" => !after.cancellation.tiers.is_empty() && said.get(member) != Some(was),
+            _ => said.get(member) != Some(was),
+        };
+        let members = before_said.iter().filter(|(member, was)| row.get(member).is_none() && gone(member, was));
+        members.map(|(member, _)| format!("`{member}`")).collect()
+    }
+
+    /// Price tables that the file changes under a name that earlier files gave them, and how many screenings to come keep the old one.
+    fn new_prices(&self) -> impl Iterator<Item = (&str, usize)> {
+        let in_file: BTreeSet<_> = self.screenings.iter().map(|s| s.id).collect();
+        self.tables.iter().filter_map(move |(name, (table, _))| {
+            let before = self.known.named(DocumentKind::PriceTable, name).filter(|before| before != table)?;
+            let to_come = self.known.screenings.iter().map(|l| &l.screening).filter(|s| s.starts_at.at() > self.now);
+            let stay = to_come.filter(|s| s.price_table == before && !in_file.contains(&s.id)).count();
+            (stay > 0).then_some((*name, stay))
+        })
     }
 
     /// Halls that the file gives another layout than they have.
@@ -111,10 +164,6 @@ impl Work<'_> {
         let halls = self.cinemas.values().flat_map(|c| c.halls.iter().map(|h| (c.id, h)));
         halls.filter(move |(cinema, h)| before(*cinema, h.id).is_some_and(|known| known.layout != h.layout))
     }
-}
-
-fn takes_place(s: &Screening) -> bool {
-    !matches!(s.status, ScreeningStatus::Cancelled | ScreeningStatus::Postponed | ScreeningStatus::Moved)
 }
 
 /// Where an adult pays less than somebody who has a reduction: the tickets, by type and zone.

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::{Done, Failed, Job, Key, Request, Resident, Shared};
 use crate::answers::View;
-use crate::store::{Answer, KeyPrint, KnownKey, LogEntry, Message, NewAnswer, Save};
+use crate::store::{Answer, CashWay, KeyPrint, KnownKey, LogEntry, Message, NewAnswer, Save, TillEntry};
 
 /// One house in one batch.
 pub(super) struct Turn {
@@ -21,6 +21,7 @@ pub(super) struct Turn {
     answers: Vec<NewAnswer>,
     keys: HashMap<KeyPrint, (KnownKey, Done)>,
     log: Vec<LogEntry>,
+    till: Vec<TillEntry>,
     outbox: Vec<Message>,
     /// Why nothing more is decided in this turn.
     broken: Option<String>,
@@ -40,6 +41,7 @@ impl Turn {
             answers: Vec::new(),
             keys: HashMap::new(),
             log: Vec::new(),
+            till: Vec::new(),
             outbox: Vec::new(),
             broken: None,
             waiting: Vec::new(),
@@ -103,6 +105,7 @@ impl Turn {
         let kind = message_kind(&request.command);
         self.outbox.extend(kind.into_iter().flat_map(|kind| messages(kind, &changes, &self.resident)));
         self.log.push(log_entry(&request.by, name(&request.command), request.subject.hold(), &changes));
+        self.till.extend(cash(request));
         // Whatever has a key is about a hold.
         if let (Some(Key { print: key, body: said }), Some(hold)) = (request.key, request.subject.hold()) {
             let known = KnownKey { key, said, hold };
@@ -161,6 +164,7 @@ impl Turn {
             changes: &self.changes,
             answers: &self.answers,
             log: &self.log,
+            till: &self.till,
             outbox: &self.outbox,
         })
     }
@@ -222,6 +226,17 @@ fn name(command: &Command) -> &'static str {
         Command::Scan { .. } => "scan",
         Command::Amend(_) => "amend",
     }
+}
+
+/// Money that goes over the counter by a command, if it is one about that.
+fn cash(request: &Request) -> Option<TillEntry> {
+    let (booking, amount, way) = match request.command {
+        Command::Settle { booking, amount } => (booking, amount, CashWay::Taken),
+        Command::Refund { booking, amount } => (booking, amount, CashWay::GivenBack),
+        _ => return None,
+    };
+    let by = request.by.strip_prefix("staff:").unwrap_or(&request.by).to_owned();
+    Some(TillEntry { by, booking, amount, way })
 }
 
 /// What a booking's buyer is told after a command, if it is about a booking.

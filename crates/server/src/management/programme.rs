@@ -14,6 +14,7 @@ use admit_protocol::screening::Screening;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, StatusCode, header};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -29,7 +30,7 @@ use crate::store::{Document, DocumentKind, Store as _};
 type LargeJson<T> = StrictJson<T, DOCUMENT_BYTES_MAX>;
 
 /// What staff write is read to the letter.
-fn exactly<T: DeserializeOwned + Serialize>(body: &Value) -> Result<T, Reply> {
+fn exactly<T: DeserializeOwned + Serialize + JsonSchema>(body: &Value) -> Result<T, Reply> {
     exact::read(body).map_err(invalid)
 }
 
@@ -248,6 +249,24 @@ struct Imported {
     disturbed: Vec<DisturbedBookings>,
 }
 
+/// Why rows cannot be used: each cause once, as many as a problem has room for.
+fn in_words(refused: &[RowReport]) -> String {
+    let (causes, follow): (Vec<_>, Vec<_>) = refused.iter().partition(|r| r.because_of.is_none());
+    let mut said = String::new();
+    for (n, row) in causes.iter().enumerate() {
+        let line = format!("{}: {}; ", format!("{} {}", row.kind, row.row).trim_end(), row.why);
+        if said.len() + line.len() > 3500 {
+            said += &format!("and {} more; ", causes.len() - n);
+            break;
+        }
+        said += &line;
+    }
+    if !follow.is_empty() {
+        said += &format!("and so {} more rows that need one of these", follow.len());
+    }
+    said.trim_end_matches("; ").to_owned()
+}
+
 /// A whole programme at once: all rows, or none and why.
 pub(super) async fn import(
     State(management): State<Management>,
@@ -263,13 +282,8 @@ pub(super) async fn import(
         Ok(checked)
     };
     let Checked { edits, refused, strange, cinemas, halls, films, screenings } = management.store(check).await?;
-    if let Some(first) = refused.first() {
-        let count = refused.len();
-        let why = format!(
-            "{count} of its rows cannot be used, nothing was imported; the first: {}: {}",
-            format!("{} {}", first.kind, first.row).trim_end(),
-            first.why
-        );
+    if !refused.is_empty() {
+        let why = format!("nothing was imported: {}", in_words(&refused));
         let rows = refused.iter().filter(|r| !r.row.is_empty()).take(100);
         let pointers = rows.map(|r| format!("/{}s/{}", r.kind, r.row));
         let problem = Problem { pointers: pointers.collect(), ..Problem::new(ProblemCode::Invalid, why) };

@@ -5,11 +5,13 @@ use admit_protocol::digest::sha256;
 use admit_protocol::id::DeviceId;
 use admit_protocol::problem::{Problem, ProblemCode};
 use admit_protocol::text::is_plain;
+use admit_protocol::time::after;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::StatusCode;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::session::{SignedInAs, hash_password};
@@ -107,4 +109,28 @@ pub(super) async fn audit(
     somebody.may(Permission::Supervise)?;
     let limit = latest.limit.unwrap_or(100).min(1000);
     Ok(json(&management.store(move |store| store.audit(limit)).await?))
+}
+
+#[derive(Deserialize)]
+pub(super) struct Shift {
+    from: Option<Timestamp>,
+    until: Option<Timestamp>,
+}
+
+/// What went over the counter: one's own, or everybody's for who supervises. The last day, if nothing else is said.
+pub(super) async fn till(
+    State(management): State<Management>,
+    somebody: SignedInAs,
+    Query(shift): Query<Shift>,
+) -> Result<Response, Reply> {
+    somebody.may(Permission::Sell)?;
+    let now = management.0.cinema.now();
+    // What happens now is in it.
+    let until = shift.until.unwrap_or_else(|| after(now, 1));
+    let from = shift.from.unwrap_or_else(|| after(until, -24 * 3600));
+    let mut tills = management.store(move |store| store.till(from, until)).await?;
+    if somebody.may(Permission::Supervise).is_err() {
+        tills.retain(|till| till.login == somebody.staff.login);
+    }
+    Ok(json(&tills))
 }

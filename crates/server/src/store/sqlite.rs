@@ -7,6 +7,7 @@ mod rows;
 mod save;
 mod screening;
 mod staff;
+mod till;
 
 use std::fs::File;
 use std::path::Path;
@@ -23,6 +24,7 @@ use self::numbers::Numbers;
 pub use self::screening::{Disturbed, Layouts};
 pub(crate) use self::staff::Session;
 pub use self::staff::{AuditEntry, Permission, Role, StaffMember};
+pub use self::till::Till;
 use super::{Answer, CommitError, KeyPrint, Listing, Loaded, Outcome, Save, Store, StoreError};
 
 mod migrations {

@@ -289,6 +289,37 @@ fn a_file_adds_to_what_is_there() {
 }
 
 #[test]
+fn what_a_file_leaves_out_and_prices_it_changes_are_pointed_at() {
+    let now: jiff::Timestamp = NOON.parse().expect("noon");
+    let (store, _folder) = open();
+    let read = |value: &Value| serde_json::from_value::<admit_server::bundle::Bundle>(value.clone()).expect("a bundle");
+    let whole = serde_json::to_value(bundle()).expect("json");
+    let mut said = whole.clone();
+    let row = said["screenings"][0].as_object_mut().expect("a row");
+    row.insert("collect_min".into(), json!(90));
+    row.insert("note".into(), json!({"en": "with an introduction"}));
+    row.insert("sales_open".into(), json!("2026-11-21T15:00:00Z"));
+    let id = row["id"].clone();
+    store.edit(&read(&said).check(now).edits, now).expect("edits");
+    let there = admit_server::store::Store::catalogue(&store).expect("reads");
+    assert_eq!(read(&said).check_with(&there, now).strange, [], "the same file again");
+    let strange = read(&whole).check_with(&there, now).strange;
+    let why =
+        "the file leaves out `collect_min`, `note`, `sales_open`, which it had before, and so it has that no more";
+    assert_eq!(strange.iter().map(|r| (&*r.row, &*r.why)).collect::<Vec<_>>(), [(id.as_str().expect("an id"), why)]);
+    // Prices under the same name, for some of those that have them.
+    let mut dearer = said.clone();
+    dearer["screenings"].as_array_mut().expect("rows").truncate(1);
+    let name = dearer["screenings"][0]["price_table"].as_str().expect("a name").to_owned();
+    let fee = &mut dearer["price_tables"][&name]["booking_fees"][0]["amount"]["amount"];
+    *fee = json!(fee.as_i64().expect("an amount") + 10);
+    let strange = read(&dearer).check_with(&there, now).strange;
+    let prices: Vec<_> = strange.iter().filter(|r| r.kind == "price_table").collect();
+    assert_eq!((prices.len(), &*prices[0].row), (1, &*name), "{strange:?}");
+    assert!(prices[0].why.starts_with("it has other prices than before; "), "{strange:?}");
+}
+
+#[test]
 fn an_old_file_and_another_currency_are_pointed_at() {
     let now: jiff::Timestamp = NOON.parse().expect("noon");
     let (store, _folder) = open();

@@ -29,7 +29,16 @@ fn placed(key: u128, seat: &str) -> Changes {
 }
 
 fn save<'a>(seen: u64, changes: &'a [Changes], answers: &'a [NewAnswer]) -> Save<'a> {
-    Save { screening: "eight".parse().expect("id"), seen, now: now(), changes, answers, log: &[], outbox: &[] }
+    Save {
+        screening: "eight".parse().expect("id"),
+        seen,
+        now: now(),
+        changes,
+        answers,
+        log: &[],
+        till: &[],
+        outbox: &[],
+    }
 }
 
 fn load(store: &dyn Store) -> admit_server::store::Loaded {

@@ -183,8 +183,7 @@ fn put_cinema(db: &Connection, cinema: &Cinema) -> Result<(), StoreError> {
     let sql = "SELECT data ->> '$.currency' FROM cinema WHERE id = ?1 AND data ->> '$.currency' <> ?2 AND EXISTS (
                SELECT 1 FROM claim JOIN screening ON number = screening WHERE cinema = ?1 AND hold IS NOT NULL
                UNION ALL
-               SELECT 1 FROM hold JOIN screening ON number = screening
-               WHERE cinema = ?1 AND state IN ('cancelled', 'released', 'expired', 'refund_due'))";
+               SELECT 1 FROM ended_hold JOIN screening ON number = screening WHERE cinema = ?1)";
     let row = params![cinema.id.as_str(), cinema.currency.to_string()];
     let sold = db.query_row(sql, row, |row| row.get::<_, String>(0)).optional().map_err(StoreError::at(WRITING))?;
     if let Some(sold) = sold {

@@ -93,8 +93,7 @@ pub(super) fn version(db: &Connection, number: i64) -> rusqlite::Result<u64> {
         UNION ALL SELECT version FROM house WHERE screening = ?1
         UNION ALL SELECT version FROM hold
             WHERE hold IN (SELECT hold FROM claim WHERE screening = ?1 AND hold IS NOT NULL)
-        UNION ALL SELECT version FROM hold
-            WHERE screening = ?1 AND state IN ('cancelled', 'released', 'expired', 'refund_due'))";
+        UNION ALL SELECT version FROM ended_hold WHERE screening = ?1)";
     let version: i64 = db.prepare_cached(sql)?.query_row([number], |row| row.get(0))?;
     Ok(version.unsigned_abs())
 }

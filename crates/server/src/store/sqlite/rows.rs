@@ -170,11 +170,11 @@ pub(super) fn load(
     let claims = "SELECT place, hold, block, until FROM claim WHERE screening = ?1";
     house.claims = all(db, claims, number, read_claim)?;
     let columns = "hold, owner, network, places, price_table, created_at, seq, state, at, details, answers";
-    let claimed = "hold IN (SELECT hold FROM claim WHERE screening = ?1 AND hold IS NOT NULL)";
-    let ended = "screening = ?1 AND state IN ('cancelled', 'released', 'expired', 'refund_due')";
+    let claimed = "hold WHERE hold IN (SELECT hold FROM claim WHERE screening = ?1 AND hold IS NOT NULL)";
+    let ended = "ended_hold WHERE screening = ?1";
     let mut keys = Vec::new();
     for which in [claimed, ended] {
-        let holds = format!("SELECT {columns} FROM hold WHERE {which}");
+        let holds = format!("SELECT {columns} FROM {which}");
         for (hold, answers) in
             all(db, &holds, number, |row, number| Ok((read_hold(row, number, prices)?, get::<Vec<u8>>(row, 10)?)))?
         {

@@ -7,7 +7,7 @@ use rusqlite::{Connection, ErrorCode, TransactionBehavior, params};
 
 use super::numbers::Numbers;
 use super::rows::{claim_columns, known_bytes, places_text, state_columns};
-use crate::store::{Answer, CommitError, Outcome, Save, StoreError};
+use crate::store::{Answer, CashWay, CommitError, Outcome, Save, StoreError, TillEntry};
 
 /// Why one house was not saved while the others go on.
 enum Refused {
@@ -119,6 +119,12 @@ fn save_house(db: &Connection, number: i64, save: &Save<'_>) -> Result<(), Refus
     // A request has its effect on the hold that it is about, and is on record there.
     if let Some((hold, _)) = answers.first() {
         return Err(Refused::Broken(format!("an answer is about hold {:032x}, which did not change", hold.0)));
+    }
+    for TillEntry { by, booking, amount, way } in save.till {
+        let signed = if *way == CashWay::Taken { amount.amount() } else { -amount.amount() };
+        let sql = "INSERT INTO till (at, by, screening, hold, amount, currency) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+        let (booking, currency) = (booking.0.to_be_bytes(), amount.currency());
+        db.prepare_cached(sql)?.execute(params![now, by, number, booking, signed, currency.code()])?;
     }
     for message in save.outbox {
         let sql = "INSERT INTO outbox (at, kind, body) VALUES (?1, ?2, ?3)";

@@ -109,8 +109,8 @@ fn tell_buyers(
 }
 
 pub(super) fn why_layout_stays(db: &Connection, number: i64, layouts: Layouts) -> Result<Option<String>, StoreError> {
-    let sql = "SELECT EXISTS (SELECT 1 FROM claim WHERE screening = ?1) OR EXISTS (SELECT 1 FROM hold \
-               WHERE screening = ?1 AND state IN ('cancelled', 'released', 'expired', 'refund_due'))";
+    let sql = "SELECT EXISTS (SELECT 1 FROM claim WHERE screening = ?1) OR EXISTS (SELECT 1 FROM ended_hold \
+               WHERE screening = ?1)";
     let sold = db.query_row(sql, [number], |row| row.get(0)).map_err(StoreError::at(WRITING))?;
     let why = match (sold, layouts) {
         (true, _) => {
@@ -174,8 +174,7 @@ pub(super) fn remove_screening(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let sql = "SELECT EXISTS (SELECT 1 FROM claim JOIN screening ON number = screening WHERE id = ?1 AND hold IS NOT NULL) \
-               OR EXISTS (SELECT 1 FROM hold JOIN screening ON number = screening WHERE id = ?1 \
-               AND state IN ('cancelled', 'released', 'expired', 'refund_due') AND state = 'cancelled')";
+               OR EXISTS (SELECT 1 FROM ended_hold JOIN screening ON number = screening WHERE id = ?1 AND state = 'cancelled')";
     if db.query_row(sql, [id.as_str()], |row| row.get(0)).map_err(StoreError::at("removing a screening"))? {
         let why = format!(
             "somebody has or had a ticket for screening {id}: set its status to cancelled instead, so that they are \
