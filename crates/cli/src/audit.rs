@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use rusqlite::{Connection, OpenFlags};
 use serde::Serialize;
 
@@ -152,6 +152,7 @@ const CHECKS: &[(&str, &str, &str)] = &[
 
 /// Reads the books without changing them.
 pub(crate) fn audit(database: &Path) -> anyhow::Result<Report> {
+    ensure!(database.exists(), "there are no books at {}: is this the folder of a cinema?", database.display());
     let db = Connection::open_with_flags(database, OpenFlags::SQLITE_OPEN_READ_ONLY)
         .with_context(|| format!("opening {}", database.display()))?;
     let one = |sql: &str| db.query_row(sql, [], |row| row.get::<_, i64>(0));

@@ -92,7 +92,11 @@ fn read_degrees(text: &str) -> anyhow::Result<Option<Position>> {
     let Some((lat, lon)) = text.split_once(',').filter(|_| !text.contains(char::is_alphabetic)) else {
         return Ok(None);
     };
-    let degrees = |text: &str| text.trim().parse::<f64>().with_context(|| format!("{text:?} is not a number"));
+    let degrees = |text: &str| {
+        text.trim()
+            .parse::<f64>()
+            .map_err(|_| anyhow!("{text:?} is not a number: a place is LATITUDE,LONGITUDE, such as 48.86,2.34"))
+    };
     let (lat, lon) = (degrees(lat)?, degrees(lon)?);
     let position = Position::from_degrees(lat, lon);
     position.map(Some).map_err(|_| anyhow!("{lat},{lon} is no place on earth: LATITUDE,LONGITUDE in degrees"))

@@ -8,6 +8,7 @@ use admit_index::import::{List, read_cnc, read_geojson};
 use admit_index::{Index, SqliteStore};
 use admit_protocol::cinema::Country;
 use admit_protocol::directory::Announcement;
+use admit_protocol::problem::ProblemCode;
 use anyhow::{Context as _, bail, ensure};
 use clap::Subcommand;
 use serde_json::json;
@@ -80,8 +81,10 @@ impl IndexCommand {
                 report(&found, context)
             }
             Self::Why { index, server } => {
-                let found = find::meet(&index, context).await?.why(&server).await?;
-                report(&found, context)
+                let found = find::meet(&index, context).await?.why(&server).await;
+                let unknown = found.as_ref().is_err_and(|e| e.code() == Some(ProblemCode::NotFound));
+                ensure!(!unknown, "nobody announced {server} to this index: `admit index announce {index} {server}`");
+                report(&found?, context)
             }
             Self::Merge { folder, listing, into } => {
                 open(&folder)?.merge(listing.parse()?, into.parse()?)?;

@@ -38,7 +38,11 @@ pub(crate) fn error_as_json(error: &anyhow::Error) {
 pub(crate) fn error(error: &anyhow::Error) {
     let mut said = error.to_string();
     let mut all = said.clone();
-    for cause in error.chain().skip(1) {
+    for (of, cause) in error.chain().zip(error.chain().skip(1)) {
+        // It says itself why, in words for people; below it is how a connection is made.
+        if matches!(of.downcast_ref(), Some(ClientError::Unreachable { .. })) {
+            break;
+        }
         let cause = cause.to_string();
         if !said.contains(&cause) {
             all.push_str(&format!("\n  because {cause}"));

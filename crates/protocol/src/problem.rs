@@ -162,7 +162,7 @@ problem_codes! {
     /// The path exists, with another method.
     MethodNotAllowed = "method_not_allowed", 405, false, "This address is not used that way";
     /// Another state than the request expects.
-    SeatsTaken = "seats_taken", 409, true, "Some of these seats are taken";
+    SeatsTaken = "seats_taken", 409, true, "Some of these seats cannot be had";
     /// The total echoed is not the total.
     PriceChanged = "price_changed", 409, false, "The price is different";
     /// The layout that seats were chosen from is not the screening's any more.

@@ -135,22 +135,20 @@ fn in_the_way(taken: &[SeatConflict]) -> String {
         by_reason.entry(conflict.reason).or_default().push(conflict.seat);
     }
     let said = by_reason.iter().map(|(reason, seats)| {
-        let seats = list(seats);
-        match reason {
-            ConflictReason::Sold => format!("{seats} sold: choose others"),
-            ConflictReason::Held => format!("{seats} held by somebody who is choosing: choose others, or try again"),
-            ConflictReason::Blocked => format!("{seats} not for sale: choose others"),
-            ConflictReason::NamedTwice => format!("{seats} named twice"),
+        let why = match reason {
+            ConflictReason::Sold => "sold",
+            ConflictReason::Held => "held by somebody who is choosing",
+            ConflictReason::Blocked => "not for sale",
+            ConflictReason::NamedTwice => "named twice",
             ConflictReason::CompanionOnly => {
-                format!(
-                    "{seats} for the companion of somebody in the wheelchair space beside it: ask for both together"
-                )
+                "only together with the wheelchair space beside it, for the companion of who has that"
             }
-            ConflictReason::AreaFull => format!("{seats} full: fewer places are left"),
-            _ => format!("{seats} cannot be had: choose others"),
-        }
+            ConflictReason::AreaFull => "full, fewer places are left",
+            _ => "not to be had",
+        };
+        format!("{} {why}", list(seats))
     });
-    said.collect::<Vec<_>>().join("; ")
+    format!("{}. Choose others", said.collect::<Vec<_>>().join("; "))
 }
 
 fn not_on_sale(state: SalesState) -> Problem {

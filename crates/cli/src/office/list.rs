@@ -70,7 +70,7 @@ fn state(b: &Booking, screening: &Screening, clock: impl Fn(Timestamp) -> String
             words.push(format!("{due} due{by}"));
         }
         _ if !screening.status.takes_place() && !left.is_zero() => {
-            words.push(format!("paid, {left} owed: cancel --refund"))
+            words.push(format!("paid, {left} owed: cancel --refund"));
         }
         _ if b.paid.is_zero() => words.push("free".into()),
         _ => words.push(format!("paid {}", b.paid)),
