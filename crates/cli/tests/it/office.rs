@@ -119,7 +119,7 @@ async fn seats_are_sold_cancelled_and_given_back_at_the_counter() {
     books.execute("DELETE FROM till WHERE amount < 0", []).expect("deletes");
     let audit = says(&run(&["cinema", "audit", folder.text()]));
     assert!(
-        audit.contains("P8: bookings paid at the counter whose money is not what went through a till: 1"),
+        audit.contains("P8 bookings paid at the counter whose money is not what went through a till: 1"),
         "{audit}"
     );
 }
