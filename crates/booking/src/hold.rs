@@ -258,7 +258,7 @@ impl Booking {
     #[must_use]
     pub fn balance_due(&self) -> Money {
         let zero = Money::zero(self.total.currency());
-        if self.paid > zero {
+        if self.paid > zero || self.is_cancelled() {
             return zero;
         }
         let standing = self.lines.iter().filter(|l| !l.revoked).map(|l| l.price);

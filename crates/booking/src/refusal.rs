@@ -83,6 +83,8 @@ pub enum Refusal {
     LeftAlone(Vec<SeatId>),
     /// The policy does not allow it, or not any more.
     NotCancellable,
+    /// No ticket of the booking is left.
+    AllCancelled,
     /// What comes back is not what the quote says, or the quote's time ran out.
     QuoteChanged,
     /// More scans than one upload may have, or a scan that takes back itself.

@@ -31,7 +31,7 @@ impl List {
         if context.json {
             let rows = purchases.iter().map(|p| {
                 json!({"number": p.number, "title": p.title, "origin": p.origin, "screening": p.screening,
-                    "state": state(p, &news), "booking": p.booking, "hold": p.hold})
+                    "state": state(p, &news), "booking": p.booking, "hold": p.hold.as_ref().filter(|_| p.booking.is_none())})
             });
             return show::json(&rows.collect::<Vec<_>>());
         }
@@ -66,19 +66,14 @@ pub(crate) fn change(purchase: &Purchase, now: &Screening) -> Option<String> {
         status if !status.takes_place() => {
             let used = |b: &Booking| b.lines.iter().any(|l| l.state == TicketState::Used);
             let how = match &purchase.booking {
+                Some(booking) if booking.paid.is_zero() => "you have paid nothing, and need do nothing".to_owned(),
                 Some(booking) if used(booking) => "the box office gives back all that was paid".to_owned(),
                 _ => format!("`admit cancel {}` brings back all that was paid", purchase.number),
             };
             Some(format!("IT IS {}: {how}", now.status.as_str().to_uppercase()))
         }
         // The title is of the day it was booked.
-        _ if !purchase.title.ends_with(&show::start(now)) => {
-            let booking = purchase.booking.as_ref();
-            let by = booking.filter(|b| !b.balance_due.is_zero()).and_then(|b| b.collect_by);
-            let by = by.and_then(|by| Moment::new(by, now.starts_at.zone()).ok());
-            let pay = by.map(|by| format!(", to pay by {}", show::moment(&by))).unwrap_or_default();
-            Some(format!("NOW {}{pay}", show::start(now)))
-        }
+        _ if !purchase.title.ends_with(&show::start(now)) => Some(format!("NOW {}", show::start(now))),
         _ => None,
     }
 }
@@ -103,15 +98,17 @@ async fn ask(wallet: &Wallet, context: &Context) -> anyhow::Result<News> {
                 continue;
             }
         };
-        if let (Ok(server), true) = (&servers[&origin], purchase.booking.is_some()) {
-            let screening = server.screening(purchase.screening).await.ok();
-            changed.extend(screening.and_then(|s| change(&purchase, &s)).map(|change| (purchase.number, change)));
-        }
         match asked {
             // Now it is known: it was not done.
             Ok(()) | Err(WalletError::TooOld) => {}
             Err(WalletError::Client(ClientError::Refused(_))) if !still_open(wallet, purchase.number) => {}
             Err(error) => drop(silent.insert(purchase.number, error.to_string())),
+        }
+        // As it stands by now.
+        let purchase = wallet.purchase(purchase.number).ok().filter(|p| p.booking.is_some());
+        if let (Ok(server), Some(purchase)) = (&servers[&origin], purchase) {
+            let screening = server.screening(purchase.screening).await.ok();
+            changed.extend(screening.and_then(|s| change(&purchase, &s)).map(|change| (purchase.number, change)));
         }
     }
     for server in servers.values().flatten() {
@@ -154,6 +151,7 @@ fn state(purchase: &Purchase, news: &News) -> String {
     let stands = purchase.booking.as_ref().is_some_and(|b| b.state != BookingState::Cancelled);
     match (why, news.changed.get(&purchase.number).filter(|_| stands)) {
         (Some(why), _) => format!("{known}, when it was last asked: {why}"),
+        (None, Some(change)) if change.starts_with("NOW") => format!("{change}: {known}"),
         (None, Some(change)) => change.clone(),
         (None, None) => known,
     }
@@ -252,7 +250,7 @@ impl Cancel {
         if context.json {
             return show::json(&cancelled);
         }
-        show::line(&format!("cancelled; {back}"));
+        show::line("cancelled");
         Ok(())
     }
 }

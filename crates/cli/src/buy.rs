@@ -21,6 +21,7 @@ use serde_json::json;
 
 use self::choosing::{spaces_beside, wish};
 use crate::folder::read_email;
+use crate::office::Office;
 use crate::show::Stop;
 use crate::showing::{Showing, cancellation};
 use crate::{Context, find, show};
@@ -55,12 +56,12 @@ pub(crate) struct Wanted {
 }
 
 /// Where somebody buys.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum At {
+#[derive(Clone, Copy)]
+pub(crate) enum At<'a> {
     /// By themselves, to pay later.
     Home,
     /// At the counter, with money in hand.
-    Counter,
+    Counter(&'a Office),
 }
 
 /// What came of it.
@@ -81,11 +82,15 @@ impl Book {
 
 impl Wanted {
     /// Holds, shows what it costs, asks, and books.
-    pub(crate) async fn buy(mut self, at: At, context: &Context) -> anyhow::Result<Bought> {
+    pub(crate) async fn buy(mut self, at: At<'_>, context: &Context) -> anyhow::Result<Bought> {
         ensure!(!context.json || self.at_most.is_some(), "say --at-most, such as 20.00: with --json nobody is asked");
         self.email = self.email.as_deref().map(read_email).transpose()?;
         let wallet = Wallet::open(&context.wallet())?;
-        let server = wallet.meet(&find::client(context)?, &self.server).await?;
+        let client = match at {
+            At::Home => find::client(context)?,
+            At::Counter(office) => office.client(context)?,
+        };
+        let server = wallet.meet(&client, &self.server).await?;
         let id: ScreeningId = self.screening.parse().with_context(|| self.screening.clone())?;
         let screening = find::screening(&server, id).await?;
         let layout = server.layout(screening.layout).await?;
@@ -142,7 +147,7 @@ impl Wanted {
         wallet: &Wallet,
         purchase: &Purchase,
         screening: &Screening,
-        (at, consent): (At, Consent),
+        (at, consent): (At<'_>, Consent),
         context: &Context,
     ) -> Result<Booking, Gone> {
         let hold = purchase.hold.as_ref().context("the hold is not known")?;
@@ -153,7 +158,7 @@ impl Wanted {
         let quote = price_of(&table, &tickets)?;
         if !context.json {
             print_tickets(&quote, &layout, &table);
-            if at == At::Home {
+            if matches!(at, At::Home) {
                 print_terms(&quote, hold, screening, &table);
             }
         }
@@ -165,8 +170,8 @@ impl Wanted {
             Consent::Asked(mut stop) => {
                 let question = match at {
                     At::Home => "book this?".to_owned(),
-                    At::Counter if quote.total.is_zero() => "sell this?".to_owned(),
-                    At::Counter => format!("did you get {}?", quote.total),
+                    At::Counter(_) if quote.total.is_zero() => "sell this?".to_owned(),
+                    At::Counter(_) => format!("did you get {}?", quote.total),
                 };
                 show::agreed(&question, &mut stop).await
             }
@@ -326,9 +331,9 @@ fn print_terms(quote: &Quote, hold: &Hold, screening: &Screening, table: &PriceT
         let start = screening.starts_at.at();
         let late = if Timestamp::now() < start { start } else { screening.sales.closes_at };
         let by = screening.collect_by.filter(in_time).unwrap_or(late);
-        show::line(&format!("to be paid at the cinema by {}", moment(by)));
+        show::line(&format!("to be paid at the cinema by {}; cancelled before you pay, it costs nothing", moment(by)));
+        show::line(&format!("once paid: {}", cancellation(&screening.cancellation, &screening.starts_at, table)));
     }
-    show::line(&cancellation(&screening.cancellation, &screening.starts_at, table));
     show::line(&format!("held for you until {}", moment(hold.expires_at)));
 }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use admit_protocol::screening::Screening;
 use admit_server::HouseRules;
-use admit_server::bundle::{Bundle, Checked};
+use admit_server::bundle::{Bundle, Checked, RowReport};
 use admit_server::management::{Role, StaffMember, hash_password};
 use admit_server::store::sqlite::{Disturbed, Edit, Layouts, SqliteStore};
 use admit_server::store::{Device, Store as _};
@@ -202,17 +202,35 @@ fn import(folder: &Path, file: &Path, skip: bool, context: &Context) -> anyhow::
 /// What is wrong, each cause once, and what is strange.
 fn print_rows(checked: &Checked) {
     let (causes, follow): (Vec<_>, Vec<_>) = checked.refused.iter().partition(|r| r.because_of.is_none());
-    for row in &causes {
-        let name = format!("{} {}", row.kind, row.row);
-        show::line(&format!("{}: {}", name.trim_end(), row.why));
+    for (names, why) in by_cause(&causes) {
+        show::line(&format!("{names}: {why}"));
     }
-    if !follow.is_empty() {
-        show::line(&format!("and so {} that need one of these", show::count(follow.len(), "more row")));
+    for (names, _) in by_cause(&follow) {
+        show::line(&format!("and so, as they need one of these: {names}"));
     }
-    for row in &checked.strange {
-        let name = format!("{} {}", row.kind, row.row);
-        show::line(&format!("{} {}: {}", show::colour("33", "look at"), name.trim_end(), row.why));
+    for (names, why) in by_cause(&checked.strange.iter().collect::<Vec<_>>()) {
+        show::line(&format!("{} {names}: {why}", show::colour("33", "look at")));
     }
+}
+
+/// Rows of which the same is to be said, said once: `screening mon, tue and 5 more`. What only follows is told by its kind alone.
+fn by_cause<'a>(rows: &[&'a RowReport]) -> Vec<(String, &'a str)> {
+    const NAMED: usize = 8;
+    let mut causes: Vec<(&str, &str, Vec<&str>)> = Vec::new();
+    for row in rows {
+        let why = if row.because_of.is_some() { "" } else { row.why.as_str() };
+        match causes.iter_mut().find(|(kind, known, _)| *kind == row.kind && *known == why) {
+            Some((.., names)) => names.push(&row.row),
+            None => causes.push((row.kind, why, vec![&row.row])),
+        }
+    }
+    let said = |(kind, why, names): (&str, &'a str, Vec<&str>)| {
+        let more = names.len().saturating_sub(NAMED);
+        let named = names[..names.len() - more].join(", ");
+        let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+        (format!("{kind} {named}{more}").trim_end().to_owned(), why)
+    };
+    causes.into_iter().map(said).collect()
 }
 
 /// Somebody must be told.

@@ -1,6 +1,5 @@
 //! A whole federation on this machine: an index and three cinemas, each a process with its own data, and a buyer.
 
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -128,13 +127,8 @@ struct Sold {
     codes: Vec<String>,
 }
 
-/// An address of this machine that nobody listens on.
-fn free_address() -> anyhow::Result<String> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string())
-}
-
 fn server_file(name: &str) -> anyhow::Result<ServerFile> {
-    let listen = free_address()?;
+    let listen = admit_http::listen::unused_address()?.to_string();
     let origin = Origin::parse(&format!("http://{listen}"), OriginPolicy::Loopback)?;
     Ok(ServerFile::new(origin, listen, name.to_owned(), "demo@admit.example".into()))
 }
@@ -180,8 +174,11 @@ impl<'a> Stage<'a> {
             drop(store);
             cinemas.push(start("cinema", &path, file.origin)?);
             seen(&format!(
-                "{}: {} cinemas, {} halls, {} screenings",
-                operator.name, checked.cinemas, checked.halls, checked.screenings
+                "{}: {}, {}, {}",
+                operator.name,
+                show::count(checked.cinemas, "cinema"),
+                show::count(checked.halls, "hall"),
+                show::count(checked.screenings, "screening")
             ));
         }
         for process in cinemas.iter_mut().chain([&mut index]) {
@@ -367,7 +364,7 @@ impl<'a> Stage<'a> {
         self.index = restarted.ok();
         let index = self.met.origin();
         let server = sold.server.origin();
-        chapter("It stays up until Ctrl-C. In another terminal, try:");
+        chapter("All of it is up again until Ctrl-C. In another terminal, try:");
         show::line("  export ADMIT_DEVELOPMENT=true   # servers on this machine");
         show::line(&format!("  admit find --index {index} orpheum"));
         show::line(&format!("  admit films --index {index} --city Dublin"));

@@ -49,6 +49,12 @@ pub(crate) fn client(context: &Context) -> anyhow::Result<Client> {
     Ok(Client::new(options(context))?)
 }
 
+/// A client of one server that sends this session with every request.
+pub(crate) fn client_with_session(context: &Context, cookie: &str) -> anyhow::Result<Client> {
+    let headers = [(reqwest::header::COOKIE, cookie.parse()?)].into_iter().collect();
+    Ok(Client::new(Options { headers, ..options(context) })?)
+}
+
 /// A client for asking many, of whom some may be silent.
 pub(crate) fn hurried_client(context: &Context) -> anyhow::Result<Client> {
     let options = Options { tries: 2, deadline: Duration::from_secs(6), ..options(context) };

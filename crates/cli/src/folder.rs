@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use admit_index::Settings;
+use admit_protocol::booking::Buyer;
 use admit_protocol::digest::sha256;
 use admit_protocol::manifest::Contact;
 use admit_protocol::origin::{Origin, OriginPolicy};
@@ -235,8 +236,8 @@ fn read_origin(text: &str, development: bool) -> anyhow::Result<Origin> {
 /// An address that mail can be sent to, as far as one can see.
 pub(crate) fn read_email(text: &str) -> anyhow::Result<String> {
     let text = text.trim();
-    let whole = text.split_once('@').is_some_and(|(who, host)| !who.is_empty() && !host.is_empty());
-    ensure!(whole && !text.contains(char::is_whitespace), "{text:?} is no e-mail address, such as box@kino.example");
+    let buyer = Buyer { email: Some(text.to_owned()), ..Buyer::default() };
+    ensure!(buyer.check().is_ok(), "{text:?} is no e-mail address, such as box@kino.example");
     Ok(text.to_owned())
 }
 

@@ -21,6 +21,10 @@ pub(crate) enum IndexCommand {
     /// Make a folder for an index, with new keys.
     Init(Init),
     /// Take over a list of cinemas that others made, as unclaimed entries. Stop the index before.
+    ///
+    /// GeoJSON, as OpenStreetMap's tools export it: points or areas with amenity=cinema, of which name, website,
+    /// addr:street, addr:housenumber, addr:postcode, addr:city, addr:country and screen are read. Or the list of French cinemas
+    /// that the CNC publishes, as CSV.
     Import {
         /// The folder.
         folder: PathBuf,
@@ -119,8 +123,13 @@ fn import(folder: &Path, file: &Path, country: &str, context: &Context) -> anyho
     spinner.enable_steady_tick(Duration::from_millis(100));
     let is_json = bytes.iter().find(|b| !b.is_ascii_whitespace() && !b"\xef\xbb\xbf".contains(b)) == Some(&b'{');
     let country = Country::parse(&country.to_uppercase()).with_context(|| country.to_owned())?;
-    let neither = || format!("{} is neither GeoJSON nor the French national list (CSV)", file.display());
-    let list: List = if is_json { read_geojson(&bytes, country) } else { read_cnc(&bytes) }.with_context(neither)?;
+    let list: List = if is_json {
+        read_geojson(&bytes, country).with_context(|| format!("{} is not GeoJSON", file.display()))?
+    } else {
+        read_cnc(&bytes).with_context(|| {
+            format!("{} begins as no JSON does, and is not the French national list, a CSV of the CNC", file.display())
+        })?
+    };
     ensure!(!list.entries.is_empty() || !list.refused.is_empty(), "there is no cinema in {}", file.display());
     spinner.set_message(format!("importing {} cinemas", list.entries.len()));
     open(folder)?.import(&list.entries)?;

@@ -22,6 +22,7 @@ mod ticket;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use admit_client::{ClientError, WalletError};
 use clap::{Parser, Subcommand};
 use etcetera::BaseStrategy as _;
 
@@ -38,8 +39,8 @@ struct Arguments {
     /// Print JSON instead of words, errors too (on standard error).
     #[arg(long, global = true)]
     json: bool,
-    /// Talk to servers on this machine (http://127.0.0.1:PORT), too.
-    #[arg(long, global = true, env = "ADMIT_DEVELOPMENT", value_parser = clap::builder::BoolishValueParser::new())]
+    /// Talk to servers on this machine (http://127.0.0.1:PORT), too. [env: ADMIT_DEVELOPMENT=true]
+    #[arg(long, global = true)]
     development: bool,
     /// Where your secrets and bookings are kept; in your own data folder if nothing is said.
     #[arg(long, global = true, env = "ADMIT_WALLET")]
@@ -110,11 +111,15 @@ struct Context {
 impl Context {
     /// The file with secrets and bookings.
     fn wallet(&self) -> PathBuf {
-        let usual = || match etcetera::choose_base_strategy() {
-            Ok(folders) => folders.data_dir().join("admit").join(self.usual_wallet),
-            Err(_) => format!("admit-{}", self.usual_wallet).into(),
-        };
-        self.wallet.clone().unwrap_or_else(usual)
+        self.wallet.clone().unwrap_or_else(|| self.data(self.usual_wallet))
+    }
+
+    /// A file in the user's data folder.
+    fn data(&self, name: &str) -> PathBuf {
+        match etcetera::choose_base_strategy() {
+            Ok(folders) => folders.data_dir().join("admit").join(name),
+            Err(_) => format!("admit-{name}").into(),
+        }
     }
 }
 
@@ -135,6 +140,9 @@ fn main() -> ExitCode {
     };
     // What is sold over a counter is not a purchase of whoever stands behind it.
     let usual_wallet = if matches!(command, Command::BoxOffice(_)) { "box-office.json" } else { "wallet.json" };
+    // Not clap's: it would print the flag in the usage of every error.
+    let set = std::env::var("ADMIT_DEVELOPMENT").unwrap_or_default().to_lowercase();
+    let development = development || !["", "0", "false", "no", "off"].contains(&&*set);
     let context = Context { json, development, wallet, usual_wallet };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let ran = runtime.map_err(anyhow::Error::from).and_then(|runtime| {
@@ -146,7 +154,12 @@ fn main() -> ExitCode {
         Err(error) => {
             let say = if context.json { show::error_as_json } else { show::error };
             say(&error);
-            let wants_loopback = |cause: &(dyn std::error::Error + 'static)| matches!(cause.downcast_ref(), Some(admit_client::ClientError::Origin { text, .. }) if text.starts_with("http://"));
+            let wants_loopback =
+                |cause: &(dyn std::error::Error + 'static)| match (cause.downcast_ref(), cause.downcast_ref()) {
+                    (Some(ClientError::Origin { text, .. }), _)
+                    | (_, Some(WalletError::Client(ClientError::Origin { text, .. }))) => text.starts_with("http://"),
+                    _ => false,
+                };
             if !context.development && !context.json && error.chain().any(wants_loopback) {
                 show::warn("for servers on this machine, http://127.0.0.1:PORT, add --development");
             }

@@ -3,11 +3,12 @@
 mod list;
 mod money;
 mod sell;
+mod session;
 mod till;
 
 use std::io::IsTerminal as _;
 
-use admit_client::Server;
+use admit_client::{Client, Server};
 use admit_protocol::booking::{Booking, Buyer};
 use admit_protocol::hold::Hold;
 use admit_protocol::id::{ScreeningId, SeatId};
@@ -20,7 +21,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use self::money::AtCounter;
-use crate::{Context, find};
+use self::session::{Session, Sessions};
+use crate::{Context, find, show};
 
 #[derive(Subcommand)]
 pub(crate) enum OfficeCommand {
@@ -63,6 +65,11 @@ pub(crate) enum OfficeCommand {
         which: Which,
     },
     Till(till::Count),
+    /// End your session at a server: the next command asks for the password again.
+    Leave {
+        #[command(flatten)]
+        desk: Desk,
+    },
 }
 
 /// Where somebody works, and who.
@@ -110,6 +117,7 @@ impl OfficeCommand {
             }
             Self::Sell(sell) => return sell.run(context).await,
             Self::Till(count) => return count.run(context).await,
+            Self::Leave { desk } => return desk.leave(context).await,
             Self::Paid { which } => (which, What::Paid),
             Self::Refund { which } => (which, What::Refund),
             Self::Cancel { which, seats, refund, no_refund: _, reason } => {
@@ -138,10 +146,37 @@ enum What {
 }
 
 impl Desk {
+    /// Goes on with the session of the last command, or asks for the password.
     async fn sign_in(&self, context: &Context) -> anyhow::Result<Office> {
         let server = find::client(context)?.server(&self.server, None).await?;
+        let sessions = Sessions::of(context);
+        let origin = server.origin().to_string();
+        if let Some(kept) = sessions.get(&origin, &self.login)
+            && let Some(office) = Office::go_on(server.clone(), kept).await?
+        {
+            return Ok(office);
+        }
         let password = read_password(&format!("password of {}: ", self.login))?;
-        Office::sign_in(server, &self.login, &password).await
+        let office = Office::sign_in(server, &self.login, &password).await?;
+        sessions.keep(&origin, &self.login, Some(&office.session))?;
+        Ok(office)
+    }
+
+    async fn leave(&self, context: &Context) -> anyhow::Result<()> {
+        let server = find::client(context)?.server(&self.server, None).await?;
+        let sessions = Sessions::of(context);
+        let origin = server.origin().to_string();
+        if let Some(kept) = sessions.get(&origin, &self.login)
+            && let Some(office) = Office::go_on(server, kept).await?
+        {
+            answered(office.changing(office.http.delete(format!("{}/sessions/current", office.base)))).await?;
+        }
+        sessions.keep(&origin, &self.login, None)?;
+        if context.json {
+            return show::json(&json!({"left": self.login}));
+        }
+        show::line(&format!("{} has left {origin}", self.login));
+        Ok(())
     }
 }
 
@@ -161,24 +196,43 @@ pub(crate) struct Office {
     role: Role,
     http: reqwest::Client,
     base: String,
-    cookie: String,
-    csrf: String,
+    session: Session,
 }
 
 impl Office {
     pub(crate) async fn sign_in(server: Server, login: &str, password: &str) -> anyhow::Result<Self> {
-        let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build()?;
-        let origin = server.origin().as_str();
-        let base = format!("{origin}/manage/v1");
+        let (http, base) = manage(&server)?;
         let body = json!({"login": login, "password": password});
         let said = answered(http.post(format!("{base}/sessions")).json(&body)).await;
-        let said = said.with_context(|| format!("{login:?} could not sign in at {origin}"))?;
+        let said = said.with_context(|| format!("{login:?} could not sign in at {}", server.origin()))?;
         let cookie = said.headers().get("set-cookie").and_then(|c| c.to_str().ok()).context("no session cookie")?;
         let cookie = cookie.split(';').next().unwrap_or_default().to_owned();
         let session: Value = said.json().await?;
         let csrf = session["csrf"].as_str().context("no csrf token")?.to_owned();
         let role = session["staff"]["role"].as_str().and_then(|r| r.parse().ok()).context("no role")?;
-        Ok(Self { server, role, http, base, cookie, csrf })
+        Ok(Self { server, role, http, base, session: Session { cookie, csrf } })
+    }
+
+    /// With a session that was kept; nothing, if it is over.
+    async fn go_on(server: Server, session: Session) -> anyhow::Result<Option<Self>> {
+        let (http, base) = manage(&server)?;
+        let said = http.get(format!("{base}/sessions/current")).header("cookie", &session.cookie).send().await?;
+        if said.status() == reqwest::StatusCode::UNAUTHORIZED {
+            return Ok(None);
+        }
+        let staff: Value = said.json().await?;
+        let role = staff["role"].as_str().and_then(|r| r.parse().ok());
+        Ok(role.map(|role| Self { server, role, http, base, session }))
+    }
+
+    /// A client whose requests are this counter's.
+    pub(crate) fn client(&self, context: &Context) -> anyhow::Result<Client> {
+        find::client_with_session(context, &self.session.cookie)
+    }
+
+    /// A request that changes something.
+    fn changing(&self, request: reqwest::RequestBuilder) -> reqwest::RequestBuilder {
+        request.header("cookie", &self.session.cookie).header("csrf-token", &self.session.csrf)
     }
 
     /// Before anybody is asked anything.
@@ -190,7 +244,7 @@ impl Office {
 
     async fn bookings(&self, screening: ScreeningId) -> anyhow::Result<Vec<Row>> {
         let url = format!("{}/screenings/{screening}/holds", self.base);
-        Ok(answered(self.http.get(url).header("cookie", &self.cookie)).await?.json().await?)
+        Ok(answered(self.http.get(url).header("cookie", &self.session.cookie)).await?.json().await?)
     }
 
     /// Takes the balance of a booking at the counter. One settlement of a booking is one effect, whoever asks again.
@@ -214,9 +268,15 @@ impl Office {
     async fn change(&self, booking: &Booking, what: &str, key: &str, body: &Value) -> anyhow::Result<Booking> {
         let Booking { id, screening, .. } = booking;
         let url = format!("{}/screenings/{screening}/bookings/{id}/{what}", self.base);
-        let request = self.http.post(url).header("cookie", &self.cookie).header("csrf-token", &self.csrf);
+        let request = self.changing(self.http.post(url));
         Ok(answered(request.header("idempotency-key", key).json(body)).await?.json().await?)
     }
+}
+
+/// What asks the staff's side of a server, and where that is.
+fn manage(server: &Server) -> anyhow::Result<(reqwest::Client, String)> {
+    let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build()?;
+    Ok((http, format!("{}/manage/v1", server.origin())))
 }
 
 /// The answer, or what the server says against it.

@@ -238,7 +238,7 @@ fn conditions(layout: &Layout, prices: &PriceTable, taken: &Taken) -> Vec<String
             SalesState::NotYetOpen => "sales have not begun",
             SalesState::UnderWay => "the film has begun, and it is not sold any more",
             SalesState::Paused => "sales are paused",
-            SalesState::Cancelled => "it does not take place as announced",
+            SalesState::Cancelled => "it does not take place as announced: nobody can buy or pay",
             _ => "sales are over",
         };
         lines.push(show::colour("1;33", why));

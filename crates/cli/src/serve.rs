@@ -3,13 +3,14 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use admit_http::TrustedProxies;
 use admit_http::listen::{Limits, serve};
+use admit_http::{TrustedProxies, headers};
 use admit_index::{Index, SqliteStore as IndexStore};
 use admit_server::Cinema;
 use admit_server::management::Management;
 use anyhow::{Context as _, anyhow};
 use clap::Subcommand;
+use jiff::Timestamp;
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -57,7 +58,9 @@ async fn cinema(folder: Folder, context: &Context) -> anyhow::Result<()> {
         builder = builder.development();
     }
     let cinema = builder.build()?;
-    let router = cinema.router().merge(Management::new(cinema.clone(), store).router());
+    let management = Management::new(cinema.clone(), store);
+    let router = management.with_counter().merge(management.router());
+    let router = headers::everywhere(router, move || cinema.now());
     run(router, address, &server, context).await
 }
 
@@ -65,7 +68,7 @@ async fn index(folder: Folder, context: &Context) -> anyhow::Result<()> {
     let server = folder.server()?;
     let address = server.check_listen()?;
     let index = Index::open(folder.index_settings()?, IndexStore::open(&folder.0)?)?;
-    run(index.router(), address, &server, context).await
+    run(headers::everywhere(index.router(), Timestamp::now), address, &server, context).await
 }
 
 /// Serves until Ctrl-C or SIGTERM, then finishes what is under way.

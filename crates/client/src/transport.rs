@@ -31,6 +31,8 @@ pub struct Options {
     pub tries: u32,
     /// How long all tries of one call may take together.
     pub deadline: Duration,
+    /// Sent with every request: for a client of one server, such as a counter's with its session.
+    pub headers: reqwest::header::HeaderMap,
 }
 
 impl Default for Options {
@@ -42,6 +44,7 @@ impl Default for Options {
             resolver: None,
             tries: 6,
             deadline: Duration::from_secs(25),
+            headers: reqwest::header::HeaderMap::new(),
         }
     }
 }
@@ -109,6 +112,7 @@ impl Client {
             .connect_timeout(options.connect_timeout)
             .timeout(options.timeout)
             .no_proxy()
+            .default_headers(options.headers.clone())
             .user_agent(concat!("admit-client/", env!("CARGO_PKG_VERSION")));
         if let Some(resolver) = &options.resolver {
             http = http.dns_resolver(resolver.clone());

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use admit_protocol::json::{self, JsonError, Numbers};
-use admit_protocol::problem::ProblemCode;
+use admit_protocol::problem::{Problem, ProblemCode};
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, Request};
 use http::{HeaderMap, header};
@@ -41,10 +41,11 @@ impl<S: Sync, T: DeserializeOwned, const LIMIT: usize> FromRequest<S> for Strict
 pub fn unreadable(error: &JsonError) -> Reply {
     let code = match error {
         JsonError::TooLarge { .. } => ProblemCode::TooLarge,
-        // `serde_json` tells line and column, and which member or value did not fit.
         _ => ProblemCode::Unreadable,
     };
-    Reply::new(code, error.to_string())
+    let mut problem = Problem::new(code, error.to_string());
+    problem.pointers.extend(error.pointer().map(str::to_owned));
+    problem.into()
 }
 
 fn check_form(headers: &HeaderMap) -> Result<(), Reply> {

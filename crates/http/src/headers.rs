@@ -2,12 +2,16 @@
 
 use std::time::Duration;
 
+use admit_protocol::problem::ProblemCode;
 use axum::Router;
 use axum::extract::Request;
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use http::{HeaderName, HeaderValue, Method, header};
+use jiff::Timestamp;
 use tower_http::cors::{Any, CorsLayer};
+
+use crate::Reply;
 
 /// The name of an answer in our log and in the asker's.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
@@ -49,15 +53,27 @@ pub fn cors() -> CorsLayer {
         .max_age(Duration::from_secs(86_400))
 }
 
-/// Gives every answer a request id and the headers that keep browsers from guessing.
-pub fn layer(router: Router) -> Router {
-    router.layer(middleware::from_fn(common))
+/// Gives every answer a request id, the server's time (C3), and the headers that keep browsers from guessing.
+pub fn layer(router: Router, clock: impl Fn() -> Timestamp + Clone + Send + Sync + 'static) -> Router {
+    router.layer(middleware::from_fn(move |request, next| common(request, next, clock.clone())))
 }
 
-async fn common(request: Request, next: Next) -> Response {
+/// Answers with a problem where nothing is, too: for a router that is a whole server.
+pub fn everywhere(router: Router, clock: impl Fn() -> Timestamp + Clone + Send + Sync + 'static) -> Router {
+    let nothing = Router::new().fallback(async || Reply::not_found()).layer(cors());
+    router.fallback_service(layer(nothing, clock))
+}
+
+/// What is answered where an address is used with another method. The `Allow` header is added to it.
+pub async fn wrong_method() -> Reply {
+    Reply::new(ProblemCode::MethodNotAllowed, "the Allow header of this answer says which methods there are")
+}
+
+async fn common(request: Request, next: Next, clock: impl Fn() -> Timestamp) -> Response {
     let id = request_id();
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
+    headers.extend(HeaderValue::from_str(&format!("{:.3}", clock())).ok().map(|now| (ADMIT_NOW, now)));
     headers.insert(REQUEST_ID, id);
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));

@@ -13,7 +13,7 @@
 //!     let first = names.value.first().ok_or_else(|| Reply::new(ProblemCode::Invalid, "name somebody"))?;
 //!     Ok(format!("good evening, {first}"))
 //! }
-//! let app = headers::layer(Router::new().route("/greetings", post(greet)));
+//! let app = headers::layer(Router::new().route("/greetings", post(greet)), jiff::Timestamp::now);
 //! ```
 
 pub mod address;

@@ -41,6 +41,25 @@ impl Default for Limits {
     }
 }
 
+/// An address of this machine that nobody listens on, for programs that must be told theirs before they start. Its port is below those
+/// that systems give to clients: none of their connections takes it meanwhile.
+///
+/// # Errors
+/// When no such port is found.
+pub fn unused_address() -> std::io::Result<SocketAddr> {
+    let mut tried = Err(std::io::ErrorKind::AddrInUse.into());
+    for _ in 0..64 {
+        let mut bytes = [0; 2];
+        getrandom::fill(&mut bytes)?;
+        let port = 0x4000 | u16::from_be_bytes(bytes) & 0x3fff;
+        tried = std::net::TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, port)).and_then(|l| l.local_addr());
+        if tried.is_ok() {
+            break;
+        }
+    }
+    tried
+}
+
 /// Serves `router` on `listener` until `stop` says so, then lets requests under way finish for ten seconds.
 pub async fn serve(listener: TcpListener, router: Router, limits: Limits, mut stop: watch::Receiver<bool>) {
     let limits = Arc::new(limits);

@@ -30,8 +30,9 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Reply> {
         let query = axum::extract::Query::from_request_parts(parts, state).await;
         let unreadable = |e: axum::extract::rejection::QueryRejection| {
-            // Ours names the parameter and what is wrong with it.
-            Reply::new(ProblemCode::Unreadable, e.body_text())
+            // Below it is which parameter, and what is wrong with it; above it, what this server is made of.
+            let why = std::error::Error::source(&e).map_or_else(|| e.to_string(), ToString::to_string);
+            Reply::new(ProblemCode::Unreadable, format!("the address's parameters: {why}"))
         };
         query.map(|axum::extract::Query(value)| Self(value)).map_err(unreadable)
     }

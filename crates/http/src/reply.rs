@@ -18,7 +18,7 @@ impl Reply {
     /// Nothing there, or nothing that this asker may know of.
     #[must_use]
     pub fn not_found() -> Self {
-        Self::new(ProblemCode::NotFound, "there is nothing at this address, or it is not yours")
+        Self::new(ProblemCode::NotFound, "there is nothing at this address that you may see")
     }
 
     /// Something here is broken. What it is goes to the log, not to the asker.

@@ -20,6 +20,7 @@ pub fn client(origins: OriginPolicy, resolver: Option<Arc<dyn Resolve>>) -> Resu
         resolver: Some(Arc::new(GlobalOnly(resolver.unwrap_or_else(|| Arc::new(System))))),
         tries: 1,
         deadline: Duration::from_secs(10),
+        ..Options::default()
     })
 }
 

@@ -1,7 +1,7 @@
 //! The index's API.
 
 use admit_http::conditional::{self, Keep};
-use admit_http::headers::{cors, layer};
+use admit_http::headers::{cors, layer, wrong_method};
 use admit_http::{Query, Reply, StrictJson};
 use admit_protocol::directory::{Announce, Day, FilmsShowing, Listings, PAGE_MAX, QUERY_BYTES_MAX, ScreeningHints};
 use admit_protocol::endpoint as at;
@@ -28,17 +28,17 @@ pub(crate) fn router(index: &Index) -> Router {
         .route(at::GET_MANIFEST.path, get(passed_on))
         .method_not_allowed_fallback(wrong_method)
         .fallback(nothing_here);
-    let router =
-        Router::new().route(MANIFEST_PATH, get(manifest)).nest("/v1", api).layer(cors()).with_state(index.clone());
-    layer(router)
+    let router = Router::new()
+        .route(MANIFEST_PATH, get(manifest))
+        .method_not_allowed_fallback(wrong_method)
+        .nest("/v1", api)
+        .layer(cors())
+        .with_state(index.clone());
+    layer(router, Timestamp::now)
 }
 
 async fn nothing_here() -> Reply {
     Reply::not_found()
-}
-
-async fn wrong_method() -> Reply {
-    Reply::new(ProblemCode::MethodNotAllowed, "this address exists, but is not used with this method")
 }
 
 fn json<T: Serialize>(value: &T) -> Response {

@@ -72,11 +72,25 @@ pub struct Buyer {
 }
 
 impl Buyer {
-    /// Whether every field is short and free of control characters.
-    #[must_use]
-    pub fn is_plain(&self) -> bool {
-        let plain = |text: &Option<String>, max: usize| text.as_deref().is_none_or(|t| is_plain(t, max));
-        plain(&self.name, 200) && plain(&self.email, 254) && plain(&self.telephone, 32)
+    /// Checks that every field is short and free of control characters, and that somebody can be written to.
+    ///
+    /// # Errors
+    /// The member that is wrong, as a JSON pointer, and what is wrong with it.
+    pub fn check(&self) -> Result<(), (&'static str, String)> {
+        let fields = [("/name", &self.name, 200), ("/email", &self.email, 254), ("/telephone", &self.telephone, 32)];
+        for (pointer, text, max) in fields {
+            if !text.as_deref().is_none_or(|text| is_plain(text, max)) {
+                return Err((pointer, format!("it is longer than {max} bytes, or has control characters in it")));
+            }
+        }
+        let reachable = |email: &str| {
+            let whole = email.split_once('@').is_some_and(|(who, host)| !who.is_empty() && !host.is_empty());
+            whole && !email.contains(char::is_whitespace)
+        };
+        match &self.email {
+            Some(email) if !reachable(email) => Err(("/email", "it is no address, such as anna@mail.example".into())),
+            _ => Ok(()),
+        }
     }
 }
 

@@ -4,6 +4,8 @@
 //! in an object, integers within +-(2^53 - 1), and no fractions at all in anything signed (`HTTP-004`). What passes is
 //! then read by serde. Nothing here panics, whatever the bytes.
 
+mod words;
+
 use std::collections::HashSet;
 use std::fmt;
 
@@ -53,9 +55,62 @@ pub enum JsonError {
     /// Not JSON, or JSON that a careful reader refuses: too deep, a member twice, a number out of range.
     #[error("not acceptable JSON: {0}")]
     Unreadable(#[source] serde_json::Error),
+    /// No text in UTF-8 (RFC 8259 section 8.1).
+    #[error("it is not UTF-8: save it as UTF-8, without a byte order mark")]
+    NotUtf8,
+    /// Nothing at all.
+    #[error("there is nothing in it")]
+    Empty,
     /// Good JSON of the wrong shape.
-    #[error("{0}")]
-    WrongShape(#[source] serde_json::Error),
+    #[error("{}{}", place(.pointer), words::plain(&.source.to_string()))]
+    WrongShape {
+        /// Which member is meant: a JSON pointer (RFC 6901); the whole document if it is empty.
+        pointer: String,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
+}
+
+impl JsonError {
+    /// Which member of the document is meant, as a JSON pointer, if it is one.
+    #[must_use]
+    pub fn pointer(&self) -> Option<&str> {
+        match self {
+            Self::WrongShape { pointer, .. } if !pointer.is_empty() => Some(pointer),
+            _ => None,
+        }
+    }
+}
+
+/// `/tickets/0/seat` as people write it: `tickets[0].seat`.
+fn place(pointer: &str) -> String {
+    let mut place = String::new();
+    for step in pointer.split('/').skip(1) {
+        match step.parse::<usize>() {
+            Ok(n) => place += &format!("[{n}]"),
+            Err(_) if place.is_empty() => place += step,
+            Err(_) => place += &format!(".{step}"),
+        }
+    }
+    if place.is_empty() { place } else { format!("`{place}`: ") }
+}
+
+/// What is wrong with the shape of a document, and where: read once more, slowly.
+fn wrong_shape<'de, T: DeserializeOwned, D>(source: serde_json::Error, again: D) -> JsonError
+where
+    D: Deserializer<'de, Error = serde_json::Error>,
+{
+    use serde_path_to_error::Segment;
+    let Err(error) = serde_path_to_error::deserialize::<_, T>(ObjectsOnly(again)) else {
+        return JsonError::WrongShape { pointer: String::new(), source };
+    };
+    let step = |segment: &Segment| match segment {
+        Segment::Seq { index } => format!("/{index}"),
+        Segment::Map { key } => format!("/{}", key.replace('~', "~0").replace('/', "~1")),
+        Segment::Enum { .. } | Segment::Unknown => String::new(),
+    };
+    let pointer = error.path().iter().map(step).collect();
+    JsonError::WrongShape { pointer, source: error.into_inner() }
 }
 
 /// Reads one document of at most `limit` bytes.
@@ -69,10 +124,17 @@ pub fn read<T: DeserializeOwned>(bytes: &[u8], limit: usize, numbers: Numbers) -
     if bytes.starts_with(b"\xef\xbb\xbf") {
         return Err(JsonError::ByteOrderMark);
     }
+    if std::str::from_utf8(bytes).is_err() {
+        return Err(JsonError::NotUtf8);
+    }
+    if bytes.trim_ascii().is_empty() {
+        return Err(JsonError::Empty);
+    }
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     Checked { depth: 0, numbers }.deserialize(&mut reader).map_err(JsonError::Unreadable)?;
     reader.end().map_err(JsonError::Unreadable)?;
-    T::deserialize(ObjectsOnly(&mut serde_json::Deserializer::from_slice(bytes))).map_err(JsonError::WrongShape)
+    T::deserialize(ObjectsOnly(&mut serde_json::Deserializer::from_slice(bytes)))
+        .map_err(|error| wrong_shape::<T, _>(error, &mut serde_json::Deserializer::from_slice(bytes)))
 }
 
 /// Reads a part of a document that was read before.
@@ -80,7 +142,7 @@ pub fn read<T: DeserializeOwned>(bytes: &[u8], limit: usize, numbers: Numbers) -
 /// # Errors
 /// When it does not have the shape of `T`.
 pub fn from_value<T: DeserializeOwned>(value: &serde_json::Value) -> Result<T, JsonError> {
-    T::deserialize(ObjectsOnly(value)).map_err(JsonError::WrongShape)
+    T::deserialize(ObjectsOnly(value)).map_err(|error| wrong_shape::<T, _>(error, value))
 }
 
 /// Walks a document and keeps nothing of it.
@@ -210,7 +272,7 @@ mod tests {
     fn size_has_a_limit_and_nothing_follows_the_document() {
         assert!(matches!(read::<Value>(b"[1,2]", 4, Numbers::Any), Err(JsonError::TooLarge { bytes: 5, limit: 4 })));
         assert!(matches!(read_any("{} {}"), Err(JsonError::Unreadable(_))));
-        assert!(matches!(read_any(""), Err(JsonError::Unreadable(_))));
+        assert!(matches!(read_any(""), Err(JsonError::Empty)));
     }
 
     #[test]
@@ -219,7 +281,7 @@ mod tests {
         let read = |text: &str| read::<PlaceHold>(text.as_bytes(), 1024, Numbers::Any);
         assert!(read(r#"{"seats":[{"seat":"A1"}]}"#).is_ok());
         for bad in ["[]", r#"{"seats":[["A1"]]}"#, r#"[[{"seat":"A1"}]]"#, r#"{"seats":{}}"#] {
-            assert!(matches!(read(bad), Err(JsonError::WrongShape(_))), "{bad}");
+            assert!(matches!(read(bad), Err(JsonError::WrongShape { .. })), "{bad}");
         }
     }
 

@@ -279,6 +279,9 @@ pub enum LayoutError {
     /// A companion's seat points to something that is no wheelchair space.
     #[error("seat {0} is for the companion of {1}, which is no wheelchair space")]
     CompanionOfNoWheelchair(SeatId, SeatId),
+    /// A companion's seat points to nothing (`LAY-003`).
+    #[error("seat {0} is for a companion: say of which wheelchair spaces, in `companion_of`")]
+    CompanionOfNobody(SeatId),
     /// Two seats are drawn at the same point.
     #[error("seats {0} and {1} are at the same point")]
     SamePoint(SeatId, SeatId),
@@ -359,6 +362,9 @@ impl Layout {
             };
             seat.left.map_or(Ok(()), |id| neighbour(id, |s| s.right))?;
             seat.right.map_or(Ok(()), |id| neighbour(id, |s| s.left))?;
+            if seat.kind == SeatKind::Companion && seat.companion_of.is_empty() {
+                return Err(LayoutError::CompanionOfNobody(seat.id));
+            }
             for space in &seat.companion_of {
                 if by_id.get(space).is_none_or(|s| s.kind != SeatKind::WheelchairSpace) {
                     return Err(LayoutError::CompanionOfNoWheelchair(seat.id, *space));
@@ -431,6 +437,8 @@ mod tests {
     fn companions_sit_beside_wheelchairs() {
         let refused = check(|p| p["seats"][3]["companion_of"] = json!(["A1"]));
         assert!(matches!(refused, Err(LayoutError::CompanionOfNoWheelchair(..))), "{refused:?}");
+        let refused = check(|p| p["seats"][3]["companion_of"] = json!([]));
+        assert!(matches!(refused, Err(LayoutError::CompanionOfNobody(..))), "{refused:?}");
     }
 
     #[test]

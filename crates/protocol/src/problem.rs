@@ -150,7 +150,7 @@ problem_codes! {
     /// Not JSON, or JSON of the wrong shape.
     Unreadable = "unreadable", 400, false, "The request could not be read";
     /// `Idempotency-Key` is missing or malformed.
-    IdempotencyKeyMissing = "idempotency_key_missing", 400, false, "The request needs an Idempotency-Key";
+    IdempotencyKeyMissing = "idempotency_key_missing", 400, false, "The request needs a good Idempotency-Key";
     /// No credentials, or credentials that cannot be read.
     Unauthenticated = "unauthenticated", 401, false, "The request does not say who is asking";
     /// Credentials that do not suffice.
@@ -180,7 +180,7 @@ problem_codes! {
     /// A payment is under way.
     HoldPaying = "hold_paying", 409, true, "A payment is under way for this hold";
     /// Too many of something.
-    TooManyHolds = "too_many_holds", 409, true, "You hold as much as one person may";
+    TooManyHolds = "too_many_holds", 409, true, "That is held and not paid as much as it may be";
     /// The booking is in another state.
     BookingState = "booking_state", 409, false, "The booking does not allow that any more";
     /// The ticket opened the door.

@@ -1,7 +1,9 @@
 //! JSON Schemas (2020-12) of every message, made from the types.
 
 use schemars::generate::SchemaSettings;
+use schemars::transform::RecursiveTransform;
 use schemars::{JsonSchema, Schema};
+use serde_json::Value;
 
 /// Every message by its file name in `spec/v1/schema/`.
 #[must_use]
@@ -40,5 +42,15 @@ pub fn all() -> Vec<(&'static str, Schema)> {
 #[must_use]
 pub fn of<T: JsonSchema>() -> Schema {
     // One description serves both who writes and who reads: what has a default may be left out.
-    SchemaSettings::draft2020_12().for_deserialize().into_generator().into_root_schema_for::<T>()
+    let settings = SchemaSettings::draft2020_12().for_deserialize().with_transform(RecursiveTransform(words_only));
+    settings.into_generator().into_root_schema_for::<T>()
+}
+
+/// Examples in Rust are for readers of rustdoc.
+fn words_only(schema: &mut Schema) {
+    if let Some(Value::String(text)) = schema.get_mut("description")
+        && let Some(code) = text.find("```")
+    {
+        text.truncate(text[..code].trim_end().len());
+    }
 }

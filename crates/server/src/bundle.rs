@@ -17,7 +17,7 @@ use admit_protocol::film::Film;
 use admit_protocol::id::{CinemaId, FilmId, FilmVersionId, HallId, ScreeningId};
 use admit_protocol::layout::Layout;
 use admit_protocol::policy::CancellationPolicy;
-use admit_protocol::price::{PriceTable, TicketType};
+use admit_protocol::price::{Fee, PriceTable, TicketType};
 use admit_protocol::screening::{ScreeningAttribute, ScreeningStatus, Seating};
 use admit_protocol::text::Texts;
 use jiff::Timestamp;
@@ -258,8 +258,8 @@ impl Bundle {
         admit_protocol::schema::of::<Self>()
     }
 
-    /// What tickets cost, table by table, to be looked at by who wrote it: `Adult 7.00 to 12.00 EUR`. A slip of the point is not
-    /// seen in the smallest unit.
+    /// What tickets and bookings cost, table by table, to be looked at by who wrote it: `Adult 7.00 to 12.00 EUR`. A slip of the point
+    /// is not seen in the smallest unit. Of tables that cannot be used nothing is said.
     #[must_use]
     pub fn prices(&self) -> Vec<(String, Vec<String>)> {
         let ticket = |table: &PriceTable, t: &TicketType| {
@@ -269,8 +269,10 @@ impl Bundle {
             Some(format!("{} {range}", t.id))
         };
         let table = |(name, row): (&String, &Row<PriceTable>)| {
-            let table = row.read().ok()?;
-            Some((name.clone(), table.ticket_types.iter().filter_map(|t| ticket(&table, t)).collect()))
+            let table = row.read().ok().filter(|table| table.check().is_ok())?;
+            let fee = |f: &Fee| format!("{} {} once for each booking", f.id, f.amount);
+            let tickets = table.ticket_types.iter().filter_map(|t| ticket(&table, t));
+            Some((name.clone(), tickets.chain(table.booking_fees.iter().map(fee)).collect()))
         };
         self.price_tables.iter().filter_map(table).collect()
     }

@@ -269,7 +269,9 @@ impl Cinema {
         &self.0.api_base
     }
 
-    pub(crate) fn now(&self) -> Timestamp {
+    /// The time as this server counts it.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
         self.0.clock.now()
     }
 

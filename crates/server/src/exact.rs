@@ -8,7 +8,7 @@ use serde_json::Value;
 
 /// Reads a row, and says which member is wrong.
 pub(crate) fn read<T: DeserializeOwned + Serialize + JsonSchema>(row: &Value) -> Result<T, String> {
-    let thing: T = admit_protocol::json::from_value(row).map_err(|error| at_its_place::<T>(row, error.to_string()))?;
+    let thing: T = admit_protocol::json::from_value(row).map_err(|error| error.to_string())?;
     let mut unknown: Vec<String> = Vec::new();
     let known: Result<T, _> = serde_ignored::deserialize(row, |member| {
         // An option is a step in the path that no file shows.
@@ -26,14 +26,6 @@ pub(crate) fn read<T: DeserializeOwned + Serialize + JsonSchema>(row: &Value) ->
         }));
     }
     if unknown.is_empty() { Ok(thing) } else { Err(format!("{}: a typo?", unknown.join(", "))) }
-}
-
-/// Where in the row it is wrong: `versions[0].audio: ...`
-fn at_its_place<T: DeserializeOwned>(row: &Value, why: String) -> String {
-    match serde_path_to_error::deserialize::<_, T>(row) {
-        Err(error) if error.path().iter().next().is_some() => format!("`{}`: {}", error.path(), error.inner()),
-        _ => why,
-    }
 }
 
 /// Words of lists that may grow, such as kinds of seats: those that are not known come back as `unknown`.
@@ -141,6 +133,6 @@ mod tests {
         let why = read::<Film>(&bad).expect_err("refused");
         assert_eq!(why, "`versions[0].id`: an id has only letters, digits, '_', '.' and '-'");
         let missing = read::<Film>(&json!({"id": "x"})).expect_err("refused");
-        assert!(missing.contains("missing field `title`"), "{missing}");
+        assert!(missing.contains("`title` is missing"), "{missing}");
     }
 }

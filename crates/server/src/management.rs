@@ -12,9 +12,9 @@ use std::sync::Arc;
 
 use admit_http::{Reply, headers};
 use admit_protocol::problem::{Problem, ProblemCode};
-use axum::Router;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{delete, get, post, put};
+use axum::{Router, middleware};
 use http::header;
 use serde::Serialize;
 use tokio::sync::Semaphore;
@@ -42,6 +42,14 @@ impl Management {
     #[must_use]
     pub fn new(cinema: Cinema, store: Arc<SqliteStore>) -> Self {
         Self(Arc::new(Inner { cinema, store, hashing: Semaphore::new(2), failures: session::Failures::default() }))
+    }
+
+    /// The buyers' routes of its cinema, for the counter, too: whoever sends a session of staff who may sell is not limited as
+    /// strangers are.
+    pub fn with_counter(&self) -> Router {
+        let management = self.clone();
+        let counter = middleware::from_fn(move |request, next| session::at_counter(management.clone(), request, next));
+        self.0.cinema.router().layer(counter)
     }
 
     /// Its routes, under `/manage/v1`.
@@ -72,9 +80,11 @@ impl Management {
             .route("/devices/{device}", put(staff::put_device))
             .route("/audit", get(staff::audit))
             .route("/till", get(staff::till))
+            .method_not_allowed_fallback(headers::wrong_method)
             .fallback(nothing_here)
             .with_state(self.clone());
-        headers::layer(Router::new().nest("/manage/v1", api))
+        let clock = self.0.cinema.clone();
+        headers::layer(Router::new().nest("/manage/v1", api), move || clock.now())
     }
 
     /// Runs something that blocks.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use admit_booking::Refusal;
 use admit_http::Reply;
+use admit_protocol::capability::PaymentMethod;
 use admit_protocol::id::SeatId;
 use admit_protocol::price::TicketRule;
 use admit_protocol::problem::{ConflictReason, Problem, ProblemCode as Code, SeatConflict};
@@ -41,9 +42,9 @@ fn refused(refusal: Refusal) -> Problem {
     match refusal {
         Refusal::NotFound => Problem::new(Code::NotFound, "there is no such hold or booking, or it is not yours"),
         Refusal::NotOnSale(state) => not_on_sale(state),
-        Refusal::NoSeats => Problem::new(Code::Invalid, "name at least one seat or area").at("/seats"),
+        Refusal::NoSeats => Problem::new(Code::Invalid, "name at least one seat, or an area and how many places"),
         Refusal::TooManySeats { max } => {
-            Problem::new(Code::Invalid, format!("one hold has at most {max} seats")).at("/seats")
+            Problem::new(Code::Invalid, format!("one hold has at most {max} seats and places"))
         }
         Refusal::UnknownSeats(seats) => {
             let mut problem = Problem::new(Code::UnknownSeat, format!("this hall has no seat {}", list(&seats)));
@@ -54,22 +55,27 @@ fn refused(refusal: Refusal) -> Problem {
             Problem::new(Code::UnknownSeat, format!("this hall has no area {area}")).at("/areas")
         }
         Refusal::SeatsTaken(taken) => {
-            Problem { detail: in_the_way(&taken), conflicts: taken, ..Problem::new(Code::SeatsTaken, "") }
+            use ConflictReason::{Blocked, CompanionOnly, NamedTwice};
+            // Somebody may let go of a seat; nothing else comes right by itself.
+            let may_come_free = taken.iter().all(|c| !matches!(c.reason, NamedTwice | CompanionOnly | Blocked));
+            let problem = Problem::new(Code::SeatsTaken, in_the_way(&taken));
+            Problem { conflicts: taken, retryable: may_come_free, ..problem }
         }
         Refusal::TooManyHolds { max } => {
-            let why = format!("one buyer has at most {max} holds at a time: book or give back one of yours");
+            let why = format!("{max} holds at a time: book one of yours, or give it back");
             Problem::new(Code::TooManyHolds, why)
         }
         Refusal::NetworkHoldsTooMuch { max } => {
-            let why =
-                format!("your network has {max} unpaid places of this screening, as many as it may: try again later");
+            let why = format!(
+                "buyers from one network may have {max} unpaid places of this screening: pay for some, or try again later"
+            );
             Problem::new(Code::TooManyHolds, why).retry_after_ms(60_000)
         }
         Refusal::TicketRule { seat, rule } => ticket_rule(seat, &rule),
         Refusal::TicketsDoNotMatch { missing, extra } => {
             let why = match (missing.is_empty(), extra.is_empty()) {
-                (false, _) => format!("{} has no ticket: give every held seat one", list(&missing)),
-                (true, _) => format!("{} is not in this hold, or named twice", list(&extra)),
+                (false, _) => format!("every held seat needs a ticket: {}", list(&missing)),
+                (true, _) => format!("not in this hold, or named twice: {}", list(&extra)),
             };
             Problem::new(Code::Invalid, why).at("/tickets")
         }
@@ -78,13 +84,21 @@ fn refused(refusal: Refusal) -> Problem {
             Problem { quote: Some(quote), ..Problem::new(Code::PriceChanged, why) }.at("/total")
         }
         Refusal::PaymentMethod(method) => {
-            let why = format!(
-                "this cannot be paid by {method}: the manifest lists how, `none` is for a total of nothing, and paying at the cinema ends before the screening"
-            );
+            let why = match method {
+                PaymentMethod::None => "`none` is for a total of nothing: choose another of the manifest's methods",
+                PaymentMethod::AtCinema => {
+                    "it is too late to pay at the cinema, or there is nothing to pay: then it is `none`"
+                }
+                _ => "this server does not take that: choose one of the manifest's methods",
+            };
             Problem::new(Code::PaymentMethodNotOffered, why).at("/payment_method")
         }
-        Refusal::HoldEnded => Problem::new(Code::HoldExpired, "the time of this hold is over: hold the seats again"),
-        Refusal::HoldConverted => Problem::new(Code::HoldConverted, "this hold is a booking: read it under bookings"),
+        Refusal::HoldEnded => {
+            Problem::new(Code::HoldExpired, "its time is over, or it was given back: hold the seats again")
+        }
+        Refusal::HoldConverted => {
+            Problem::new(Code::HoldConverted, "ask again with the key of that booking, and you get it")
+        }
         Refusal::HoldPaying => {
             Problem::new(Code::HoldPaying, "a payment is under way: wait until it is over").retry_after_ms(5000)
         }
@@ -106,7 +120,7 @@ fn refused(refusal: Refusal) -> Problem {
             Problem::new(Code::TicketUsed, format!("the ticket for {seat} was used: ask at the box office"))
         }
         Refusal::NoSuchTicket(seat) => {
-            Problem::new(Code::BookingState, format!("this booking has no ticket for {seat} that could be cancelled"))
+            Problem::new(Code::BookingState, format!("it has no ticket for {seat} that could be cancelled"))
                 .at("/seats")
         }
         Refusal::LeftAlone(seats) => {
@@ -117,8 +131,10 @@ fn refused(refusal: Refusal) -> Problem {
         Refusal::NotCancellable => {
             Problem::new(Code::NotCancellable, "the cancellation policy of this booking does not allow it any more")
         }
+        Refusal::AllCancelled => Problem::new(Code::BookingState, "all of its tickets are cancelled already"),
         Refusal::QuoteChanged => {
-            Problem::new(Code::QuoteChanged, "this quote does not hold any more: ask for a new one").at("/quote")
+            let why = "this quote is none of this booking, is over, or was used: ask for a new one";
+            Problem::new(Code::QuoteChanged, why).at("/quote")
         }
         Refusal::BadScan => {
             Problem::new(Code::Invalid, "an upload has 1 to 1,000 scans, and an undo names the scan it takes back")
@@ -154,12 +170,12 @@ fn in_the_way(taken: &[SeatConflict]) -> String {
 fn not_on_sale(state: SalesState) -> Problem {
     let (code, why) = match state {
         SalesState::NotYetOpen => (Code::SalesNotOpen, "sales have not begun: the screening says when they do"),
-        SalesState::UnderWay => (Code::ScreeningUnderWay, "the film has begun and is not sold any more"),
+        SalesState::UnderWay => (Code::ScreeningUnderWay, "and it is not sold any more"),
         SalesState::Cancelled => {
             (Code::ScreeningCancelled, "nobody can buy or pay for it; who has a ticket gets everything back")
         }
-        SalesState::Paused => (Code::SalesClosed, "sales are paused"),
-        _ => (Code::SalesClosed, "this screening is not on sale"),
+        SalesState::Paused => (Code::SalesClosed, "sales are paused: try again later"),
+        _ => (Code::SalesClosed, "sales are over, or it is not sold here"),
     };
     Problem::new(code, why)
 }

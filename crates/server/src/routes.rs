@@ -14,14 +14,13 @@ mod get_tickets;
 mod place_hold;
 mod release_hold;
 
-use admit_http::headers::{ADMIT_NOW, IDEMPOTENT_REPLAYED, cors};
+use admit_http::headers::{IDEMPOTENT_REPLAYED, cors};
 use admit_http::{Reply, headers};
 use admit_protocol::endpoint as at;
 use admit_protocol::manifest::MANIFEST_PATH;
 use admit_protocol::problem::ProblemCode;
 use axum::Router;
-use axum::extract::{Request, State};
-use axum::middleware::{self, Next};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -54,23 +53,16 @@ pub(crate) fn router(cinema: &Cinema) -> Router {
         .route("/screenings/{screening}/waitlist", post(not_offered))
         .route("/screenings/{screening}/queue", post(not_offered))
         .route("/screenings/{screening}/bookings/{booking}/exchanges", post(not_offered))
-        .method_not_allowed_fallback(wrong_method)
+        .method_not_allowed_fallback(headers::wrong_method)
         .fallback(nothing_here);
     let router = Router::new()
         .route(MANIFEST_PATH, get(manifest))
+        .method_not_allowed_fallback(headers::wrong_method)
         .nest(cinema.api_base(), api)
-        .layer(middleware::from_fn_with_state(cinema.clone(), say_the_time))
         .layer(cors())
         .with_state(cinema.clone());
-    headers::layer(router)
-}
-
-/// Every answer tells the server's time (C3).
-async fn say_the_time(State(cinema): State<Cinema>, request: Request, next: Next) -> Response {
-    let mut response = next.run(request).await;
-    let now = format!("{:.3}", cinema.now());
-    response.headers_mut().extend(HeaderValue::from_str(&now).ok().map(|now| (ADMIT_NOW, now)));
-    response
+    let clock = cinema.clone();
+    headers::layer(router, move || clock.now())
 }
 
 async fn manifest(State(cinema): State<Cinema>, request: HeaderMap) -> Response {
@@ -81,10 +73,6 @@ async fn manifest(State(cinema): State<Cinema>, request: HeaderMap) -> Response 
 
 async fn nothing_here() -> Reply {
     Reply::not_found()
-}
-
-async fn wrong_method() -> Reply {
-    Reply::new(ProblemCode::MethodNotAllowed, "this address exists, but is not used with this method")
 }
 
 async fn not_offered() -> Reply {

@@ -1,7 +1,6 @@
 //! The product as people run it: the `admit` program, a folder and a process for each server.
 
 use std::fs;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -68,7 +67,7 @@ impl Stage {
 
     /// A new folder of a `kind` of server, on a port that is free.
     pub(crate) fn init(&self, kind: &str, name: &str, folder: &str) -> anyhow::Result<House> {
-        let listen = TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
+        let listen = admit_http::listen::unused_address()?.to_string();
         let origin = format!("http://{listen}");
         let folder = self.folder.join(folder);
         let mut init = self.admit();

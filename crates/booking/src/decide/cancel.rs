@@ -129,6 +129,15 @@ impl House {
             Cancellation::Quoted { owner, .. } => self.booking_by(key, By::Owner(*owner))?,
             Cancellation::Staff { .. } => self.booking_by(key, By::Staff)?,
         };
+        let kept = booking.paid.minus(booking.refunded).unwrap_or(Money::zero(booking.total.currency()));
+        // CANC-010: what was kept when it was cancelled is given back after all.
+        if let Cancellation::Staff { seats, refund: true } = cancellation
+            && seats.is_empty()
+            && booking.is_cancelled()
+            && !kept.is_zero()
+        {
+            return Ok(revoke(hold, booking, &[], kept));
+        }
         let (lines, refund) = match cancellation {
             Cancellation::Quoted { quote, .. } => {
                 let (lines, valid_until) = read_quote_id(*quote).ok_or(Refusal::QuoteChanged)?;
@@ -150,15 +159,14 @@ impl House {
                 let lines = self.lines_of(booking, seats)?;
                 self.check_left(hold, booking, &lines, now)?;
                 let zero = Money::zero(booking.total.currency());
-                let left = booking.paid.minus(booking.refunded).unwrap_or(zero);
-                if self.is_off() && !refund && !left.is_zero() {
+                if self.is_off() && !refund && !kept.is_zero() {
                     return Err(Refusal::RefundOwed);
                 }
                 // Booking fees were paid for all of it, so they go with the last ticket.
                 let last = lines.len() == booking.lines.iter().filter(|l| !l.revoked).count();
                 let fees = if last { booking.booking_fees } else { zero };
                 let prices = lines.iter().map(|n| booking.lines[*n].price).chain([fees]);
-                let paid = sum(&hold.prices.table, prices).min(left);
+                let paid = sum(&hold.prices.table, prices).min(kept);
                 (lines, if *refund { paid } else { zero })
             }
         };
@@ -174,7 +182,7 @@ impl House {
         let standing = |place: Place| booking.lines.iter().position(|l| l.place == place && !l.revoked);
         if seats.is_empty() {
             let left: Vec<usize> = (0..booking.lines.len()).filter(|n| !booking.lines[*n].revoked).collect();
-            return if left.is_empty() { Err(Refusal::NotCancellable) } else { Ok(left) };
+            return if left.is_empty() { Err(Refusal::AllCancelled) } else { Ok(left) };
         }
         let line = |seat: &SeatId| self.terms.plan.place(*seat).and_then(standing).ok_or(Refusal::NoSuchTicket(*seat));
         let lines: BTreeSet<usize> = seats.iter().map(line).collect::<Result<_, _>>()?;
@@ -238,9 +246,6 @@ fn revoke(hold: &Hold, booking: &Booking, lines: &[usize], refund: Money) -> Cha
         freed.push((line.place, Claim::Hold(hold.key)));
     }
     after.refunded = after.refunded.plus(refund).unwrap_or(after.refunded);
-    if after.is_cancelled() && after.paid.is_zero() {
-        after.booking_fees = Money::zero(after.total.currency());
-    }
     Changes { freed, moved: vec![(hold.key, HoldState::Converted(after))], ..Changes::default() }
 }
 

@@ -311,6 +311,28 @@ fn staff_cancels_whenever_it_must() {
 }
 
 #[test]
+fn what_was_kept_by_mistake_is_given_back_after_all_canc_010() {
+    let mut s = Stage::new();
+    let booking = s.booked("anna", &["A1", "A2"]);
+    s.run(&Command::Settle { booking, amount: eur(2050) }).expect("paid");
+    let cancel = |s: &mut Stage, seats: &[&str], refund| {
+        let seats = seats.iter().map(|x| seat(x)).collect();
+        s.run(&Command::Cancel { booking, cancellation: Cancellation::Staff { seats, refund } }).err()
+    };
+    assert_eq!(cancel(&mut s, &["A1"], true), None);
+    assert_eq!(cancel(&mut s, &[], false), None, "the rest is kept");
+    let booked = s.get(booking).booking().expect("booked");
+    assert_eq!((booked.refunded, booked.booking_fees, booked.balance_due()), (eur(1000), eur(50), eur(0)));
+    assert_eq!(cancel(&mut s, &[], false), Some(Refusal::AllCancelled));
+    assert_eq!(cancel(&mut s, &["A1"], true), Some(Refusal::NoSuchTicket(seat("A1"))));
+    s.hold("ben", &["A1"]).expect("free");
+    assert_eq!(cancel(&mut s, &[], true), None);
+    assert_eq!(s.get(booking).booking().expect("booked").refund_due(), eur(2050));
+    assert!(!s.is_free("A1"), "nobody's seat is freed by it");
+    assert_eq!(cancel(&mut s, &[], true), Some(Refusal::AllCancelled), "once");
+}
+
+#[test]
 fn staff_gives_everything_back_for_what_does_not_take_place_canc_007() {
     let mut s = Stage::new();
     let booking = s.booked("anna", &["A1", "A2"]);

@@ -52,7 +52,16 @@ fn seats_named<'a>(text: &str, layout: &'a Layout) -> anyhow::Result<Vec<&'a Sea
     if let Some(seat) = named(text) {
         return Ok(vec![seat]);
     }
-    let nobodys = || format!("this hall has no seat {text:?}: see `admit seats`");
+    let nobodys = || {
+        // Of a range, the end that is not there.
+        let known = |end: &str| named(end).is_some();
+        let missing = text.split_once('-').and_then(|(from, to)| match (known(from), known(to)) {
+            (true, false) => Some(to),
+            (false, true) => Some(from),
+            _ => None,
+        });
+        format!("this hall has no seat {:?}: see `admit seats`", missing.unwrap_or(text))
+    };
     // A row's own name may have a dash in it.
     let ends = text.match_indices('-').find_map(|(at, _)| {
         let (from, to) = (named(&text[..at])?, &text[at + 1..]);

@@ -10,6 +10,7 @@ use admit_protocol::time::{Moment, after};
 use jiff::Timestamp;
 
 use super::{Office, Row};
+use crate::showing::Showing;
 use crate::{Context, programme, show};
 
 pub(super) async fn screenings(server: &Server, context: &Context) -> anyhow::Result<()> {
@@ -21,7 +22,7 @@ pub(super) async fn screenings(server: &Server, context: &Context) -> anyhow::Re
         for screening in screenings.into_iter().filter(today) {
             let film = programme::titles(&screening, &films);
             let hall = cinema.hall(screening.hall).map_or("", |h| show::text(&h.name));
-            let words = [show::start(&screening), film, hall.into(), screening.status.to_string()];
+            let words = [show::start(&screening), film, hall.into(), screening.status.to_string().replace('_', " ")];
             let words = words.into_iter().chain([screening.id.to_string()]).collect();
             rows.push((screening, words));
         }
@@ -48,7 +49,8 @@ pub(super) async fn bookings(office: &Office, screening: ScreeningId, context: &
         return show::json(&rows);
     }
     let first = office.server.price_table(screening.price_table).await?.ticket_types.first().map(|t| t.id);
-    show::line(&format!("{}  {}", show::start(&screening), screening.status));
+    let showing = Showing::of(&office.server, &screening).await?;
+    show::line(&format!("{}: {}", showing.title(), screening.status.to_string().replace('_', " ")));
     print_bookings(&rows, &screening, &layout, first);
     Ok(())
 }
@@ -63,6 +65,7 @@ fn state(b: &Booking, screening: &Screening, clock: impl Fn(Timestamp) -> String
         _ => {}
     }
     match b.balance_due {
+        _ if b.state == BookingState::Cancelled && !left.is_zero() => words.push(format!("{left} kept")),
         _ if b.state == BookingState::Cancelled => {}
         due if !due.is_zero() && !screening.status.takes_place() => words.push("not paid".into()),
         due if !due.is_zero() => {
@@ -77,8 +80,10 @@ fn state(b: &Booking, screening: &Screening, clock: impl Fn(Timestamp) -> String
     }
     if !b.refund_due.is_zero() {
         words.push(format!("{} to give back", b.refund_due));
-    } else if !b.refunded.is_zero() {
-        words.push(format!("{} given back", b.refunded));
+    }
+    let handed_over = b.refunded.minus(b.refund_due).unwrap_or(b.refunded);
+    if !handed_over.is_zero() {
+        words.push(format!("{handed_over} given back"));
     }
     match b.lines.iter().filter(|l| l.state == TicketState::Used).count() {
         0 => {}

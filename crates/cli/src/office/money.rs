@@ -5,7 +5,7 @@ use admit_protocol::id::{ScreeningId, SeatId};
 use admit_protocol::layout::Layout;
 use admit_protocol::money::Money;
 use admit_server::store::sqlite::Permission;
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 use serde_json::json;
 
 use super::Office;
@@ -63,8 +63,9 @@ impl AtCounter<'_> {
                 booking.reference
             );
         }
-        let cancelled = booking.lines.iter().filter(|l| l.state == TicketState::Revoked).count();
-        self.say(&format!("{}: {}", booking.reference, show::count(cancelled, "cancelled ticket")));
+        let before = booking.refunded.minus(due).unwrap_or(due);
+        let before = if before.is_zero() { String::new() } else { format!(", {before} were given back before") };
+        self.say(&format!("{}: {due} to give back{before}", booking.reference));
         self.agree(&format!("did you hand over {due}?")).await?;
         self.office.refund(&booking).await?;
         if self.context.json {
@@ -81,6 +82,21 @@ impl AtCounter<'_> {
         self.office
             .must(if !screening.status.takes_place() { Permission::Sell } else { Permission::Refund }, "cancel")?;
         let booking = self.booking().await?;
+        let kept = booking.paid.minus(booking.refunded)?;
+        if !screening.status.takes_place() && !refund && !kept.is_zero() {
+            bail!("this screening is {}: what was paid for it comes back, so say --refund", screening.status);
+        }
+        if booking.state == BookingState::Cancelled && seats.is_empty() && !kept.is_zero() {
+            ensure!(
+                refund,
+                "all of {} is cancelled already; {kept} was kept, and --refund gives it back",
+                booking.reference
+            );
+            self.say(&format!("{}: cancelled before, and {kept} was kept", booking.reference));
+            self.agree("give it back after all?").await?;
+            let after = self.office.cancel(&booking, &[], true, reason).await?;
+            return self.cancelled(&after);
+        }
         let going = going(&booking, seats, &layout)?;
         let name = |line: &&BookingLine| {
             let inside = if line.state == TicketState::Used { " (inside)" } else { "" };
@@ -90,14 +106,18 @@ impl AtCounter<'_> {
         let back = match (booking.paid.is_zero(), refund) {
             (true, _) => "nothing was paid".into(),
             (false, true) => format!("{} comes back", comes_back(&booking, &going)?),
-            (false, false) => "nothing comes back".into(),
+            (false, false) => format!("nothing comes back of {}", comes_back(&booking, &going)?),
         };
         self.say(&format!("{}: {}; {back}", booking.reference, names.join(" ")));
         self.agree("cancel this?").await?;
         let seats: Vec<SeatId> = if seats.is_empty() { Vec::new() } else { going.iter().map(|l| l.seat).collect() };
         let after = self.office.cancel(&booking, &seats, refund, reason).await?;
+        self.cancelled(&after)
+    }
+
+    fn cancelled(&self, after: &Booking) -> anyhow::Result<()> {
         if self.context.json {
-            return show::json(&after);
+            return show::json(after);
         }
         let back = match after.refund_due {
             due if due.is_zero() => String::new(),

@@ -59,7 +59,7 @@ impl Office {
     async fn tills(&self, from: Timestamp, until: Option<Timestamp>) -> anyhow::Result<Vec<Till>> {
         let mut url = format!("{}/till?from={from}", self.base);
         url.extend(until.map(|until| format!("&until={until}")));
-        Ok(super::answered(self.http.get(url).header("cookie", &self.cookie)).await?.json().await?)
+        Ok(super::answered(self.http.get(url).header("cookie", &self.session.cookie)).await?.json().await?)
     }
 }
 

@@ -1,6 +1,5 @@
 //! A cinema in a folder, served by the program.
 
-use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -12,6 +11,8 @@ use serde_json::{Value, json};
 pub(crate) fn admit(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_admit"));
     command.arg("--development").args(arguments).stdin(Stdio::null());
+    // What is kept beside wallets is the tests' own.
+    command.env("XDG_DATA_HOME", std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("data"));
     command
 }
 
@@ -56,7 +57,7 @@ impl Folder {
     pub(crate) fn init(of: &str) -> Self {
         let temporary = tempfile::tempdir().expect("a folder");
         let path = temporary.path().join(of);
-        let listen = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("its address");
+        let listen = admit_http::listen::unused_address().expect("a port");
         let origin = format!("http://{listen}");
         let text = path.to_str().expect("a path");
         let made = run(&[of, "init", text, "--origin", &origin, "--name", "Kino", "--email", "a@b.example"]);

@@ -54,7 +54,11 @@ async fn what_is_due_is_paid_at_the_counter_once() {
     assert!(!again.status.success() && says(&again).contains("is paid"), "{}", says(&again));
     let nobody = office("anna", &["paid", &folder.origin, "show-0", "NOBODY", "--yes"]);
     assert!(!nobody.status.success() && says(&nobody).contains("no booking NOBODY"), "{}", says(&nobody));
-    let wrong = with_password(&["box-office", "list", &folder.origin, "show-0", "--login", "anna"], "wrong horse");
+    let list = ["box-office", "list", &folder.origin, "show-0", "--login", "anna"];
+    let asked_once = with_password(&list, "wrong horse");
+    assert!(asked_once.status.success(), "the session goes on: {}", says(&asked_once));
+    assert!(says(&office("anna", &["leave", &folder.origin])).contains("anna has left"));
+    let wrong = with_password(&list, "wrong horse");
     assert!(!wrong.status.success() && says(&wrong).contains("could not sign in"), "{}", says(&wrong));
 }
 
@@ -105,6 +109,12 @@ async fn seats_are_sold_cancelled_and_given_back_at_the_counter() {
     assert!(bookings().contains("you got 10.00 EUR back"), "{}", bookings());
     let rest = says(&cancel("root", &["--no-refund"]));
     assert!(rest.contains("cancelled:") && !rest.contains("to give back"), "{rest}");
+    // Kept by mistake.
+    assert!(listed().contains("cancelled, 10.00 EUR kept"), "{}", listed());
+    let kept = says(&cancel("root", &["--no-refund"]));
+    assert!(kept.contains("10.00 EUR was kept, and --refund gives it back"), "{kept}");
+    assert!(says(&cancel("root", &["--refund"])).contains("10.00 EUR to give back"));
+    assert!(listed().contains("10.00 EUR to give back, 10.00 EUR given back"), "{}", listed());
     assert!(says(&cancel("root", &["--refund"])).contains("is cancelled already"));
     // What must be in the till, also of the shift before.
     let till = says(&office("root", &["till", origin]));

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use admit_protocol::cinema::Hall;
 use admit_protocol::id::CinemaId;
+use admit_protocol::policy::CancellationPolicy;
 use admit_protocol::price::{Audience, Offer, PriceTable};
 use admit_protocol::screening::Screening;
 use admit_protocol::time::after;
@@ -24,7 +25,7 @@ impl Work<'_> {
         let mut note = |kind, row: &dyn ToString, why| {
             strange.push(RowReport { kind, row: row.to_string(), why, because_of: None });
         };
-        let no_layout_refused = !self.refused.iter().any(|(kind, _)| *kind == "layout");
+        let no_layout_refused = !self.refused.iter().any(|(kind, _)| matches!(*kind, "layout" | "hall"));
         let there = self.known.cinemas.iter().flat_map(|c| &c.halls).filter_map(|h| self.known.layout(h.layout));
         let layouts: Vec<_> = there.chain(self.layouts.values().cloned()).collect();
         for (name, (_, table)) in self.tables.iter().filter(|_| no_layout_refused) {
@@ -90,8 +91,8 @@ impl Work<'_> {
             note("programme", &"", why);
         }
         let mut halls: BTreeMap<_, Vec<&Screening>> = BTreeMap::new();
-        let in_file: BTreeSet<_> = self.screenings.iter().map(|s| s.id).collect();
-        let left_out = self.known.screenings.iter().map(|l| &l.screening).filter(|s| !in_file.contains(&s.id));
+        let in_file = self.in_file();
+        let left_out = self.known.screenings.iter().map(|l| &l.screening).filter(|s| !in_file.contains(s.id.as_str()));
         for s in self.screenings.iter().chain(left_out.clone()).filter(|s| s.status.takes_place()) {
             halls.entry((s.cinema, s.hall)).or_default().push(s);
         }
@@ -100,7 +101,7 @@ impl Work<'_> {
             for (first, second) in in_hall.iter().zip(in_hall.iter().skip(1)) {
                 // Where the end is not known, nobody can say.
                 let overlap = first.ends_at.as_ref().is_some_and(|end| second.starts_at.at() < end.at());
-                if overlap && [first, second].iter().any(|s| in_file.contains(&s.id)) {
+                if overlap && [first, second].iter().any(|s| in_file.contains(s.id.as_str())) {
                     let why = format!("in hall {} it begins before screening {} is over", second.hall, first.id);
                     note("screening", &second.id, why);
                 }
@@ -119,7 +120,7 @@ impl Work<'_> {
         }
         for (table, stay) in self.new_prices() {
             let why = format!(
-                "it has other prices than before; {stay} screenings to come that are not in this file keep the old ones"
+                "it is not what it was before; {stay} of the screenings to come that are not in this file keep the old prices and fees"
             );
             note("price_table", &table, why);
         }
@@ -139,21 +140,38 @@ impl Work<'_> {
             "sales_open" => before.sales.opens_at > self.now && after.sales.opens_at <= self.now,
             // That it takes place again is said for itself.
             "status" => before.status.takes_place() && said.get(member) != Some(was),
-            // Of what brings nothing back any more, it is said once for the whole file.
-            "cancellation" => !after.cancellation.tiers.is_empty() && said.get(member) != Some(was),
+            // A policy of its own. That of a whole file is looked at once for all.
+            "cancellation" => said.get(member) != Some(was) && self.usual_policy() != Some(&before.cancellation),
             _ => said.get(member) != Some(was),
         };
         let members = before_said.iter().filter(|(member, was)| row.get(member).is_none() && gone(member, was));
         members.map(|(member, _)| format!("`{member}`")).collect()
     }
 
+    /// The screenings of the file, also those that cannot be used.
+    fn in_file(&self) -> BTreeSet<&str> {
+        self.bundle.screenings.iter().filter_map(|row| row.value["id"].as_str()).collect()
+    }
+
+    /// The policy that most screenings have that are there: another one is a screening's own.
+    fn usual_policy(&self) -> Option<&CancellationPolicy> {
+        let mut counts: Vec<(&CancellationPolicy, usize)> = Vec::new();
+        for policy in self.known.screenings.iter().map(|l| &l.screening.cancellation) {
+            match counts.iter_mut().find(|(known, _)| *known == policy) {
+                Some((_, count)) => *count += 1,
+                None => counts.push((policy, 1)),
+            }
+        }
+        counts.into_iter().max_by_key(|(_, count)| *count).map(|(policy, _)| policy)
+    }
+
     /// Price tables that the file changes under a name that earlier files gave them, and how many screenings to come keep the old one.
     fn new_prices(&self) -> impl Iterator<Item = (&str, usize)> {
-        let in_file: BTreeSet<_> = self.screenings.iter().map(|s| s.id).collect();
+        let in_file = self.in_file();
         self.tables.iter().filter_map(move |(name, (table, _))| {
             let before = self.known.named(DocumentKind::PriceTable, name).filter(|before| before != table)?;
             let to_come = self.known.screenings.iter().map(|l| &l.screening).filter(|s| s.starts_at.at() > self.now);
-            let stay = to_come.filter(|s| s.price_table == before && !in_file.contains(&s.id)).count();
+            let stay = to_come.filter(|s| s.price_table == before && !in_file.contains(s.id.as_str())).count();
             (stay > 0).then_some((*name, stay))
         })
     }

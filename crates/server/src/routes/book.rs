@@ -2,7 +2,7 @@ use admit_booking::{Choice, Command, HoldKey};
 use admit_http::{Path, Reply, StrictJson};
 use admit_protocol::booking::{Book, Buyer as Contact};
 use admit_protocol::id::ScreeningId;
-use admit_protocol::problem::ProblemCode;
+use admit_protocol::problem::{Problem, ProblemCode};
 use axum::extract::State;
 use axum::response::Response;
 
@@ -22,9 +22,8 @@ pub(super) async fn book(
 ) -> Result<Response, Reply> {
     let book = body.value;
     let hold = HoldKey::of_hold(book.hold).ok_or_else(Reply::not_found)?;
-    if !book.buyer.as_ref().is_none_or(Contact::is_plain) {
-        let why = "name, e-mail and telephone are at most 200, 254 and 32 bytes, on one line";
-        return Err(Reply(Box::new(admit_protocol::problem::Problem::new(ProblemCode::Invalid, why).at("/buyer"))));
+    if let Some(Err((member, why))) = book.buyer.as_ref().map(Contact::check) {
+        return Err(Problem::new(ProblemCode::Invalid, why).at(format!("/buyer{member}")).into());
     }
     let mut seed = [0; 16];
     getrandom::fill(&mut seed).map_err(|e| Reply::internal(&e))?;

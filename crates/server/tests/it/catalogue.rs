@@ -316,7 +316,7 @@ fn what_a_file_leaves_out_and_prices_it_changes_are_pointed_at() {
     let strange = read(&dearer).check_with(&there, now).strange;
     let prices: Vec<_> = strange.iter().filter(|r| r.kind == "price_table").collect();
     assert_eq!((prices.len(), &*prices[0].row), (1, &*name), "{strange:?}");
-    assert!(prices[0].why.starts_with("it has other prices than before; "), "{strange:?}");
+    assert!(prices[0].why.starts_with("it is not what it was before; 1 of the screenings"), "{strange:?}");
 }
 
 #[test]
