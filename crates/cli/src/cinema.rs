@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use crate::folder::{Folder, Init, new_token};
-use crate::office::read_password;
+use crate::office::{Desk, read_password};
 use crate::{Context, audit, sample, show};
 
 #[derive(Subcommand)]
@@ -27,13 +27,16 @@ pub(crate) enum CinemaCommand {
     Example,
     /// Take over a programme: halls, films, prices, screenings. All rows, or none and why.
     Import {
-        /// The folder.
+        /// The folder; or the address of its server, while that runs: then somebody signs in who makes the programme.
         folder: PathBuf,
         /// A programme in JSON: see spec/files/programme.md.
         file: PathBuf,
         /// Import the rows that can be used, and name the others.
         #[arg(long)]
         skip_bad_rows: bool,
+        /// What you sign in with at a server that runs. The password is asked for, or read from standard input.
+        #[arg(long, env = "ADMIT_LOGIN", conflicts_with = "skip_bad_rows")]
+        login: Option<String>,
     },
     /// Print the programme as a file that can be imported again.
     Export {
@@ -75,7 +78,7 @@ pub(crate) enum CinemaCommand {
 }
 
 impl CinemaCommand {
-    pub(crate) fn run(self, context: &Context) -> anyhow::Result<()> {
+    pub(crate) async fn run(self, context: &Context) -> anyhow::Result<()> {
         match self {
             Self::Init(init) => {
                 let folder = init.run(context, Some(HouseRules::default()))?;
@@ -90,7 +93,15 @@ impl CinemaCommand {
                 show::line(&format!("  admit serve cinema {path}"));
                 Ok(())
             }
-            Self::Import { folder, file, skip_bad_rows } => import(&folder, &file, skip_bad_rows, context),
+            Self::Import { folder, file, skip_bad_rows, login } => {
+                match folder.to_str().filter(|f| f.starts_with("http")) {
+                    Some(server) => {
+                        let login = login.context("say --login: who changes a server that runs signs in")?;
+                        import_at_server(server, login, &file, context).await
+                    }
+                    None => import(&folder, &file, skip_bad_rows, context),
+                }
+            }
             Self::Export { folder } => {
                 let listing = Folder(folder).cinema_store()?.catalogue()?;
                 let (bundle, lost) = Bundle::export(&listing, Timestamp::now())?;
@@ -189,6 +200,32 @@ fn import(folder: &Path, file: &Path, skip: bool, context: &Context) -> anyhow::
     for (name, tickets) in prices {
         show::line(&format!("prices {name}: {}", tickets.join(", ")));
     }
+    print_imported(cinemas, halls, films, screenings);
+    Ok(())
+}
+
+/// As [`import`], at a server that runs.
+async fn import_at_server(server: &str, login: String, file: &Path, context: &Context) -> anyhow::Result<()> {
+    let bytes = fs::read(file).with_context(|| format!("reading {}", file.display()))?;
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes).to_vec();
+    let imported = Desk::of(server, login).sign_in(context).await?.import(bytes).await?;
+    if context.json {
+        return show::json(&imported);
+    }
+    print_strange(&imported.strange);
+    for d in &imported.disturbed {
+        let bookings = show::count(d.bookings, "booking");
+        let mark = show::colour("33", "look at");
+        show::line(&format!(
+            "{mark} screening {}: {bookings} of it, {} without an address",
+            d.screening, d.without_address
+        ));
+    }
+    print_imported(imported.cinemas, imported.halls, imported.films, imported.screenings);
+    Ok(())
+}
+
+fn print_imported(cinemas: usize, halls: usize, films: usize, screenings: usize) {
     show::line(&format!(
         "imported {}, {}, {}, {}",
         show::count(cinemas, "cinema"),
@@ -196,7 +233,6 @@ fn import(folder: &Path, file: &Path, skip: bool, context: &Context) -> anyhow::
         show::count(films, "film"),
         show::count(screenings, "screening")
     ));
-    Ok(())
 }
 
 /// What is wrong, each cause once, and what is strange.
@@ -208,7 +244,11 @@ fn print_rows(checked: &Checked) {
     for (names, _) in by_cause(&follow) {
         show::line(&format!("and so, as they need one of these: {names}"));
     }
-    for (names, why) in by_cause(&checked.strange.iter().collect::<Vec<_>>()) {
+    print_strange(&checked.strange);
+}
+
+fn print_strange(strange: &[RowReport]) {
+    for (names, why) in by_cause(&strange.iter().collect::<Vec<_>>()) {
         show::line(&format!("{} {names}: {why}", show::colour("33", "look at")));
     }
 }
@@ -221,7 +261,7 @@ fn by_cause<'a>(rows: &[&'a RowReport]) -> Vec<(String, &'a str)> {
         let why = if row.because_of.is_some() { "" } else { row.why.as_str() };
         match causes.iter_mut().find(|(kind, known, _)| *kind == row.kind && *known == why) {
             Some((.., names)) => names.push(&row.row),
-            None => causes.push((row.kind, why, vec![&row.row])),
+            None => causes.push((&row.kind, why, vec![&row.row])),
         }
     }
     let said = |(kind, why, names): (&str, &'a str, Vec<&str>)| {

@@ -172,7 +172,7 @@ async fn run(command: Command, context: &Context) -> anyhow::Result<()> {
     match command {
         Command::Demo(demo) => demo.run().await,
         Command::Serve(serve) => serve.run(context).await,
-        Command::Cinema(cinema) => cinema.run(context),
+        Command::Cinema(cinema) => cinema.run(context).await,
         Command::Index(index) => index.run(context).await,
         Command::Find(find) => find.cinemas(context).await,
         Command::Films(find) => find.films(context).await,

@@ -14,6 +14,7 @@ use admit_protocol::hold::Hold;
 use admit_protocol::id::{ScreeningId, SeatId};
 use admit_protocol::money::Money;
 use admit_protocol::problem::Problem;
+use admit_server::management::Imported;
 use admit_server::store::sqlite::{Permission, Role};
 use anyhow::{Context as _, anyhow, bail, ensure};
 use clap::{ArgGroup, Args, Subcommand};
@@ -146,8 +147,12 @@ enum What {
 }
 
 impl Desk {
+    pub(crate) fn of(server: &str, login: String) -> Self {
+        Self { server: server.to_owned(), login }
+    }
+
     /// Goes on with the session of the last command, or asks for the password.
-    async fn sign_in(&self, context: &Context) -> anyhow::Result<Office> {
+    pub(crate) async fn sign_in(&self, context: &Context) -> anyhow::Result<Office> {
         let server = find::client(context)?.server(&self.server, None).await?;
         let sessions = Sessions::of(context);
         let origin = server.origin().to_string();
@@ -240,6 +245,12 @@ impl Office {
         let role = self.role.as_str();
         ensure!(self.role.may(permission), "the role {role} may not {what}: ask a manager");
         Ok(())
+    }
+
+    /// Takes over a programme: all of it, or nothing and why.
+    pub(crate) async fn import(&self, programme: Vec<u8>) -> anyhow::Result<Imported> {
+        let request = self.changing(self.http.post(format!("{}/imports", self.base)));
+        Ok(answered(request.header("content-type", "application/json").body(programme)).await?.json().await?)
     }
 
     async fn bookings(&self, screening: ScreeningId) -> anyhow::Result<Vec<Row>> {

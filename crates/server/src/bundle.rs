@@ -219,10 +219,10 @@ fn on_sale() -> ScreeningStatus {
 }
 
 /// A word about a row: why it cannot be used, or what is strange about it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RowReport {
     /// What it is: `layout`, `price_table`, `cinema`, `hall`, `film`, `screening`.
-    pub kind: &'static str,
+    pub kind: Cow<'static, str>,
     /// Which.
     pub row: String,
     /// Why.
@@ -301,7 +301,7 @@ impl Checked {
         self.edits.retain(|edit| !matches!(edit, Edit::Screening(s) if kept.iter().any(|(id, _)| *id == s.id)));
         self.screenings -= kept.len();
         let report = |(id, why): (ScreeningId, String)| RowReport {
-            kind: "screening",
+            kind: "screening".into(),
             row: id.to_string(),
             why,
             because_of: None,

@@ -19,6 +19,7 @@ use http::header;
 use serde::Serialize;
 use tokio::sync::Semaphore;
 
+pub use self::programme::{DisturbedBookings, Imported};
 pub use self::session::{BadPassword, hash_password};
 use crate::cinema::Cinema;
 use crate::store::StoreError;

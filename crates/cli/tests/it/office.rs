@@ -135,6 +135,34 @@ async fn seats_are_sold_cancelled_and_given_back_at_the_counter() {
 }
 
 #[tokio::test]
+async fn a_programme_is_changed_while_the_server_runs() {
+    let folder = staffed();
+    let _serving = folder.serve();
+    folder.meet(&client(1)).await;
+    let mut programme: Value =
+        serde_json::from_slice(&std::fs::read(folder.path.join("programme.json")).expect("reads")).expect("json");
+    programme["screenings"][0]["status"] = "cancelled".into();
+    let file = folder.path.join("off.json");
+    let import = |programme: &Value, login: &[&str]| {
+        std::fs::write(&file, programme.to_string()).expect("writes");
+        let import = ["cinema", "import", &folder.origin, file.to_str().expect("a path")];
+        says(&with_password(&[&import[..], login].concat(), "correct horse"))
+    };
+    assert!(import(&programme, &[]).contains("say --login"));
+    assert!(import(&programme, &["--login", "anna"]).contains("the role box_office may not do this"));
+    let imported = import(&programme, &["--login", "root"]);
+    assert!(imported.contains("imported 1 cinema, "), "{imported}");
+    let list = says(&office("anna", &["list", &folder.origin, "show-0"]));
+    assert!(list.contains(": cancelled"), "{list}");
+    programme["screenings"][0]["status"] = "canceled".into();
+    let refused = import(&programme, &["--login", "root"]);
+    assert!(
+        refused.contains("nothing was imported: screening show-0: \"canceled\" in `status` is none of"),
+        "{refused}"
+    );
+}
+
+#[tokio::test]
 async fn what_does_not_take_place_is_given_back_at_the_counter_canc_007() {
     let folder = staffed();
     let serving = folder.serve();

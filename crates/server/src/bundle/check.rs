@@ -79,7 +79,7 @@ impl<'a> Work<'a> {
     fn refuse(&mut self, kind: &'static str, row: impl ToString, why: impl Into<Why>) {
         let Why { why, because_of } = why.into();
         self.refused.insert((kind, row.to_string()));
-        self.checked.refused.push(RowReport { kind, row: row.to_string(), why, because_of });
+        self.checked.refused.push(RowReport { kind: kind.into(), row: row.to_string(), why, because_of });
     }
 
     /// A row that is named and cannot be had: because it is not in the file, or because it was refused itself.

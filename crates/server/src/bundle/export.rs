@@ -71,8 +71,12 @@ impl Bundle {
         let (lost, kept): (Vec<&Screening>, Vec<&Screening>) = rows.iter().partition(differs);
         bundle.screenings = kept.iter().map(|s| Row::of(&poster(s))).collect();
         let why = "its times or sales window are none that a programme file can say";
-        let refused =
-            |s: &&Screening| RowReport { kind: "screening", row: s.id.to_string(), why: why.into(), because_of: None };
+        let refused = |s: &&Screening| RowReport {
+            kind: "screening".into(),
+            row: s.id.to_string(),
+            why: why.into(),
+            because_of: None,
+        };
         Ok((bundle, lost.iter().map(refused).collect()))
     }
 }

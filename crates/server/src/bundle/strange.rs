@@ -22,8 +22,8 @@ impl Work<'_> {
     /// What can be used, and is probably not what was meant.
     pub(super) fn look_for_strange(&mut self) {
         let mut strange = Vec::new();
-        let mut note = |kind, row: &dyn ToString, why| {
-            strange.push(RowReport { kind, row: row.to_string(), why, because_of: None });
+        let mut note = |kind: &'static str, row: &dyn ToString, why| {
+            strange.push(RowReport { kind: kind.into(), row: row.to_string(), why, because_of: None });
         };
         let no_layout_refused = !self.refused.iter().any(|(kind, _)| matches!(*kind, "layout" | "hall"));
         let there = self.known.cinemas.iter().flat_map(|c| &c.halls).filter_map(|h| self.known.layout(h.layout));

@@ -15,8 +15,8 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, StatusCode, header};
 use schemars::JsonSchema;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::session::SignedInAs;
@@ -231,22 +231,31 @@ pub(super) async fn add_price_table(
 }
 
 /// Bookings of a screening that was changed: their buyers are to be told.
-#[derive(Serialize)]
-pub(super) struct DisturbedBookings {
-    screening: ScreeningId,
-    bookings: usize,
-    without_address: usize,
+#[derive(Debug, Serialize, Deserialize)]
+pub struct DisturbedBookings {
+    /// Which.
+    pub screening: ScreeningId,
+    /// How many have a ticket that stands.
+    pub bookings: usize,
+    /// Of how many nobody knows where their buyer can be written to.
+    pub without_address: usize,
 }
 
 /// What an import came to.
-#[derive(Serialize)]
-struct Imported {
-    cinemas: usize,
-    halls: usize,
-    films: usize,
-    screenings: usize,
-    strange: Vec<RowReport>,
-    disturbed: Vec<DisturbedBookings>,
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Imported {
+    /// Cinemas that are new or as the file has them.
+    pub cinemas: usize,
+    /// Their halls.
+    pub halls: usize,
+    /// Films.
+    pub films: usize,
+    /// Screenings.
+    pub screenings: usize,
+    /// What is probably not what was meant.
+    pub strange: Vec<RowReport>,
+    /// Whose bookings are not what they were.
+    pub disturbed: Vec<DisturbedBookings>,
 }
 
 /// Why rows cannot be used: each cause once, as many as a problem has room for.

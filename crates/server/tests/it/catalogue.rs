@@ -45,7 +45,7 @@ fn a_row_that_cannot_be_read_spoils_no_other() {
     bad["cinemas"][0]["halls"].as_array_mut().expect("halls").push(hall);
     let bad: admit_server::bundle::Bundle = serde_json::from_value(bad).expect("a bundle");
     let checked = bad.check(NOON.parse().expect("noon"));
-    let rows: Vec<(&str, &str)> = checked.refused.iter().map(|r| (r.kind, r.row.as_str())).collect();
+    let rows: Vec<(&str, &str)> = checked.refused.iter().map(|r| (&*r.kind, r.row.as_str())).collect();
     let kinds = ["layout", "hall", "film", "film", "screening", "screening"];
     let names = ["bad", "two of kino", "nameless", "without an id", "nowhere", "eight"];
     assert_eq!(rows, kinds.into_iter().zip(names).collect::<Vec<_>>());
@@ -61,7 +61,7 @@ fn rows_that_fail_for_another_row_say_which() {
     bad["layouts"][&name]["seats"][0]["zone"] = json!("nowhere");
     let bad: admit_server::bundle::Bundle = serde_json::from_value(bad).expect("a bundle");
     let checked = bad.check(NOON.parse().expect("noon"));
-    let rows: Vec<(&str, Option<&str>)> = checked.refused.iter().map(|r| (r.kind, r.because_of.as_deref())).collect();
+    let rows: Vec<(&str, Option<&str>)> = checked.refused.iter().map(|r| (&*r.kind, r.because_of.as_deref())).collect();
     let layout = format!("layout {name}");
     let (hall, kino) = (Some("hall one of kino"), Some("cinema kino"));
     let because = [None, Some(&*layout), hall, kino, kino];

@@ -14,6 +14,7 @@ const PASSWORD: &str = "correct horse battery";
 
 struct Office {
     stage: Stage,
+    store: Arc<SqliteStore>,
     router: Router,
 }
 
@@ -39,8 +40,8 @@ impl Office {
         let (keys, _) = admit_server::keys::KeyRing::generate(now).expect("randomness");
         let clock = Arc::new(admit_server::clock::ManualClock::new(now));
         let stage = Stage::with(store.clone(), clock, keys, folder);
-        let router = Management::new(stage.cinema.clone(), store).router();
-        Self { stage, router }
+        let router = Management::new(stage.cinema.clone(), store.clone()).router();
+        Self { stage, store, router }
     }
 
     async fn ask(&self, session: &Session, method: Method, path: &str, headers: &[(&str, &str)], body: &Value) -> Said {
@@ -260,6 +261,32 @@ async fn money_is_handed_back_at_the_counter_once() {
     let next = office.sign_in("box_office", PASSWORD).await.expect("signs in");
     let again = office.post(&next, &format!("{url}/refunds"), &json!({"amount": back})).await;
     assert_eq!(again.code(), "booking_state", "{}", again.body);
+}
+
+#[tokio::test]
+async fn the_counter_sells_when_its_network_has_as_much_unpaid_as_strangers_may_have() {
+    let office = Office::new();
+    let house = Management::new(office.stage.cinema.clone(), office.store.clone()).with_counter();
+    let hold = async |cookie: &str, wish: Value, key: &str| {
+        let request = Request::builder()
+            .method(Method::POST)
+            .uri("/v1/screenings/eight/holds")
+            .header("authorization", format!("Bearer {ANNA}"))
+            .header("content-type", "application/json")
+            .header("idempotency-key", key)
+            .header("cookie", cookie);
+        let response = house.clone().oneshot(request.body(Body::from(wish.to_string())).expect("a request")).await;
+        response.expect("infallible").status().as_u16()
+    };
+    let seat = |seat: &str| json!({"seats": [{"seat": seat}]});
+    assert_eq!(hold("", json!({"areas": [{"area": "floor", "count": 10}]}), "all").await, 201);
+    assert_eq!(hold("", seat("A1"), "stranger").await, 409, "their network has ten unpaid");
+    let door = office.sign_in("door", PASSWORD).await.expect("signs in");
+    assert_eq!(hold(&door.cookie, seat("A1"), "door").await, 409, "who may not sell is a stranger here");
+    let counter = office.sign_in("box_office", PASSWORD).await.expect("signs in");
+    assert_eq!(hold(&counter.cookie, seat("A1"), "counter").await, 201);
+    office.ask(&counter, Method::DELETE, "/sessions/current", &[], &json!({})).await;
+    assert_eq!(hold(&counter.cookie, seat("A2"), "left").await, 409, "the session is over");
 }
 
 #[tokio::test]
