@@ -5,6 +5,7 @@ use std::sync::Arc;
 use admit_protocol::booking::Buyer;
 use admit_protocol::capability::PaymentMethod;
 use admit_protocol::door::ScanKind;
+use admit_protocol::hold::Best;
 use admit_protocol::id::{AreaId, DeviceId, QuoteId, ScanId, SeatId, TicketTypeId};
 use admit_protocol::money::Money;
 use admit_protocol::ticket::Ticket;
@@ -130,6 +131,8 @@ pub struct PlaceHold {
     pub seats: Vec<(SeatId, Option<TicketTypeId>)>,
     /// Places in areas.
     pub areas: Vec<(AreaId, u32, Option<TicketTypeId>)>,
+    /// Or the best that is left, whatever that is.
+    pub best: Option<Best>,
     /// How long, if that was said.
     pub ttl_s: Option<u32>,
 }

@@ -8,7 +8,7 @@ use admit_protocol::layout::Layout;
 use admit_protocol::manifest::HoldPolicy;
 use admit_protocol::policy::{CancellationPolicy, Tier};
 use admit_protocol::price::PriceTable;
-use admit_protocol::screening::{SalesWindow, ScreeningStatus};
+use admit_protocol::screening::{SalesWindow, ScreeningStatus, SeatRules};
 use serde_json::{Value, json};
 
 use crate::plan::Plan;
@@ -98,6 +98,7 @@ pub fn terms() -> Terms {
         collect_by: at("2026-11-21T19:30:00Z"),
         companion_release_at: None,
         payment_methods: vec![PaymentMethod::None, PaymentMethod::AtCinema],
+        seat_rules: SeatRules::default(),
         unpaid_percent_per_network: 100,
     }
 }

@@ -18,6 +18,7 @@
 //!         network: None,
 //!         seats: vec![(seat.parse().unwrap(), None)],
 //!         areas: vec![],
+//!         best: None,
 //!         ttl_s: None,
 //!     })
 //! };
@@ -38,6 +39,7 @@ mod invariants;
 mod plan;
 pub mod price;
 mod refusal;
+pub mod seating;
 mod terms;
 mod unpaid;
 

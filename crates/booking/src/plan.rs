@@ -44,6 +44,8 @@ pub struct Plan {
     name: ContentName,
     layout: Layout,
     by_seat: HashMap<SeatId, Place>,
+    /// Who sits to the left and to the right of each seat.
+    beside: Vec<[Option<Place>; 2]>,
     areas: Vec<AreaPlaces>,
     places: u16,
 }
@@ -70,7 +72,9 @@ impl Plan {
             let capacity = u16::try_from(area.capacity).map_err(|_| LayoutError::TooLarge)?;
             areas.push(AreaPlaces { area: area.id, zone: area.zone, first: take(area.capacity)?, capacity });
         }
-        Ok(Self { name, layout, by_seat, areas, places: next })
+        let place = |id: Option<SeatId>| id.and_then(|id| by_seat.get(&id).copied());
+        let beside = layout.seats.iter().map(|seat| [place(seat.left), place(seat.right)]).collect();
+        Ok(Self { name, layout, by_seat, beside, areas, places: next })
     }
 
     /// The document it was made from.
@@ -131,6 +135,12 @@ impl Plan {
     #[must_use]
     pub fn seat(&self, place: Place) -> Option<&Seat> {
         self.layout.seats.get(place.index())
+    }
+
+    /// Who sits to the left and to the right of a place: nobody at an aisle, and nobody in an area without numbers.
+    #[must_use]
+    pub fn beside(&self, place: Place) -> [Option<Place>; 2] {
+        self.beside.get(place.index()).copied().unwrap_or_default()
     }
 
     /// The area that a place is in.

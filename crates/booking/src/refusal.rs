@@ -29,6 +29,13 @@ pub enum Refusal {
     UnknownArea(AreaId),
     /// Some seats cannot be had: all of them, with reasons.
     SeatsTaken(Vec<SeatConflict>),
+    /// These seats are free, and would be left over as the house does not allow: all of them, with reasons.
+    LeftOver(Vec<SeatConflict>),
+    /// So many cannot sit side by side, or there is nothing for that price, or in that zone.
+    NotTogether {
+        /// How many can.
+        most: usize,
+    },
     /// The buyer holds as much as one may.
     TooManyHolds {
         /// The limit.

@@ -8,7 +8,7 @@ use admit_protocol::id::ScreeningId;
 use admit_protocol::manifest::HoldPolicy;
 use admit_protocol::policy::CancellationPolicy;
 use admit_protocol::price::{PriceTable, PriceTableError};
-use admit_protocol::screening::{SalesWindow, ScreeningStatus};
+use admit_protocol::screening::{SalesWindow, ScreeningStatus, SeatRules};
 use admit_protocol::seats::SalesState;
 use jiff::Timestamp;
 
@@ -59,6 +59,8 @@ pub struct Terms {
     pub collect_by: Timestamp,
     /// From when companion seats are sold to anybody.
     pub companion_release_at: Option<Timestamp>,
+    /// What may be left over when seats are chosen.
+    pub seat_rules: SeatRules,
     /// How it can be paid.
     pub payment_methods: Vec<PaymentMethod>,
     /// How many percent of all places one network may have unpaid; 100 is no limit.

@@ -3,7 +3,7 @@
 mod choosing;
 
 use admit_booking::{Refusal, price};
-use admit_client::{ClientError, Keepsake, Purchase, Secret, Server, Wallet, WalletError};
+use admit_client::{Choosing, ClientError, Keepsake, Purchase, Secret, Server, Wallet, WalletError};
 use admit_protocol::booking::{Book as BookRequest, Booking, Buyer, TicketChoice, TicketState};
 use admit_protocol::capability::PaymentMethod;
 use admit_protocol::hold::{Hold, PlaceHold, Quote};
@@ -45,8 +45,12 @@ pub(crate) struct Wanted {
     screening: String,
     /// Seats, as `admit seats` names them: row and number together (F9), seats side by side (F9-F12), or AREA:COUNT where
     /// there are no numbers. For another ticket than the first in the list: F9=child, for that seat or range alone.
+    /// best:4, or best:4:ZONE, lets the server choose: side by side, around the best place of the hall.
     #[arg(required = true, value_delimiter = ',')]
     seats: Vec<String>,
+    /// With best: sit apart, if there are not so many seats side by side.
+    #[arg(long)]
+    split: bool,
     /// Where the cinema writes to.
     #[arg(long)]
     email: Option<String>,
@@ -96,9 +100,18 @@ impl Wanted {
         let layout = server.layout(screening.layout).await?;
         let table = server.price_table(screening.price_table).await?;
         let most = self.at_most.as_deref().map(|text| read_amount(text, table.currency)).transpose()?;
-        let (wish, wanted) = wish(&self.seats, screening.layout, &layout, &table)?;
+        let (mut wish, wanted) = wish(&self.seats, screening.layout, &layout, &table)?;
+        wish.best.iter_mut().for_each(|best| best.split = self.split);
+        ensure!(wish.best.is_some() || !self.split, "--split is for best:4, where the server chooses");
         // What is against the rules is said before anything is held.
-        price_of(&table, &wanted)?;
+        if wish.best.is_none() {
+            price_of(&table, &wanted)?;
+        }
+        if !wish.seats.is_empty() && !screening.seat_rules.is_default() {
+            let seats: Vec<SeatId> = wish.seats.iter().map(|s| s.seat).collect();
+            let choosing = Choosing::new(&screening, layout.clone(), &server.seats(id).await?, server.now())?;
+            choosing.check(&seats)?;
+        }
         let showing = Showing::of(&server, &screening).await?;
         // From here on seats may be held: who stops this gives them back.
         let consent = match most {
@@ -205,7 +218,11 @@ impl Wanted {
 }
 
 fn keepsake(showing: &Showing, wish: &PlaceHold, layout: &Layout, zone: ZoneName) -> Keepsake {
-    let printed = wish.seats.iter().map(|s| (s.seat, show::seat(s.seat, layout))).collect();
+    // Of what the server chooses, nobody knows yet which it will be.
+    let wanted = |seat: &SeatId| wish.best.is_some() || wish.seats.iter().any(|s| s.seat == *seat);
+    let seats = layout.seats.iter().map(|s| s.id).filter(wanted);
+    let printed =
+        seats.map(|seat| (seat, show::seat(seat, layout))).filter(|(seat, name)| seat.as_str() != name).collect();
     Keepsake { title: showing.title(), printed, zone: Some(zone) }
 }
 

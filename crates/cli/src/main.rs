@@ -170,7 +170,7 @@ fn main() -> ExitCode {
 
 async fn run(command: Command, context: &Context) -> anyhow::Result<()> {
     match command {
-        Command::Demo(demo) => demo.run().await,
+        Command::Demo(demo) => Box::pin(demo.run()).await,
         Command::Serve(serve) => serve.run(context).await,
         Command::Cinema(cinema) => cinema.run(context).await,
         Command::Index(index) => index.run(context).await,

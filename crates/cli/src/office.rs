@@ -116,7 +116,7 @@ impl OfficeCommand {
             Self::List { desk, screening: Some(screening) } => {
                 return list::bookings(&desk.sign_in(context).await?, screening, context).await;
             }
-            Self::Sell(sell) => return sell.run(context).await,
+            Self::Sell(sell) => return Box::pin(sell.run(context)).await,
             Self::Till(count) => return count.run(context).await,
             Self::Leave { desk } => return desk.leave(context).await,
             Self::Paid { which } => (which, What::Paid),

@@ -247,7 +247,8 @@ fn la_lune() -> Value {
     let screenings: Vec<Value> = (0..7)
         .flat_map(|day| shows.map(|(film, time)| {
             json!({"id": format!("{film}-{day}"), "cinema": "la-lune", "hall": "salle", "starts": format!("today+{day} {time}"),
-                   "items": [{"film": film}], "price_table": "tarifs", "companion_release_min": 60})
+                   "items": [{"film": film}], "price_table": "tarifs", "companion_release_min": 60,
+                   "seat_rules": {"orphans": "lenient"}})
         }))
         .collect();
     json!({

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use admit_client::{Choice, Choosing};
+use admit_protocol::hold::Best;
 use admit_protocol::id::{ScreeningId, SeatId, ZoneId};
 use admit_protocol::layout::{Layout, Seat, SeatKind};
 use admit_protocol::price::PriceTable;
@@ -23,6 +25,9 @@ pub(crate) struct Seats {
     /// Words instead of a map: which seats of each row are free.
     #[arg(long)]
     list: bool,
+    /// Which seats are the best that are left for so many, and what is next best.
+    #[arg(long, value_name = "PEOPLE")]
+    best: Option<u16>,
 }
 
 impl Seats {
@@ -52,8 +57,38 @@ impl Seats {
         for line in conditions(&layout, &prices, &taken) {
             show::line(&line);
         }
+        if let Some(count) = self.best {
+            show::line("");
+            let wish = Best { count, split: true, ..Best::default() };
+            let choosing = Choosing::new(&screening, layout.clone(), &taken, server.now())?;
+            let choices = choosing.best(&wish, &prices, 3);
+            if choices.is_empty() {
+                show::line(&format!("there are no {count} seats left"));
+            }
+            for (n, choice) in choices.iter().enumerate() {
+                show::line(&words(choice, n, &layout));
+            }
+        }
         Ok(())
     }
+}
+
+/// `the best for you: F7 F8, side by side`.
+fn words(choice: &Choice, n: usize, layout: &Layout) -> String {
+    let seats: Vec<String> = choice.seats.iter().map(|seat| show::seat(*seat, layout)).collect();
+    let mut says = vec![match (choice.groups, choice.seats.len()) {
+        (1, 1) => String::new(),
+        (1, _) => "side by side".into(),
+        (groups, _) => format!("in {groups} groups"),
+    }];
+    says.extend((choice.alone > 0).then(|| format!("{} of you alone", choice.alone)));
+    says.extend(
+        (choice.leaves_alone > 0).then(|| format!("{} left over beside you", show::count(choice.leaves_alone, "seat"))),
+    );
+    says.extend((choice.restricted > 0).then(|| "with a restricted view".into()));
+    says.retain(|says| !says.is_empty());
+    let says = if says.is_empty() { String::new() } else { format!(": {}", says.join(", ")) };
+    format!("{} {}{says}", if n == 0 { "the best for you " } else { "the next best    " }, seats.join(" "))
 }
 
 /// How a seat looks: a sign that is different without colour, and a colour.

@@ -28,6 +28,7 @@
 //! lost. Whoever wants secrets and bookings kept in a file uses a [`Wallet`]. What is still left of a hold is counted by
 //! the cinema's clock: [`Server::now`]. `protocol` and `jiff` are the crates whose types appear here.
 
+mod choosing;
 mod clock;
 mod error;
 mod index;
@@ -37,6 +38,7 @@ mod transport;
 mod wallet;
 
 pub use admit_protocol as protocol;
+pub use choosing::{Choice, Choosing, LeftOver};
 pub use error::ClientError;
 pub use index::{Index, Indexes, Near, Search};
 pub use jiff;

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::ContentName;
-use crate::id::{AreaId, BookingId, EpochId, HoldId, ScreeningId, SeatId, TicketTypeId};
+use crate::id::{AreaId, BookingId, EpochId, HoldId, ScreeningId, SeatId, TicketTypeId, ZoneId};
 use crate::money::Money;
 use crate::open_enum::open_enum;
 
@@ -23,12 +23,46 @@ pub struct PlaceHold {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 100))]
     pub areas: Vec<AreaWish>,
+    /// Instead of seats and areas: the best that is left for a party (capability `best_available`). The server chooses when it decides,
+    /// so nobody else was given the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub best: Option<Best>,
     /// How long, in seconds; clamped to the server's announced limits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ttl_s: Option<u32>,
     /// The layout that the seats were chosen from: with another one the same names are other seats (HOLD-011).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub layout: Option<ContentName>,
+}
+
+/// Who comes, and where they want to sit: side by side, around the best place of the hall, and so that no single seat is left over.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Best {
+    /// How many they are.
+    #[schemars(range(min = 1, max = 100))]
+    pub count: u16,
+    /// How many of them sit in their own wheelchair.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    #[schemars(range(max = 100))]
+    pub wheelchairs: u16,
+    /// In which price zones; in any, if none is named.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub zones: Vec<ZoneId>,
+    /// What one ticket may cost, all included.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub highest_price: Option<Money>,
+    /// Whether they may be split, if there are not so many seats side by side.
+    #[serde(default)]
+    pub split: bool,
+    /// The ticket type of all of them; the table's first, if nothing is said, as far as prices matter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ticket_type: Option<TicketTypeId>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde asks for")]
+fn is_zero(count: &u16) -> bool {
+    *count == 0
 }
 
 /// A seat, and perhaps already for whom.

@@ -75,6 +75,10 @@ open_enum! {
         CompanionOnly = "companion_only",
         /// The area has fewer places left.
         AreaFull = "area_full",
+        /// It is free, and would be left alone between taken seats.
+        LeftAlone = "left_alone",
+        /// It is free, and part of a sofa that is sold whole.
+        PartOfGroup = "part_of_group",
     }
 }
 
@@ -175,6 +179,8 @@ problem_codes! {
     ScreeningUnderWay = "screening_under_way", 409, false, "The film has begun";
     /// It does not take place.
     ScreeningCancelled = "screening_cancelled", 409, false, "This screening does not take place";
+    /// There are not so many seats side by side, or none for that price or in that zone.
+    NotTogether = "not_together", 409, true, "There are not so many seats side by side";
     /// The hold became a booking.
     HoldConverted = "hold_converted", 409, false, "This hold is a booking already";
     /// A payment is under way.

@@ -88,6 +88,9 @@ pub struct Screening {
     /// From when companion seats are sold to anybody.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accessible_release_at: Option<Timestamp>,
+    /// What may be left over when seats are chosen.
+    #[serde(default, skip_serializing_if = "SeatRules::is_default")]
+    pub seat_rules: SeatRules,
     /// A word to the visitor.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<Texts>,
@@ -107,6 +110,46 @@ fn reserved() -> Seating {
 }
 fn on_sale() -> ScreeningStatus {
     ScreeningStatus::OnSale
+}
+
+/// What may be left over when seats are chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SeatRules {
+    /// Whether a single seat may be left between taken ones.
+    #[serde(default = "off")]
+    pub orphans: OrphanRule,
+    /// From how few free seats on a single one may be left all the same, in percent of the hall.
+    #[serde(default = "ten")]
+    #[schemars(range(max = 100))]
+    pub orphans_below_percent: u8,
+    /// How sofas and boxes are sold.
+    #[serde(default = "by_place")]
+    pub groups: GroupRule,
+}
+
+impl Default for SeatRules {
+    /// Whoever wants a seat may have it.
+    fn default() -> Self {
+        Self { orphans: off(), orphans_below_percent: ten(), groups: by_place() }
+    }
+}
+
+impl SeatRules {
+    /// Whether these are what is meant where nothing is said.
+    #[must_use]
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+fn off() -> OrphanRule {
+    OrphanRule::Off
+}
+fn ten() -> u8 {
+    10
+}
+fn by_place() -> GroupRule {
+    GroupRule::ByPlace
 }
 
 /// One film of a screening.
@@ -149,6 +192,24 @@ open_enum! {
         Free = "free",
         /// Some areas have seats, some not.
         Mixed = "mixed",
+    }
+
+    /// Whether a single seat may be left over. A rule that is not known is not shown to buyers; the server says no by it.
+    OrphanRule {
+        /// Never.
+        Strict = "strict",
+        /// Only where no other choice in the same block would leave none.
+        Lenient = "lenient",
+        /// Always.
+        Off = "off",
+    }
+
+    /// How sofas and boxes are sold.
+    GroupRule {
+        /// Seat by seat.
+        ByPlace = "by_place",
+        /// All of one, or none of it.
+        Whole = "whole",
     }
 
     /// Whether a screening takes place. One of unknown status is shown, not sold.

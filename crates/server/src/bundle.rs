@@ -18,7 +18,7 @@ use admit_protocol::id::{CinemaId, FilmId, FilmVersionId, HallId, ScreeningId};
 use admit_protocol::layout::Layout;
 use admit_protocol::policy::CancellationPolicy;
 use admit_protocol::price::{Fee, PriceTable, TicketType};
-use admit_protocol::screening::{ScreeningAttribute, ScreeningStatus, Seating};
+use admit_protocol::screening::{ScreeningAttribute, ScreeningStatus, SeatRules, Seating};
 use admit_protocol::text::Texts;
 use jiff::Timestamp;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -192,6 +192,9 @@ pub struct BundleScreening {
     /// What a cancellation brings back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cancellation: Option<CancellationPolicy>,
+    /// What may be left over when seats are chosen.
+    #[serde(default, skip_serializing_if = "SeatRules::is_default")]
+    pub seat_rules: SeatRules,
     /// A word to the visitor.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<Texts>,

@@ -175,6 +175,7 @@ impl Catalogue {
             cancellation: Arc::new(screening.cancellation.clone()),
             collect_by: screening.collect_by.unwrap_or(after(starts_at, -COLLECT_BEFORE_START_S)),
             companion_release_at: screening.accessible_release_at,
+            seat_rules: screening.seat_rules,
             payment_methods: rules.payment_methods.clone(),
             unpaid_percent_per_network: rules.unpaid_percent_per_network,
         })

@@ -61,6 +61,24 @@ fn refused(refusal: Refusal) -> Problem {
             let problem = Problem::new(Code::SeatsTaken, in_the_way(&taken));
             Problem { conflicts: taken, retryable: may_come_free, ..problem }
         }
+        Refusal::LeftOver(left) => {
+            let said = |reason: ConflictReason, why: &str| {
+                let seats: Vec<SeatId> = left.iter().filter(|c| c.reason == reason).map(|c| c.seat).collect();
+                (!seats.is_empty()).then(|| format!("{} {why}", list(&seats)))
+            };
+            let alone = said(ConflictReason::LeftAlone, "would be left alone: take it, too, or move by one");
+            let part =
+                said(ConflictReason::PartOfGroup, "belong to the same sofa, which is sold whole: take them, too");
+            let why = [alone, part].into_iter().flatten().collect::<Vec<_>>().join("; ");
+            Problem { conflicts: left, ..Problem::new(Code::RuleBroken, why) }
+        }
+        Refusal::NotTogether { most } => {
+            let why = match most {
+                0 => "nothing is left in these zones at that price: name others".to_owned(),
+                most => format!("at most {most} side by side: ask for fewer, for other zones, or say `split`"),
+            };
+            Problem::new(Code::NotTogether, why).at("/best")
+        }
         Refusal::TooManyHolds { max } => {
             let why = format!("{max} holds at a time: book one of yours, or give it back");
             Problem::new(Code::TooManyHolds, why)

@@ -49,7 +49,6 @@ pub(crate) fn router(cinema: &Cinema) -> Router {
         .route(at::GET_ALLOW_LIST.path, get(door::get_allow_list))
         .route(at::UPLOAD_SCANS.path, post(door::upload_scans))
         .route("/screenings/{screening}/live", get(not_offered))
-        .route("/screenings/{screening}/best_available", post(not_offered))
         .route("/screenings/{screening}/waitlist", post(not_offered))
         .route("/screenings/{screening}/queue", post(not_offered))
         .route("/screenings/{screening}/bookings/{booking}/exchanges", post(not_offered))

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use admit_protocol::hold::Best;
 use admit_protocol::id::{AreaId, SeatId, TicketTypeId};
 use admit_protocol::layout::SeatKind;
 use admit_protocol::price::TicketRule;
@@ -14,8 +15,9 @@ use crate::changes::{Changes, Claim};
 use crate::command::{By, PlaceHold};
 use crate::hold::{HeldPlace, Hold, HoldKey, HoldState, Owner, TypeNo};
 use crate::house::House;
-use crate::plan::Place;
+use crate::plan::{AreaPlaces, Place};
 use crate::refusal::Refusal;
+use crate::seating::{Hall, Party, SeatRule};
 
 impl House {
     pub(super) fn place_hold(&self, wish: &PlaceHold, now: Timestamp) -> Result<Changes, Refusal> {
@@ -24,7 +26,8 @@ impl House {
         if !sales.is_open() {
             return Err(Refusal::NotOnSale(sales));
         }
-        let count = wish.seats.len() as u64 + wish.areas.iter().map(|(_, n, _)| u64::from(*n)).sum::<u64>();
+        let chosen = wish.best.as_ref().map_or(0, |best| u64::from(best.count));
+        let count = chosen + wish.seats.len() as u64 + wish.areas.iter().map(|(_, n, _)| u64::from(*n)).sum::<u64>();
         if count == 0 {
             return Err(Refusal::NoSeats);
         }
@@ -32,7 +35,10 @@ impl House {
         if count > u64::from(max) {
             return Err(Refusal::TooManySeats { max });
         }
+        let chosen = wish.best.as_ref().map(|best| self.choose(wish, best, now)).transpose()?;
+        let wish = chosen.as_ref().unwrap_or(wish);
         let places = self.wanted_places(wish, now)?;
+        self.check_left_over(&places, now)?;
         self.check_limits(wish, places.len())?;
         let until = self.deadline(now, now, wish.ttl_s);
         Ok(Changes {
@@ -49,6 +55,53 @@ impl House {
             }],
             ..Changes::default()
         })
+    }
+
+    /// CHOOSE-001: the best that is left, as a wish for just that.
+    fn choose(&self, wish: &PlaceHold, best: &Best, now: Timestamp) -> Result<PlaceHold, Refusal> {
+        let terms = &self.terms;
+        let party = Party::of(best, &terms.prices.table);
+        let named = PlaceHold { best: None, ..wish.clone() };
+        let together = self.in_hall(now, |hall| hall.best(&party, 1).pop().ok_or_else(|| hall.most_together(&party)));
+        let most = match together {
+            Ok(pick) => {
+                let seats = pick.places.iter().map(|place| (terms.plan.seat_id(*place), best.ticket_type)).collect();
+                return Ok(PlaceHold { seats, ..named });
+            }
+            Err(most) => most,
+        };
+        let room = |area: &&AreaPlaces| area.places().filter(|place| self.claim(*place).is_none()).count();
+        let wanted = |area: &&AreaPlaces| party.zones.contains(&area.zone) && party.wheelchairs == 0;
+        let areas = terms.plan.areas().iter().filter(wanted);
+        // The one that is emptiest: who comes together gets room together.
+        match areas.max_by_key(room) {
+            Some(area) if room(&area) >= party.count => {
+                Ok(PlaceHold { areas: vec![(area.area, u32::from(best.count), best.ticket_type)], ..named })
+            }
+            other => Err(Refusal::NotTogether { most: most.max(other.as_ref().map_or(0, room)) }),
+        }
+    }
+
+    /// Looks at the seats as they are taken now.
+    pub fn in_hall<T>(&self, now: Timestamp, look: impl FnOnce(&Hall<'_>) -> T) -> T {
+        let terms = &self.terms;
+        let released = terms.companion_release_at.is_some_and(|at| now >= at);
+        let free = |place: Place| self.claim(place).is_none();
+        look(&Hall::new(&terms.plan, &free, terms.seat_rules, released))
+    }
+
+    fn check_left_over(&self, places: &[HeldPlace], now: Timestamp) -> Result<(), Refusal> {
+        if self.terms.seat_rules.is_default() {
+            return Ok(());
+        }
+        let places: Vec<Place> = places.iter().map(|held| held.place).collect();
+        let (left, reason) = match self.in_hall(now, |hall| hall.check(&places)) {
+            Ok(()) => return Ok(()),
+            Err(SeatRule::LeavesAlone(left)) => (left, ConflictReason::LeftAlone),
+            Err(SeatRule::PartOfGroup(left)) => (left, ConflictReason::PartOfGroup),
+        };
+        let conflict = |place: &Place| SeatConflict { seat: self.terms.plan.seat_id(*place), reason };
+        Err(Refusal::LeftOver(left.iter().map(conflict).collect()))
     }
 
     /// The places for a wish, or every seat that is in the way.

@@ -1,8 +1,9 @@
 use admit_booking::{Command, HoldState, Network, Refusal};
+use admit_protocol::hold::Best;
 use admit_protocol::id::TicketTypeId;
 use admit_protocol::price::TicketRule;
 use admit_protocol::problem::{ConflictReason, SeatConflict};
-use admit_protocol::screening::ScreeningStatus;
+use admit_protocol::screening::{OrphanRule, ScreeningStatus, SeatRules};
 use admit_protocol::seats::SalesState;
 use admit_protocol::time::after;
 
@@ -82,6 +83,53 @@ fn one_network_cannot_hold_the_whole_hall() {
     assert_eq!(s.run(&Command::PlaceHold(wish.clone())).err(), Some(Refusal::NetworkHoldsTooMuch { max: 5 }));
     wish.network = Some(Network(2));
     s.run(&Command::PlaceHold(wish)).expect("another network");
+}
+
+#[test]
+fn the_server_chooses_among_what_is_left_choose_001() {
+    let mut s = Stage::new();
+    let best = |s: &mut Stage, who: &str, best: Best| {
+        let mut wish = s.wish(who, &[]);
+        wish.best = Some(best);
+        let key = wish.hold;
+        s.run(&Command::PlaceHold(wish)).map(|_| {
+            let places = s.get(key).places.iter().map(|held| s.house.terms().plan.seat_id(held.place).to_string());
+            places.collect::<Vec<_>>().join(" ")
+        })
+    };
+    let of = |count| Best { count, zones: vec!["std".parse().expect("an id")], ..Best::default() };
+    s.hold("anna", &["A3"]).expect("free");
+    assert_eq!(best(&mut s, "ben", of(3)), Err(Refusal::NotTogether { most: 2 }), "the floor is another zone");
+    assert_eq!(
+        best(&mut s, "ben", Best { split: true, ..of(3) }),
+        Ok("A4 B3 B4".into()),
+        "two rows, next to each other"
+    );
+    assert_eq!(best(&mut s, "cleo", of(1)), Ok("A2".into()), "not the space, nor the companion's seat");
+    assert_eq!(best(&mut s, "dora", Best { wheelchairs: 1, ..of(2) }), Ok("B1 B2".into()));
+    assert_eq!(best(&mut s, "emil", of(2)), Err(Refusal::NotTogether { most: 1 }));
+    assert_eq!(best(&mut s, "emil", of(0)), Err(Refusal::NoSeats));
+    assert_eq!(best(&mut s, "emil", of(500)), Err(Refusal::TooManySeats { max: 10 }));
+    // Anywhere: the floor has room.
+    let anywhere = Best { count: 3, ..Best::default() };
+    assert_eq!(best(&mut s, "emil", anywhere.clone()), Ok("floor.1 floor.2 floor.3".into()));
+    let cheap = Best { highest_price: Some(eur(100)), ..anywhere };
+    assert_eq!(best(&mut s, "fred", cheap), Err(Refusal::NotTogether { most: 0 }));
+}
+
+#[test]
+fn what_would_be_left_over_is_named_choose_006() {
+    let mut s = Stage::with(|t| t.seat_rules = SeatRules { orphans: OrphanRule::Strict, ..SeatRules::default() });
+    let alone = |seats: &[&str]| {
+        let conflict = |s: &&str| SeatConflict { seat: seat(s), reason: ConflictReason::LeftAlone };
+        Err(Refusal::LeftOver(seats.iter().map(conflict).collect()))
+    };
+    assert_eq!(s.hold("anna", &["A2"]), alone(&["A1"]));
+    assert_eq!(s.hold("anna", &["A2", "A3"]), alone(&["A1", "A4"]));
+    assert!(s.is_free("A2"), "nothing is held");
+    s.hold("anna", &["A1", "A2"]).expect("leaves a pair");
+    assert_eq!(s.hold("ben", &["B3"]), alone(&["B4"]), "what is beside it is a companion's seat");
+    s.hold("ben", &["B1", "B2"]).expect("a space and its companion");
 }
 
 #[test]

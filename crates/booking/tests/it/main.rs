@@ -5,5 +5,6 @@ mod door;
 mod holds;
 mod model;
 mod payments;
+mod seating;
 mod staff;
 mod stage;

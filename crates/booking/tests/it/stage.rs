@@ -78,7 +78,7 @@ impl Stage {
         let hold = HoldKey(self.next);
         self.next += 1;
         let seats = seats.iter().map(|s| (seat(s), None)).collect();
-        PlaceHold { hold, owner: owner(who), network: None, seats, areas: vec![], ttl_s: None }
+        PlaceHold { hold, owner: owner(who), network: None, seats, areas: vec![], best: None, ttl_s: None }
     }
 
     pub(crate) fn hold(&mut self, who: &str, seats: &[&str]) -> Result<HoldKey, Refusal> {

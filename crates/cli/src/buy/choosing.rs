@@ -1,9 +1,9 @@
 //! Seats as people name them.
 
 use admit_protocol::digest::ContentName;
-use admit_protocol::hold::{AreaWish, PlaceHold, SEATS_PER_HOLD_MAX, SeatWish};
+use admit_protocol::hold::{AreaWish, Best, PlaceHold, SEATS_PER_HOLD_MAX, SeatWish};
 use admit_protocol::id::{SeatId, TicketTypeId};
-use admit_protocol::layout::{Layout, Seat, SeatKind};
+use admit_protocol::layout::{Layout, Seat, SeatKind, Zone};
 use admit_protocol::price::PriceTable;
 use anyhow::{Context as _, ensure};
 
@@ -21,6 +21,11 @@ pub(super) fn wish(
     let mut tickets: Vec<Ticket> = Vec::new();
     let first = table.ticket_types.first().context("this screening has no tickets")?.id;
     for text in names {
+        if let Some(best) = best_named(text, layout, table)? {
+            ensure!(names.len() == 1, "{text}: the server chooses all seats of a hold, or none");
+            wish.best = Some(best);
+            continue;
+        }
         let (place, kind) = text.split_once('=').map_or((text.as_str(), None), |(place, t)| (place, Some(t)));
         let ticket_type = kind.map(|kind| ticket_type(kind, table)).transpose()?;
         let of = ticket_type.unwrap_or(first);
@@ -41,6 +46,27 @@ pub(super) fn wish(
         }
     }
     Ok((wish, tickets))
+}
+
+/// `best:4`, `best:4:premium`, `best:4=child`: the server chooses.
+fn best_named(text: &str, layout: &Layout, table: &PriceTable) -> anyhow::Result<Option<Best>> {
+    let (place, kind) = text.split_once('=').map_or((text, None), |(place, t)| (place, Some(t)));
+    let mut parts = place.split(':');
+    if parts.next() != Some("best") || layout.areas.iter().any(|a| a.id.as_str() == "best") {
+        return Ok(None);
+    }
+    let count = parts.next().with_context(|| format!("{text}: how many? best:4"))?;
+    let count = count.parse().with_context(|| format!("{count:?} is not a number of seats"))?;
+    let zone = |name: &str| {
+        let same =
+            |z: &&Zone| z.id.as_str().eq_ignore_ascii_case(name) || z.name.iter().any(|(_, n)| show::same(n, name));
+        let known = || layout.zones.iter().map(|z| z.id.as_str()).collect::<Vec<_>>().join(", ");
+        let zone = layout.zones.iter().find(same).map(|z| z.id);
+        zone.with_context(|| format!("there is no zone {name:?}, but {}", known()))
+    };
+    let zones = parts.map(zone).collect::<anyhow::Result<_>>()?;
+    let ticket_type = kind.map(|kind| ticket_type(kind, table)).transpose()?;
+    Ok(Some(Best { count, zones, ticket_type, ..Best::default() }))
 }
 
 /// The seat of this name, or those from one to another that sit side by side: `F9`, `F9-F12`, `F9-12`.

@@ -271,6 +271,7 @@ impl<'a> Work<'a> {
             cancellation: row.cancellation.clone().unwrap_or_else(|| self.bundle.cancellation.clone()),
             collect_by: Some(after(start, -minutes(row.collect_min))),
             accessible_release_at: row.companion_release_min.map(|n| after(start, -minutes(n))),
+            seat_rules: row.seat_rules,
             note: row.note.clone(),
         };
         screening.check()?;

@@ -116,6 +116,7 @@ impl BundleScreening {
             status: s.status,
             attributes: s.attributes.clone(),
             cancellation: Some(s.cancellation.clone()),
+            seat_rules: s.seat_rules,
             note: s.note.clone(),
         }
     }

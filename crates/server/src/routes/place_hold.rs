@@ -2,7 +2,7 @@ use admit_booking::{Command, HoldKey, PlaceHold};
 use admit_http::{Path, Reply, StrictJson};
 use admit_protocol::hold as wire;
 use admit_protocol::id::ScreeningId;
-use admit_protocol::problem::ProblemCode;
+use admit_protocol::problem::{Problem, ProblemCode};
 use axum::extract::State;
 use axum::response::Response;
 
@@ -28,12 +28,17 @@ pub(super) async fn place_hold(
         let next = "read the screening and its layout again, and choose once more";
         return Err(Reply::new(ProblemCode::LayoutChanged, next));
     }
+    if wish.best.is_some() && !(wish.seats.is_empty() && wish.areas.is_empty()) {
+        let why = "name seats and areas, or say `best` and let the server choose: not both";
+        return Err(Problem::new(ProblemCode::Invalid, why).at("/best").into());
+    }
     let command = Command::PlaceHold(PlaceHold {
         hold,
         owner: buyer.owner,
         network: buyer.network,
         seats: wish.seats.into_iter().map(|s| (s.seat, s.ticket_type)).collect(),
         areas: wish.areas.into_iter().map(|a| (a.area, a.count, a.ticket_type)).collect(),
+        best: wish.best,
         ttl_s: wish.ttl_s,
     });
     let key = Some(effect.of(&buyer.owner.0, &body.bytes));

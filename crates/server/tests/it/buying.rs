@@ -56,6 +56,45 @@ async fn the_manifest_is_signed_and_leads_to_cinemas_and_programme() {
 }
 
 #[tokio::test]
+async fn the_server_chooses_and_says_what_it_cannot() {
+    let s = Stage::new();
+    let url = "/v1/screenings/eight/holds";
+    let best = |best: serde_json::Value| json!({"best": best});
+    let held = s.post(ANNA, url, &best(json!({"count": 2, "zones": ["std"], "ticket_type": "adult"}))).await;
+    assert_eq!(held.status, 201, "{}", held.body);
+    let seats: Vec<&str> =
+        held.body["seats"].as_array().expect("two").iter().filter_map(|s| s["seat"].as_str()).collect();
+    assert_eq!((seats, &held.body["quote"]["total"]["amount"]), (vec!["A1", "A2"], &json!(2050)));
+    let too_many = s.post(BEN, url, &best(json!({"count": 5, "zones": ["std"]}))).await;
+    assert_eq!((too_many.status.as_u16(), too_many.code().as_str()), (409, "not_together"));
+    assert!(
+        too_many.body["detail"].as_str().is_some_and(|d| d.contains("at most 2 side by side")),
+        "{}",
+        too_many.body
+    );
+    let apart = s.post(BEN, url, &best(json!({"count": 3, "zones": ["std"], "split": true}))).await;
+    assert_eq!(apart.status, 201, "{}", apart.body);
+    let both = s.post(BEN, url, &json!({"best": {"count": 1}, "seats": [{"seat": "B1"}]})).await;
+    assert_eq!((both.code().as_str(), &both.body["pointers"]), ("invalid", &json!(["/best"])));
+    let nobody = s.post(BEN, url, &best(json!({"count": 0}))).await;
+    assert_eq!(nobody.code(), "invalid");
+}
+
+#[tokio::test]
+async fn a_choice_that_leaves_a_seat_alone_is_refused_and_says_which() {
+    let mut file = serde_json::to_value(crate::stage::bundle()).expect("json");
+    file["screenings"][0]["seat_rules"] = json!({"orphans": "strict"});
+    let s = Stage::of(&serde_json::from_value(file).expect("a bundle"), crate::stage::On::Sqlite);
+    let screening = s.get(ANNA, "/v1/screenings/eight").await;
+    assert_eq!(screening.body["seat_rules"]["orphans"], "strict", "{}", screening.body);
+    let refused = s.hold(ANNA, &["A2"]).await;
+    assert_eq!((refused.status.as_u16(), refused.code().as_str()), (422, "rule_broken"));
+    assert_eq!(refused.body["conflicts"], json!([{"seat": "A1", "reason": "left_alone"}]));
+    assert_eq!(refused.body["detail"], "A1 would be left alone: take it, too, or move by one");
+    assert_eq!(s.hold(ANNA, &["A1", "A2"]).await.status, 201);
+}
+
+#[tokio::test]
 async fn a_refused_hold_names_every_seat_in_the_way_and_the_version() {
     let s = Stage::new();
     s.hold(ANNA, &["A1", "A2"]).await;

@@ -23,6 +23,7 @@ fn placed(key: u128, seat: &str) -> Changes {
         network: None,
         seats: vec![(seat.parse().expect("id"), None)],
         areas: vec![],
+        best: None,
         ttl_s: None,
     };
     house.decide(&Command::PlaceHold(wish), now()).expect("free")

@@ -92,11 +92,16 @@ impl Stage {
     }
 
     pub(crate) fn on(on: On) -> Self {
+        Self::of(&bundle(), on)
+    }
+
+    /// A server of this programme.
+    pub(crate) fn of(bundle: &Bundle, on: On) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let now = NOON.parse().expect("noon");
         let (keys, _) = KeyRing::generate(now).expect("randomness");
         let sqlite = SqliteStore::open(folder.path()).expect("opens");
-        let checked = bundle().check(now);
+        let checked = bundle.check(now);
         assert_eq!(checked.refused, []);
         let device = Device { id: "door-1".parse().expect("id"), token_hash: sha256(&[DOOR.as_bytes()]) };
         let edits = [checked.edits, vec![Edit::Device { device, name: "Main door".into() }]].concat();
