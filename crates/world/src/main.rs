@@ -8,6 +8,7 @@ mod buyers;
 mod data;
 mod dice;
 mod korea;
+mod pictures;
 mod prague;
 mod refused;
 mod report;
@@ -56,6 +57,9 @@ struct Arguments {
     /// Another number, another crowd.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Instead: draw into this folder what is chosen for people in ten of the halls.
+    #[arg(long)]
+    pictures: Option<PathBuf>,
 }
 
 /// Groups of rivals in the minute an on-sale opens, and how many are in one.
@@ -69,6 +73,9 @@ fn main() -> anyhow::Result<()> {
         "{} is not there: the world is made of data that this project does not ship (set ADMIT_DATA)",
         arguments.data.display()
     );
+    if let Some(folder) = &arguments.pictures {
+        return pictures::draw(&auditoriums::read(&arguments.data)?, folder);
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let report = runtime.block_on(Box::pin(world(&arguments)))?;
     report.print(arguments.json)?;
