@@ -144,6 +144,12 @@ fn lenient_lets_go_where_one_is_left_anyhow_choose_003() {
     // Nearly sold out, every seat may be had.
     let relaxed = SeatRules { orphans_below_percent: 95, ..lenient };
     assert_eq!(hall.check(relaxed, "A3"), Ok(()));
+    // Of ten, four are left: not fewer than 40 percent, but fewer than 41.
+    let hall_of_ten = drawn(&["x.....", "xxxx"]);
+    for (percent, may) in [(40, Err("alone: A2".to_owned())), (41, Ok(()))] {
+        let rule = SeatRules { orphans_below_percent: percent, ..orphans(OrphanRule::Strict) };
+        assert_eq!(hall_of_ten.check(rule, "A3"), may);
+    }
     let strict = SeatRules { orphans_below_percent: 10, ..orphans(OrphanRule::Strict) };
     assert_eq!(hall.check(strict, "A3"), Err("alone: A2 A4".into()));
 }
@@ -158,6 +164,11 @@ fn a_space_for_a_wheelchair_is_no_company_and_no_orphan() {
     let wheelchair = Party { wheelchairs: 1, ..party(2) };
     assert_eq!(hall.seats(strict, &wheelchair), "A1 A2");
     assert_eq!(hall.seats(SeatRules::default(), &party(4)), "", "others are not offered them");
+    // A3 has nobody beside it to begin with.
+    assert_eq!(drawn(&["WC."]).check(strict, "A1 A2"), Ok(()));
+    // Two who sit in their own come together.
+    let hall = drawn(&["W....", ".....", "..W.W"]);
+    assert_eq!(hall.seats(strict, &Party { wheelchairs: 2, ..split(2) }), "C3 C5");
     let hall = drawn(&["Wc..."]);
     assert_eq!(hall.seats(strict, &wheelchair), "", "the companion's seat is taken, and nothing is beside the space");
     assert_eq!(hall.seats(strict, &Party { split: true, ..wheelchair }), "A1 A3", "as near as can be");
