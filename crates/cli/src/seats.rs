@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use admit_client::{Choice, Choosing};
+use admit_client::{Choice, Choosing, Server};
 use admit_protocol::hold::Best;
 use admit_protocol::id::{ScreeningId, SeatId, ZoneId};
 use admit_protocol::layout::{Layout, Seat, SeatKind};
@@ -12,6 +12,7 @@ use anyhow::Context as _;
 use clap::Args;
 use serde_json::json;
 
+use crate::serve::asked_to_stop;
 use crate::showing::Showing;
 use crate::{Context, find, show};
 
@@ -28,6 +29,9 @@ pub(crate) struct Seats {
     /// Which seats are the best that are left for so many, and what is next best.
     #[arg(long, value_name = "PEOPLE")]
     best: Option<u16>,
+    /// Stay, and say what changes, until Ctrl-C.
+    #[arg(long)]
+    watch: bool,
 }
 
 impl Seats {
@@ -69,8 +73,52 @@ impl Seats {
                 show::line(&words(choice, n, &layout));
             }
         }
+        if self.watch {
+            show::line("");
+            return watch(&server, &taken, &layout).await;
+        }
         Ok(())
     }
+}
+
+/// Says what changes, a line for each time.
+async fn watch(server: &Server, taken: &Taken, layout: &Layout) -> anyhow::Result<()> {
+    let mut live = server.live(taken.screening);
+    let mut known = taken.clone();
+    loop {
+        let now = tokio::select! {
+            now = live.next() => now?.clone(),
+            stopped = asked_to_stop() => return stopped,
+        };
+        let changes = differences(&known, &now, layout);
+        if !changes.is_empty() {
+            let at = show::here(server.now());
+            show::line(&format!("{at}  {}", changes.join("; ")));
+        }
+        known = now;
+    }
+}
+
+/// `F7 F8 held; F9 free`.
+fn differences(before: &Taken, after: &Taken, layout: &Layout) -> Vec<String> {
+    let by_seat = |seats: &Taken| -> HashMap<SeatId, NotFree> {
+        seats.not_free.iter().flat_map(|(why, seats)| seats.iter().map(|s| (*s, *why))).collect()
+    };
+    let (before_by, after_by) = (by_seat(before), by_seat(after));
+    let mut changed: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for seat in &layout.seats {
+        let now = after_by.get(&seat.id);
+        if now != before_by.get(&seat.id) {
+            let word = now.map_or("free", |why| why.as_str());
+            changed.entry(word).or_default().push(show::seat(seat.id, layout));
+        }
+    }
+    let mut said: Vec<String> =
+        changed.into_iter().map(|(word, seats)| format!("{} {word}", seats.join(" "))).collect();
+    let areas = after.areas.iter().filter(|area| !before.areas.contains(area));
+    said.extend(areas.map(|area| format!("{}: {} of {} free", area.area, area.free, area.capacity)));
+    said.extend((before.sales != after.sales).then(|| format!("sales: {}", after.sales.as_str().replace('_', " "))));
+    said
 }
 
 /// `the best for you: F7 F8, side by side`.

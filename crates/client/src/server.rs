@@ -227,6 +227,16 @@ impl Server {
         self.json(Ask::get(self.url(at::GET_SEATS, &[screening.as_str()]), DOCUMENT_BYTES_MAX)).await
     }
 
+    /// Opens an answer without an end.
+    pub(crate) async fn stream(
+        &self,
+        endpoint: at::Endpoint,
+        parameters: &[&str],
+        last: Option<String>,
+    ) -> Result<reqwest::Response, ClientError> {
+        self.client.stream(self.origin(), &self.url(endpoint, parameters), last).await
+    }
+
     /// Holds seats: all of them or none.
     ///
     /// # Errors

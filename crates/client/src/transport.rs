@@ -145,6 +145,31 @@ impl Client {
         Ok((status, bytes.ok_or_else(too_large).map_err(Sent::Final)?))
     }
 
+    /// Opens an answer without an end, to go on after an event.
+    pub(crate) async fn stream(
+        &self,
+        origin: &Origin,
+        url: &str,
+        last: Option<String>,
+    ) -> Result<Response, ClientError> {
+        // The headers are waited for like any answer; what follows takes as long as it takes.
+        let mut request =
+            self.http.get(url).timeout(Duration::from_secs(7 * 24 * 3600)).header("accept", "text/event-stream");
+        if let Some(last) = last {
+            request = request.header("last-event-id", last);
+        }
+        let lost = |source| ClientError::Unreachable { origin: origin.to_string(), source };
+        let late = |_| bad_answer(origin, "no answer in time".into());
+        let mut response =
+            tokio::time::timeout(self.options.timeout, request.send()).await.map_err(late)?.map_err(lost)?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response);
+        }
+        let bytes = read(&mut response, ANSWER_BYTES_MAX).await.map_err(lost)?.unwrap_or_default();
+        Err(ClientError::Refused(Box::new(problem(origin, status, &bytes)?)))
+    }
+
     /// Asks, and asks again with the same key as long as the outcome is not known. What is only read is asked again, too.
     pub(crate) async fn ask(&self, origin: &Origin, ask: &Ask<'_>) -> Result<Vec<u8>, ClientError> {
         // Only requests that may be repeated: reads, deletes, and what carries a key.
@@ -286,7 +311,7 @@ fn problem(origin: &Origin, status: StatusCode, bytes: &[u8]) -> Result<Problem,
 }
 
 /// 100 ms, 200 ms, 400 ms ... and up to half as much again, so that clients that failed together do not come together.
-fn backoff(attempt: u32) -> Duration {
+pub(crate) fn backoff(attempt: u32) -> Duration {
     let base = 100_u64 << attempt.min(5);
     let mut random = [0; 2];
     let _ = getrandom::fill(&mut random);

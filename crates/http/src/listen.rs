@@ -60,6 +60,17 @@ pub fn unused_address() -> std::io::Result<SocketAddr> {
     tried
 }
 
+/// Among a request's extensions: says when the server is told to stop, so that answers without an end have one.
+#[derive(Debug, Clone)]
+pub struct Stopping(watch::Receiver<bool>);
+
+impl Stopping {
+    /// Waits until the server is told to stop.
+    pub async fn stopped(&mut self) {
+        stopped(&mut self.0).await;
+    }
+}
+
 /// Serves `router` on `listener` until `stop` says so, then lets requests under way finish for ten seconds.
 pub async fn serve(listener: TcpListener, router: Router, limits: Limits, mut stop: watch::Receiver<bool>) {
     let limits = Arc::new(limits);
@@ -111,9 +122,11 @@ async fn connection(
     // Answers are small; waiting to fill a packet only makes them late.
     let _ = stream.set_nodelay(true);
     let proxies = limits.proxies.clone();
+    let stopping = Stopping(stop.clone());
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         let address = proxies.client(peer, request.headers());
         request.extensions_mut().insert(address);
+        request.extensions_mut().insert(stopping.clone());
         router.clone().oneshot(request.map(Body::new))
     });
     let mut builder = auto::Builder::new(TokioExecutor::new());

@@ -54,6 +54,8 @@ endpoints! { SERVER,
     GET_SCREENING "GET" "/screenings/{screening}";
     /// What is not free.
     GET_SEATS "GET" "/screenings/{screening}/seats";
+    /// What is not free, as it changes: `text/event-stream` (capability `live`).
+    GET_LIVE "GET" "/screenings/{screening}/live";
     /// Holds seats.
     PLACE_HOLD "POST" "/screenings/{screening}/holds";
     /// A hold.

@@ -34,6 +34,7 @@ pub fn all() -> Vec<(&'static str, Schema)> {
         ("screening", of::<crate::screening::Screening>()),
         ("screening_hints", of::<crate::directory::ScreeningHints>()),
         ("seats", of::<crate::seats::Seats>()),
+        ("seats_change", of::<crate::seats::SeatsChange>()),
         ("tickets", of::<crate::booking::Tickets>()),
     ]
 }

@@ -1,6 +1,6 @@
 //! Which seats of a screening are not free: small, live, and the same for everybody.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 
 use schemars::JsonSchema;
@@ -55,7 +55,60 @@ fn merged<'de, D: Deserializer<'de>>(d: D) -> Result<BTreeMap<NotFree, Vec<SeatI
     d.deserialize_map(Merged)
 }
 
+/// What is different from an earlier version: each seat that changed, in the one list that it is in now.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SeatsChange {
+    /// The version that this is to be applied to. Applied to a later one, nothing is wrong.
+    pub from: u64,
+    /// The version that it makes.
+    pub seq: u64,
+    /// Whether seats can be held now, if that is different.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sales: Option<SalesState>,
+    /// Seats that are free now.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub free: Vec<SeatId>,
+    /// Seats that are not free now, by why.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "merged")]
+    pub not_free: BTreeMap<NotFree, Vec<SeatId>>,
+    /// Areas whose free places are not what they were.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub areas: Vec<AreaSeats>,
+}
+
+/// A change begins after what is known: something in between is missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the change begins at version {from}, and {known} is known")]
+pub struct Gap {
+    /// Where the change begins.
+    pub from: u64,
+    /// What is known.
+    pub known: u64,
+}
+
 impl Seats {
+    /// Makes a change true. The order within lists is not kept.
+    ///
+    /// # Errors
+    /// When something in between is missing: read the seats anew.
+    pub fn apply(&mut self, change: &SeatsChange) -> Result<(), Gap> {
+        if change.from > self.seq {
+            return Err(Gap { from: change.from, known: self.seq });
+        }
+        let moved: HashSet<SeatId> = change.free.iter().chain(change.not_free.values().flatten()).copied().collect();
+        self.not_free.values_mut().for_each(|seats| seats.retain(|seat| !moved.contains(seat)));
+        for (why, seats) in &change.not_free {
+            self.not_free.entry(*why).or_default().extend(seats);
+        }
+        self.not_free.retain(|_, seats| !seats.is_empty());
+        for area in &change.areas {
+            self.areas.iter_mut().filter(|known| known.area == area.area).for_each(|known| known.clone_from(area));
+        }
+        self.sales = change.sales.unwrap_or(self.sales);
+        self.seq = self.seq.max(change.seq);
+        Ok(())
+    }
+
     /// Whether a numbered seat is free: nobody lists it, whatever the reason would be.
     #[must_use]
     pub fn is_free(&self, seat: SeatId) -> bool {

@@ -28,8 +28,14 @@ const MANIFEST_LIFE_S: i64 = 24 * 3600;
 const MANIFEST_RENEW_S: i64 = 18 * 3600;
 
 /// What a server of ours can do beyond the core.
-const CAPABILITIES: [Capability; 5] =
-    [Capability::BestAvailable, Capability::Door, Capability::Extend, Capability::Feed, Capability::GeneralAdmission];
+const CAPABILITIES: [Capability; 6] = [
+    Capability::BestAvailable,
+    Capability::Door,
+    Capability::Extend,
+    Capability::Feed,
+    Capability::GeneralAdmission,
+    Capability::Live,
+];
 
 /// A cinema's server. Cheap to clone; all clones are the same server.
 #[derive(Clone)]

@@ -32,6 +32,7 @@ pub mod clock;
 mod engine;
 mod exact;
 pub mod keys;
+mod live;
 pub mod management;
 pub mod plans;
 mod refusals;

@@ -8,6 +8,7 @@ mod extend_hold;
 mod get_booking;
 mod get_feed;
 mod get_hold;
+mod get_live;
 mod get_programme;
 mod get_seats;
 mod get_tickets;
@@ -38,6 +39,7 @@ pub(crate) fn router(cinema: &Cinema) -> Router {
         .route(at::GET_FEED.path, get(get_feed::get_feed))
         .route(at::GET_SCREENING.path, get(get_programme::get_screening))
         .route(at::GET_SEATS.path, get(get_seats::get_seats))
+        .route(at::GET_LIVE.path, get(get_live::get_live))
         .route(at::PLACE_HOLD.path, post(place_hold::place_hold))
         .route(at::GET_HOLD.path, get(get_hold::get_hold).delete(release_hold::release_hold))
         .route(at::EXTEND_HOLD.path, post(extend_hold::extend_hold))
@@ -48,7 +50,6 @@ pub(crate) fn router(cinema: &Cinema) -> Router {
         .route(at::CANCEL.path, post(cancel::cancel))
         .route(at::GET_ALLOW_LIST.path, get(door::get_allow_list))
         .route(at::UPLOAD_SCANS.path, post(door::upload_scans))
-        .route("/screenings/{screening}/live", get(not_offered))
         .route("/screenings/{screening}/waitlist", post(not_offered))
         .route("/screenings/{screening}/queue", post(not_offered))
         .route("/screenings/{screening}/bookings/{booking}/exchanges", post(not_offered))

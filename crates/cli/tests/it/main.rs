@@ -8,6 +8,7 @@ mod examples;
 mod federation;
 mod folder;
 mod kill;
+mod live;
 mod office;
 mod plans;
 mod replies;

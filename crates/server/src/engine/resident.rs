@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use admit_booking::House;
 use admit_protocol::id::ScreeningId;
@@ -11,7 +11,9 @@ use axum::body::Bytes;
 use jiff::Timestamp;
 
 use super::{Early, Failed, Request};
+use crate::cinema::Cinema;
 use crate::clock::Clock;
+use crate::live::Live;
 use crate::store::{KeyPrint, KnownKey};
 
 /// A house in memory, as it was committed last. Locks are held for microseconds and never over an `.await`.
@@ -22,6 +24,8 @@ pub(crate) struct Resident {
     /// copy for every batch.
     working: Mutex<Option<House>>,
     seats: Mutex<Option<SeatsShown>>,
+    /// Who watches it.
+    live: Mutex<Option<Arc<Live>>>,
     used: AtomicU64,
     weight: usize,
 }
@@ -47,6 +51,7 @@ impl Resident {
             state: RwLock::new(state),
             working: Mutex::default(),
             seats: Mutex::default(),
+            live: Mutex::default(),
             used: AtomicU64::new(0),
             weight,
         }
@@ -117,6 +122,35 @@ impl Resident {
             return Ok(None);
         }
         Ok(house.decide(&request.command, now).err().map(|refusal| Early::Refused(refusal, house.version())))
+    }
+
+    /// Its watchers; from now on there are some.
+    pub(crate) fn live(self: &Arc<Self>, cinema: &Cinema) -> Arc<Live> {
+        let mut live = self.watchers();
+        live.get_or_insert_with(|| Live::start(self.clone(), cinema.clone())).clone()
+    }
+
+    /// Nobody watches any more, unless somebody is just coming in.
+    pub(crate) fn leave(&self, live: &Live) -> bool {
+        let mut watchers = self.watchers();
+        // One is ours, one is the task's: a third is on its way in.
+        let ours = watchers.as_ref().is_some_and(|known| std::ptr::eq(&raw const **known, live));
+        let gone = ours && watchers.as_ref().is_some_and(|known| Arc::strong_count(known) <= 2) && live.is_alone();
+        if gone {
+            *watchers = None;
+        }
+        gone
+    }
+
+    fn watchers(&self) -> std::sync::MutexGuard<'_, Option<Arc<Live>>> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Something changed: who watches will be told.
+    pub(super) fn changed(&self) {
+        if let Some(live) = &*self.watchers() {
+            live.changed();
+        }
     }
 
     /// The answer to "which seats?", made once for each version.

@@ -149,6 +149,7 @@ impl Writer {
                         let _ = job.reply.send(result);
                     }
                     self.watch(&turn.resident);
+                    turn.resident.changed();
                 }
                 Outcome::Conflict => self.reload(turn),
                 Outcome::Broken(why) => {
@@ -165,7 +166,10 @@ impl Writer {
         let terms = self.shared.terms.terms(screening);
         let loaded = terms.ok_or(Failed::NoScreening).and_then(|terms| Ok(self.shared.load(screening, terms)?));
         match loaded {
-            Ok(fresh) => std::mem::swap(&mut *turn.resident.state_mut(), &mut *fresh.state_mut()),
+            Ok(fresh) => {
+                std::mem::swap(&mut *turn.resident.state_mut(), &mut *fresh.state_mut());
+                turn.resident.changed();
+            }
             Err(error) => {
                 tracing::error!(%screening, ?error, "a house could not be loaded again");
                 return answer_all(vec![turn], || Failed::Busy);

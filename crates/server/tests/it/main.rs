@@ -7,6 +7,7 @@ mod contract;
 mod door;
 mod hostile;
 mod idempotency;
+mod live;
 mod management;
 mod races;
 mod stage;
