@@ -16,7 +16,7 @@ use clap::Args;
 use serde_json::json;
 use tokio::runtime::{Builder, Runtime};
 
-use crate::load::{Connection, Round, cpu_s, median, post};
+use crate::load::{Connection, Round, cpu_s, median, post, round3};
 use crate::postgres::Postgres;
 use crate::stage::{Hall, PRICE, Stage};
 
@@ -120,7 +120,7 @@ fn sync_ms(folder: &Path) -> anyhow::Result<f64> {
 }
 
 /// Which seats are bought next: every block of four once, so that nobody is in the way of anybody.
-struct Target {
+pub(crate) struct Target {
     hall: Hall,
     /// How many screenings the load goes round; one: when it is sold out, the next.
     screenings: usize,
@@ -128,7 +128,7 @@ struct Target {
 }
 
 impl Target {
-    fn spread(hall: Hall, screenings: usize) -> Arc<Self> {
+    pub(crate) fn spread(hall: Hall, screenings: usize) -> Arc<Self> {
         Arc::new(Self { hall, screenings, next: AtomicUsize::new(0) })
     }
 
@@ -173,7 +173,7 @@ fn trivial_round(load: &Runtime, address: SocketAddr, connections: usize, time: 
     })
 }
 
-fn booking_round(
+pub(crate) fn booking_round(
     load: &Runtime,
     address: SocketAddr,
     connections: usize,
@@ -293,8 +293,4 @@ impl Rounds {
         println!("{}", serde_json::to_string_pretty(&line)?);
         Ok(())
     }
-}
-
-fn round3(value: f64) -> f64 {
-    (value * 1000.0).round() / 1000.0
 }

@@ -2,6 +2,7 @@
 #![allow(clippy::print_stdout, reason = "a program that talks to whoever called it")]
 
 mod booking;
+mod live;
 mod load;
 mod postgres;
 mod stage;
@@ -27,11 +28,17 @@ struct Arguments {
 enum Bench {
     /// Hold and book over HTTP, durable, against the same server's trivial route.
     Booking(booking::Booking),
+    /// Ten thousand watchers of one screening: memory, delay, and what others lose by it.
+    Live(live::Live),
+    #[command(hide = true)]
+    ServeStage(live::ServeStage),
 }
 
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     match arguments.bench {
         Bench::Booking(bench) => bench.run(arguments.json),
+        Bench::Live(bench) => bench.run(arguments.json),
+        Bench::ServeStage(stage) => stage.run(),
     }
 }

@@ -5,12 +5,13 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use admit_booking::{House, Place};
 use admit_protocol::digest::ContentName;
 use admit_protocol::id::EpochId;
 use admit_protocol::seats::{AreaSeats, NotFree, SalesState, SeatsChange};
+use admit_http::listen::Stopping;
 use axum::body::Bytes;
 use tokio::sync::{Notify, broadcast};
 
@@ -25,7 +26,7 @@ const KEPT: usize = 64;
 /// How long a house is followed when nobody watches it any more.
 const LINGER: Duration = Duration::from_secs(30);
 /// Nothing happens for so long: a word is sent, so that all in between know that somebody is there.
-pub(crate) const HEARTBEAT: Duration = Duration::from_secs(15);
+const HEARTBEAT: Duration = Duration::from_secs(15);
 
 /// The watchers of one house.
 #[derive(Debug)]
@@ -97,12 +98,24 @@ fn frame(epoch: EpochId, seq: u64, event: &str, data: &[u8]) -> Bytes {
 }
 
 impl Live {
-    /// Follows a house as long as somebody watches it.
-    pub(crate) fn start(resident: Arc<Resident>, cinema: Cinema) -> Arc<Self> {
+    /// Follows a house as long as somebody watches it, and the server is not told to stop.
+    pub(crate) fn start(resident: Arc<Resident>, cinema: Cinema, stopping: Option<Stopping>) -> Arc<Self> {
         let (events, _) = broadcast::channel(KEPT);
         let live = Arc::new(Self { events, told: Mutex::default(), changed: Notify::new() });
         let following = live.clone();
-        tokio::spawn(async move { following.follow(&resident, &cinema).await });
+        tokio::spawn(async move {
+            let stopped = async {
+                match stopping {
+                    Some(mut stopping) => stopping.stopped().await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = following.follow(&resident, &cinema) => {}
+                // Without the last of these, every watcher's stream ends.
+                () = stopped => resident.let_go(&following),
+            }
+        });
         live
     }
 
@@ -112,14 +125,25 @@ impl Live {
     }
 
     async fn follow(&self, resident: &Resident, cinema: &Cinema) {
+        let mut heard = Instant::now();
+        let mut alone = Instant::now();
         loop {
             let now = cinema.now();
             // Sales open and close by themselves.
             let next = resident.read(|house| house.terms().next_sales_change(now));
-            let wait = next.and_then(|at| Duration::try_from(at.duration_since(now)).ok()).unwrap_or(LINGER);
-            let _ = tokio::time::timeout(wait.min(LINGER), self.changed.notified()).await;
-            self.tell(resident, cinema);
-            if self.is_alone() && resident.leave(self) {
+            let wait = next.and_then(|at| Duration::try_from(at.duration_since(now)).ok()).unwrap_or(HEARTBEAT);
+            let wait = wait.min(HEARTBEAT.saturating_sub(heard.elapsed()));
+            let _ = tokio::time::timeout(wait, self.changed.notified()).await;
+            if self.tell(resident, cinema) {
+                heard = Instant::now();
+            } else if heard.elapsed() >= HEARTBEAT {
+                // One timer for all watchers.
+                let _ = self.events.send(Bytes::from_static(b": still here\n\n"));
+                heard = Instant::now();
+            }
+            if !self.is_alone() {
+                alone = Instant::now();
+            } else if alone.elapsed() >= LINGER && resident.leave(self) {
                 return;
             }
             tokio::time::sleep(PACE).await;
@@ -130,10 +154,10 @@ impl Live {
         self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Tells everybody what is different by now.
-    fn tell(&self, resident: &Resident, cinema: &Cinema) {
+    /// Tells everybody what is different by now, if anything is.
+    fn tell(&self, resident: &Resident, cinema: &Cinema) -> bool {
         let mut told = self.told();
-        resident.read(|house| self.tell_of(house, &mut told, cinema));
+        resident.read(|house| self.tell_of(house, &mut told, cinema))
     }
 
     /// Whether nobody listens.
@@ -141,10 +165,10 @@ impl Live {
         self.events.receiver_count() == 0
     }
 
-    fn tell_of(&self, house: &House, told: &mut Told, cinema: &Cinema) {
+    fn tell_of(&self, house: &House, told: &mut Told, cinema: &Cinema) -> bool {
         let (sales, epoch) = (house.sales_state(cinema.now()), cinema.answers().epoch);
         if told.shown.as_ref().is_some_and(|shown| shown.seq == house.version() && shown.sales == sales) {
-            return;
+            return false;
         }
         let shown = Shown::of(house, sales);
         told.whole = None;
@@ -167,6 +191,7 @@ impl Live {
             let _ = self.events.send(event);
         }
         told.shown = Some(shown);
+        true
     }
 
     /// Begins to watch: what happened since `last`, if that is still known, or all of it; and what happens from then on.

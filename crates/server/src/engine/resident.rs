@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use admit_booking::House;
+use admit_http::listen::Stopping;
 use admit_protocol::id::ScreeningId;
 use admit_protocol::seats::SalesState;
 use axum::body::Bytes;
@@ -125,9 +126,14 @@ impl Resident {
     }
 
     /// Its watchers; from now on there are some.
-    pub(crate) fn live(self: &Arc<Self>, cinema: &Cinema) -> Arc<Live> {
+    pub(crate) fn live(self: &Arc<Self>, cinema: &Cinema, stopping: Option<Stopping>) -> Arc<Live> {
         let mut live = self.watchers();
-        live.get_or_insert_with(|| Live::start(self.clone(), cinema.clone())).clone()
+        live.get_or_insert_with(|| Live::start(self.clone(), cinema.clone(), stopping)).clone()
+    }
+
+    /// Whoever watches hears no more.
+    pub(crate) fn let_go(&self, live: &Arc<Live>) {
+        self.watchers().take_if(|known| Arc::ptr_eq(known, live));
     }
 
     /// Nobody watches any more, unless somebody is just coming in.
