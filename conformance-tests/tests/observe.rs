@@ -228,7 +228,7 @@ const LIARS: &[Liar] = &[
         }
     }),
     ("HTTP-013", "what is not offered is not found", |p| {
-        if p.is("/live") {
+        if p.is("/queue") {
             p.edit(|problem| problem["code"] = json!("not_found"));
         }
     }),

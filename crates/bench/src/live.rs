@@ -171,7 +171,8 @@ impl Live {
             "requests_per_s_alone": median(alone.clone()).round(),
             "slowdown": round3(1.0 - median(beside) / median(alone)),
         });
-        if as_json { println!("{line}") } else { println!("{}", serde_json::to_string_pretty(&line)?) }
+        let text = if as_json { line.to_string() } else { serde_json::to_string_pretty(&line)? };
+        println!("{text}");
         ensure!(missing == 0, "{missing} times somebody was not told of a change");
         Ok(())
     }
@@ -247,7 +248,8 @@ async fn change(address: SocketAddr, watched: usize, changes: usize, clock: Arc<
         let token = URL_SAFE_NO_PAD.encode(secret);
         let (row, seat) = (Hall::Ordinary.rows() - n / 20, n % 20 + 1);
         let body = format!(r#"{{"seats":[{{"seat":"{row}-{seat}"}}]}}"#);
-        let headers = format!("authorization: Bearer {token}\r\nidempotency-key: change\r\nx-forwarded-for: 9.9.{n}.7\r\n");
+        let headers =
+            format!("authorization: Bearer {token}\r\nidempotency-key: change\r\nx-forwarded-for: 9.9.{n}.7\r\n");
         let path = format!("/v1/screenings/{}/holds", Hall::Ordinary.screening(watched));
         clock.asked_us.store(clock.now_us(), Ordering::Release);
         let status = connection.ask(&post(&path, &headers, &body)).await?.status;

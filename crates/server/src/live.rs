@@ -8,10 +8,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use admit_booking::{House, Place};
+use admit_http::listen::Stopping;
 use admit_protocol::digest::ContentName;
 use admit_protocol::id::EpochId;
 use admit_protocol::seats::{AreaSeats, NotFree, SalesState, SeatsChange};
-use admit_http::listen::Stopping;
 use axum::body::Bytes;
 use tokio::sync::{Notify, broadcast};
 

@@ -23,7 +23,7 @@ use admit_protocol::problem::ProblemCode;
 use axum::Router;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use crate::cinema::Cinema;
@@ -50,9 +50,9 @@ pub(crate) fn router(cinema: &Cinema) -> Router {
         .route(at::CANCEL.path, post(cancel::cancel))
         .route(at::GET_ALLOW_LIST.path, get(door::get_allow_list))
         .route(at::UPLOAD_SCANS.path, post(door::upload_scans))
-        .route("/screenings/{screening}/waitlist", post(not_offered))
-        .route("/screenings/{screening}/queue", post(not_offered))
-        .route("/screenings/{screening}/bookings/{booking}/exchanges", post(not_offered))
+        .route("/screenings/{screening}/waitlist", any(not_offered))
+        .route("/screenings/{screening}/queue", any(not_offered))
+        .route("/screenings/{screening}/bookings/{booking}/exchanges", any(not_offered))
         .method_not_allowed_fallback(headers::wrong_method)
         .fallback(nothing_here);
     let router = Router::new()

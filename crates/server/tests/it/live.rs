@@ -12,17 +12,17 @@ use tower::ServiceExt as _;
 use crate::stage::{ANNA, BEN, Stage};
 
 /// Somebody who watches the screening.
-struct Watcher {
+pub(crate) struct Watcher {
     stream: BodyDataStream,
     /// What has come and was not read.
     text: String,
 }
 
 /// An event: its id, its name, and what it says.
-type Event = (String, String, Value);
+pub(crate) type Event = (String, String, Value);
 
 impl Watcher {
-    async fn begin(stage: &Stage, last: Option<&str>) -> Self {
+    pub(crate) async fn begin(stage: &Stage, last: Option<&str>) -> Self {
         let mut request = Request::get("/v1/screenings/eight/live");
         if let Some(last) = last {
             request = request.header("last-event-id", last);
@@ -34,7 +34,7 @@ impl Watcher {
     }
 
     /// The next event; nothing, if none comes for a second or the stream has ended.
-    async fn next(&mut self) -> Option<Event> {
+    pub(crate) async fn next(&mut self) -> Option<Event> {
         loop {
             if let Some((event, rest)) = self.text.split_once("\n\n") {
                 let field = |name: &str| {

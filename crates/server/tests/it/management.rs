@@ -290,6 +290,29 @@ async fn the_counter_sells_when_its_network_has_as_much_unpaid_as_strangers_may_
 }
 
 #[tokio::test]
+async fn who_watches_is_told_everything_anew_when_prices_are_others_live_002() {
+    let office = Office::new();
+    let mut watcher = crate::live::Watcher::begin(&office.stage, None).await;
+    let (_, _, before) = watcher.next().await.expect("all of it");
+    let session = office.sign_in("manager", PASSWORD).await.expect("signs in");
+    let name = before["price_table"].as_str().expect("a name");
+    let mut table = office.stage.get(ANNA, &format!("/v1/price_tables/{name}")).await.body;
+    table["booking_fees"] = json!([]);
+    let added = office.post(&session, "/price_tables", &table).await;
+    assert_eq!(added.status, 201, "{}", added.body);
+    let read = office.ask(&session, Method::GET, "/screenings/eight", &[], &json!({})).await;
+    let tag = read.headers["etag"].to_str().expect("text").to_owned();
+    let mut screening = read.body.clone();
+    screening["price_table"] = added.body["name"].clone();
+    screening.as_object_mut().expect("a screening").remove("price_range");
+    let put = office.ask(&session, Method::PUT, "/screenings/eight", &[("if-match", &tag)], &screening).await;
+    assert_eq!(put.status, 204, "{}", put.body);
+    let (_, name, after) = watcher.next().await.expect("told");
+    assert_eq!((name.as_str(), &after["price_table"]), ("seats", &added.body["name"]), "{after}");
+    assert_eq!(after, office.stage.seats().await);
+}
+
+#[tokio::test]
 async fn the_till_adds_up_what_each_one_took_and_gave_back() {
     let office = Office::new();
     let (anna, ben) = ("box_office", "manager");

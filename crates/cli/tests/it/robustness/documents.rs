@@ -13,7 +13,7 @@ use admit_protocol::manifest::Manifest;
 use admit_protocol::price::PriceTable;
 use admit_protocol::problem::Problem;
 use admit_protocol::screening::{Programme, Screening};
-use admit_protocol::seats::Seats;
+use admit_protocol::seats::{Seats, SeatsChange};
 use admit_server::bundle::Bundle;
 use serde_json::{Value, json};
 
@@ -32,7 +32,7 @@ where
 }
 
 /// Each kind of message of the protocol. The schemas' list is longer by nothing.
-const MESSAGES: [fn(&[u8]); 26] = [
+const MESSAGES: [fn(&[u8]); 27] = [
     read_as::<UploadScans>,
     read_as::<Announce>,
     read_as::<Announcement>,
@@ -58,6 +58,7 @@ const MESSAGES: [fn(&[u8]); 26] = [
     read_as::<Screening>,
     read_as::<ScreeningHints>,
     read_as::<Seats>,
+    read_as::<SeatsChange>,
     read_as::<Tickets>,
 ];
 
