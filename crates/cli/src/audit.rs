@@ -178,7 +178,10 @@ pub(crate) fn audit(database: &Path) -> anyhow::Result<Report> {
 
 impl Report {
     pub(crate) fn print(&self) {
-        show::line(&format!("{} holds, {} bookings, {} tickets", self.holds, self.bookings, self.tickets));
+        show::line(&format!(
+            "{} holds ever, {} became bookings, {} tickets stand",
+            self.holds, self.bookings, self.tickets
+        ));
         for v in &self.violations {
             show::line(&format!("{} {}: {}", show::colour("1;31", v.invariant), v.what, v.found));
         }

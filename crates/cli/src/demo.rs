@@ -370,7 +370,10 @@ impl<'a> Stage<'a> {
         show::line(&format!("  admit films --index {index} --city Dublin"));
         show::line(&format!("  admit screenings --index {index} nosferatu"));
         show::line(&format!("  admit seats {server} {}", sold.screening));
-        show::line(&format!("  admit book {server} {} D5 D6", sold.screening));
+        show::line(&format!("  admit book {server} {} D5 D6       # or best:3", sold.screening));
+        for cinema in self.cinemas.iter().filter(|cinema| cinema.origin != *server) {
+            show::line(&format!("  admit programme {}", cinema.origin));
+        }
         show::line(&format!("  admit cinema audit {}", self.cinemas[0].folder.display()));
     }
 }

@@ -9,8 +9,10 @@ use admit_index::{Index, SqliteStore};
 use admit_protocol::cinema::Country;
 use admit_protocol::directory::Announcement;
 use admit_protocol::problem::ProblemCode;
+use admit_protocol::time::after;
 use anyhow::{Context as _, bail, ensure};
 use clap::Subcommand;
+use jiff::Timestamp;
 use serde_json::json;
 
 use crate::folder::{Folder, Init};
@@ -81,7 +83,12 @@ impl IndexCommand {
             }
             Self::Import { folder, file, country } => import(&folder, &file, &country, context),
             Self::Announce { index, server } => {
+                let asked = Timestamp::now();
                 let found = find::meet(&index, context).await?.announce(&server).await?;
+                let looked = found.steps.last().is_some_and(|step| step.at >= after(asked, -30));
+                if !looked && !context.json {
+                    show::warn("it has looked a short while ago, and not again: it does so once in five minutes");
+                }
                 report(&found, context)
             }
             Self::Why { index, server } => {

@@ -19,6 +19,7 @@ mod show;
 mod showing;
 mod ticket;
 
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -129,6 +130,7 @@ fn main() -> ExitCode {
             tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "warn,admit=info".into()),
         )
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
         .init();
     let Arguments { json, development, wallet, command } = match Arguments::try_parse() {
         Ok(arguments) => arguments,

@@ -3,7 +3,7 @@
 use admit_server::store::sqlite::{Permission, Till};
 use anyhow::Context as _;
 use clap::Args;
-use jiff::civil::{DateTime, Time};
+use jiff::civil::{Date, DateTime, Time};
 use jiff::{Timestamp, ToSpan as _, Zoned};
 
 use super::{Desk, Office};
@@ -50,6 +50,11 @@ impl Count {
             show::line("nothing went over the counter");
         } else {
             show::table(&["who", "taken", "given back", "makes"], &tills.iter().map(row).collect::<Vec<_>>());
+            let sum = tills.iter().map(|till| till.balance).reduce(|all, one| all.plus(one).unwrap_or(all));
+            let one_currency = tills.windows(2).all(|pair| pair[0].balance.currency() == pair[1].balance.currency());
+            if let Some(sum) = sum.filter(|_| tills.len() > 1 && one_currency) {
+                show::line(&format!("all together {sum}"));
+            }
         }
         Ok(())
     }
@@ -66,9 +71,10 @@ impl Office {
 /// A time of today, or of a day that is named.
 fn clock(text: &str, now: &Zoned) -> anyhow::Result<Zoned> {
     // Of a date with a time, the time alone could be read, too.
-    let time = match text.contains('T') {
-        true => text.parse::<DateTime>(),
-        false => text.parse::<Time>().map(|time| now.date().to_datetime(time)),
+    let time = match (text.contains('T'), text.contains('-')) {
+        (true, _) => text.parse::<DateTime>(),
+        (false, true) => text.parse::<Date>().map(|date| date.to_datetime(DAY_BEGINS)),
+        (false, false) => text.parse::<Time>().map(|time| now.date().to_datetime(time)),
     };
     let time = time.ok().with_context(|| format!("{text:?} is not a time such as 14:00 or 2026-11-21T14:00"))?;
     Ok(time.to_zoned(now.time_zone().clone())?)
@@ -95,6 +101,7 @@ mod tests {
         assert_eq!(day_begins(&night).expect("begins"), at("2026-11-21T05:00[Europe/Prague]"));
         assert_eq!(clock("14:00", &evening).expect("a time"), at("2026-11-21T14:00[Europe/Prague]"));
         assert_eq!(clock("2026-11-20T09:30", &evening).expect("a time"), at("2026-11-20T09:30[Europe/Prague]"));
+        assert_eq!(clock("2026-11-20", &evening).expect("a day"), at("2026-11-20T05:00[Europe/Prague]"));
         let why = clock("yesterday", &evening).expect_err("no time").to_string();
         assert_eq!(why, "\"yesterday\" is not a time such as 14:00 or 2026-11-21T14:00");
     }

@@ -76,9 +76,9 @@ impl Work<'_> {
                 }
             }
             if s.starts_at.at() <= past {
-                note("screening", &s.id, format!("it began at {} already", s.starts_at.local()));
+                note("screening", &s.id, format!("it began at {} already", poster(s)));
             } else if s.starts_at.at() > far {
-                note("screening", &s.id, format!("it begins at {}, years from now", s.starts_at.local()));
+                note("screening", &s.id, format!("it begins at {}, years from now", poster(s)));
             }
         }
         let nothing_back = |s: &&Screening| s.cancellation.tiers.is_empty();
@@ -182,6 +182,11 @@ impl Work<'_> {
         let halls = self.cinemas.values().flat_map(|c| c.halls.iter().map(|h| (c.id, h)));
         halls.filter(move |(cinema, h)| before(*cinema, h.id).is_some_and(|known| known.layout != h.layout))
     }
+}
+
+/// When it begins, as people say it.
+fn poster(s: &Screening) -> String {
+    s.starts_at.local().strftime("%a %-d %b %Y, %H:%M").to_string()
 }
 
 /// Where an adult pays less than somebody who has a reduction: the tickets, by type and zone.

@@ -92,8 +92,8 @@ fn what_is_probably_not_meant_is_pointed_at() {
         strange,
         [
             "it has prices for zone balcony, which no hall has",
-            "it began at 2020-11-21T20:00:00 already",
-            "it begins at 2206-11-21T20:00:00, years from now",
+            "it began at Sat 21 Nov 2020, 20:00 already",
+            "it begins at Fri 21 Nov 2206, 20:00, years from now",
             "in hall one it begins before screening eight is over",
         ]
     );
