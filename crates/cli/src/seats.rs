@@ -46,6 +46,9 @@ impl Seats {
             return show::json(&json!({"screening": screening, "seats": taken, "layout": layout, "prices": prices}));
         }
         Showing::of(&server, &screening).await?.print();
+        if !screening.status.takes_place() {
+            show::line(&show::colour("1;31", &format!("IT IS {}", screening.status.as_str().to_uppercase())));
+        }
         show::line("");
         let seats = if self.list { list(&layout, &taken) } else { map(&layout, &taken) };
         for line in seats {

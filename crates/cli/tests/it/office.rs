@@ -185,6 +185,8 @@ async fn what_does_not_take_place_is_given_back_at_the_counter_canc_007() {
     folder.meet(&client(1)).await;
     let list = says(&office("anna", &["list", origin, "show-0"]));
     assert!(list.contains("paid, 20.00 EUR owed"), "{list}");
+    let seats = says(&run(&["seats", origin, "show-0"]));
+    assert!(seats.lines().take(6).any(|line| line == "IT IS CANCELLED"), "{seats}");
     let listed = office("anna", &["--json", "list", origin, "show-0"]);
     let listed: Value = serde_json::from_slice(&listed.stdout).unwrap_or_else(|_| panic!("{}", says(&listed)));
     let reference = listed[0]["ref"].as_str().expect("a reference");
