@@ -6,6 +6,8 @@
 mod best;
 mod rules;
 
+use std::cell::OnceCell;
+
 use admit_protocol::layout::{Seat, SeatKind};
 use admit_protocol::screening::SeatRules;
 
@@ -20,12 +22,14 @@ pub struct Hall<'a> {
     rules: SeatRules,
     /// Whether companions' seats are sold to anybody by now.
     companions_released: bool,
+    /// How many chairs there are that anybody may buy, and how many of them are free: counted when a rule asks.
+    ordinary: OnceCell<(usize, usize)>,
 }
 
 impl<'a> Hall<'a> {
     /// A hall of which `free` says what nobody has.
     pub fn new(plan: &'a Plan, free: &'a dyn Fn(Place) -> bool, rules: SeatRules, companions_released: bool) -> Self {
-        Self { plan, free, rules, companions_released }
+        Self { plan, free, rules, companions_released, ordinary: OnceCell::new() }
     }
 
     fn seats(&self) -> impl Iterator<Item = (Place, &'a Seat)> + use<'a> {

@@ -206,7 +206,7 @@ impl Live {
         let first = resident.read(|house| {
             self.tell_of(house, &mut told, cinema);
             let answers: &Answers = cinema.answers();
-            let seq = house.version();
+            let (seq, sales) = (house.version(), house.sales_state(cinema.now()));
             if let Some((epoch, seen)) = last.filter(|(epoch, seen)| *epoch == answers.epoch && *seen <= seq) {
                 let missed = told.recent.iter().position(|(from, _)| *from >= seen);
                 match missed {
@@ -215,7 +215,8 @@ impl Live {
                             epoch,
                             seq,
                             "change",
-                            &json(&SeatsChange { from: seq, seq, ..SeatsChange::default() }),
+                            // Sales may have ended without any seat changing hands.
+                            &json(&SeatsChange { from: seq, seq, sales: Some(sales), ..SeatsChange::default() }),
                         )];
                     }
                     // One that begins later leaves a gap.
@@ -225,8 +226,7 @@ impl Live {
                     _ => {}
                 }
             }
-            let whole =
-                || frame(answers.epoch, seq, "seats", &json(&answers.seats(house, house.sales_state(cinema.now()))));
+            let whole = || frame(answers.epoch, seq, "seats", &json(&answers.seats(house, sales)));
             vec![told.whole.get_or_insert_with(whole).clone()]
         });
         (first, self.events.subscribe())

@@ -10,10 +10,14 @@ use admit_protocol::price::{Offer, PriceTable};
 use super::Hall;
 use crate::plan::Place;
 
-/// Windows of one size that are tried with others when a party has to be split: the best ones.
-const TRIED_IN_TWO: usize = 48;
-/// The same where it is split into more than two.
-const TRIED_IN_MORE: usize = 12;
+/// Windows of one size that are tried with others when a party has to be split: the nearest.
+const TRIED: usize = 24;
+/// Steps in all that are taken to split a party. Somebody else waits meanwhile.
+const STEPS_MAX: usize = 4000;
+/// The largest party of which every split is looked at; a larger one takes the longest blocks that are left.
+const WEIGHED_MAX: usize = 12;
+/// Wheelchair spaces that a choice begins with.
+const SPACES_MAX: usize = 64;
 
 /// Who comes, and where they want to sit.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -97,11 +101,52 @@ impl Hall<'_> {
             return self.with_wheelchairs(party, avoided);
         }
         let blocks = self.blocks(party, avoided);
-        let together = windows(&blocks, party.count).filter_map(|window| self.allowed(window.to_vec())).min();
+        let together = self.together(party.count, &blocks);
         if together.is_some() || !party.split {
             return together;
         }
-        (2..=party.count).find_map(|groups| self.apart(party.count, groups, &blocks))
+        if party.count > WEIGHED_MAX {
+            return self.longest_blocks(party.count, blocks);
+        }
+        let mut steps = STEPS_MAX;
+        (2..=party.count).find_map(|groups| self.apart(party.count, groups, &blocks, &mut steps))
+    }
+
+    /// The best neighbours. The nearest come first, so the first one with nothing against it is the best.
+    fn together(&self, count: usize, blocks: &[Vec<Place>]) -> Option<Pick> {
+        let mut best: Option<Pick> = None;
+        for window in self.nearest(blocks, count) {
+            let pick = self.allowed(window.to_vec());
+            if let Some(pick) = pick.filter(|pick| best.as_ref().is_none_or(|best| pick < best)) {
+                let flawless = (pick.orphans, pick.broken_groups, pick.restricted) == (0, 0, 0);
+                best = Some(pick);
+                if flawless {
+                    break;
+                }
+            }
+        }
+        best
+    }
+
+    /// Every `size` neighbours within a block, the nearest first.
+    fn nearest<'b>(&self, blocks: &'b [Vec<Place>], size: usize) -> Vec<&'b [Place]> {
+        let windows = blocks.iter().flat_map(|block| block.windows(size));
+        let mut windows: Vec<(i64, &[Place])> = windows.map(|window| (self.distance(window), window)).collect();
+        windows.sort_unstable();
+        windows.into_iter().map(|(_, window)| window).collect()
+    }
+
+    /// As many as fit into the longest block, near the best place, and the others likewise.
+    fn longest_blocks(&self, count: usize, mut blocks: Vec<Vec<Place>>) -> Option<Pick> {
+        let mut chosen: Vec<Place> = Vec::with_capacity(count);
+        while chosen.len() < count {
+            let longest = blocks.iter().map(Vec::len).max()?;
+            let window = self.nearest(&blocks, longest.min(count - chosen.len())).first()?.to_vec();
+            chosen.extend(&window);
+            let parts = blocks.iter().flat_map(|block| block.split(|place| window.contains(place)));
+            blocks = parts.filter(|part| !part.is_empty()).map(<[Place]>::to_vec).collect();
+        }
+        self.allowed(chosen)
     }
 
     /// Seats side by side that this party would take. Blocks of different zones are cut where the zone ends that they want.
@@ -117,31 +162,29 @@ impl Hall<'_> {
     }
 
     /// The best way to sit in so many groups.
-    fn apart(&self, count: usize, groups: usize, blocks: &[Vec<Place>]) -> Option<Pick> {
-        let tried = if groups == 2 { TRIED_IN_TWO } else { TRIED_IN_MORE };
-        let best_of = |size: usize| -> Vec<Vec<Place>> {
-            let mut all: Vec<(i64, Vec<Place>)> =
-                windows(blocks, size).map(|window| (self.distance(window), window.to_vec())).collect();
-            all.sort_unstable();
-            all.truncate(tried);
-            all.into_iter().map(|(_, window)| window).collect()
+    fn apart(&self, count: usize, groups: usize, blocks: &[Vec<Place>], steps: &mut usize) -> Option<Pick> {
+        let near = |size: usize| {
+            let mut near = if size == 0 { Vec::new() } else { self.nearest(blocks, size) };
+            near.truncate(TRIED);
+            near
         };
-        let by_size: Vec<Vec<Vec<Place>>> =
-            (0..=count).map(|size| if size == 0 { vec![] } else { best_of(size) }).collect();
+        let by_size: Vec<Vec<&[Place]>> = (0..=count).map(near).collect();
         let mut best: Option<Pick> = None;
         for sizes in partitions(count, groups) {
-            self.put_together(&sizes, &by_size, &mut Vec::new(), &mut best);
+            self.put_together(&sizes, 0, &by_size, &mut Vec::new(), &mut best, steps);
         }
         best
     }
 
-    /// Tries windows of these sizes together with those that are chosen.
+    /// Tries windows of these sizes, the first of them from the one with number `from` on, together with those that are chosen.
     fn put_together(
         &self,
         sizes: &[usize],
-        by_size: &[Vec<Vec<Place>>],
+        from: usize,
+        by_size: &[Vec<&[Place]>],
         chosen: &mut Vec<Place>,
         best: &mut Option<Pick>,
+        steps: &mut usize,
     ) {
         let Some((size, rest)) = sizes.split_first() else {
             let pick = self.allowed(chosen.clone());
@@ -150,12 +193,16 @@ impl Hall<'_> {
             }
             return;
         };
-        for window in &by_size[*size] {
+        for (n, window) in by_size[*size].iter().enumerate().skip(from) {
+            let Some(left) = steps.checked_sub(1) else { return };
+            *steps = left;
             if window.iter().any(|place| chosen.contains(place)) {
                 continue;
             }
-            chosen.extend(window);
-            self.put_together(rest, by_size, chosen, best);
+            chosen.extend_from_slice(window);
+            // Two of one size are the same, whichever comes first.
+            let from = if rest.first() == Some(size) { n + 1 } else { 0 };
+            self.put_together(rest, from, by_size, chosen, best, steps);
             chosen.truncate(chosen.len() - window.len());
         }
     }
@@ -181,7 +228,7 @@ impl Hall<'_> {
             chosen.extend(others.into_iter().map(|(_, _, place)| place).take(party.count - party.wheelchairs));
             (chosen.len() == party.count).then_some(chosen)
         };
-        let picks = spaces.iter().filter_map(around).filter_map(|chosen| self.allowed(chosen));
+        let picks = spaces.iter().take(SPACES_MAX).filter_map(around).filter_map(|chosen| self.allowed(chosen));
         picks.filter(|pick| party.split || pick.groups == 1).min()
     }
 
@@ -236,11 +283,6 @@ impl Hall<'_> {
             _ => i64::MAX,
         }
     }
-}
-
-/// Every `size` neighbours within a block.
-fn windows(blocks: &[Vec<Place>], size: usize) -> impl Iterator<Item = &[Place]> {
-    blocks.iter().flat_map(move |block| block.windows(size))
 }
 
 /// The ways to make `groups` groups of `count` people, larger ones first.

@@ -73,11 +73,11 @@ impl Hall<'_> {
     }
 
     fn is_nearly_sold_out(&self, taken: &[Place]) -> bool {
-        let (mut all, mut left) = (0, 0);
-        for (place, _) in self.seats().filter(|(place, _)| self.is_ordinary(*place)) {
-            all += 1;
-            left += usize::from((self.free)(place) && !taken.contains(&place));
-        }
+        let (all, free) = *self.ordinary.get_or_init(|| {
+            let ordinary = self.seats().filter(|(place, _)| self.is_ordinary(*place));
+            ordinary.fold((0, 0), |(all, free), (place, _)| (all + 1, free + usize::from((self.free)(place))))
+        });
+        let left = free - taken.iter().filter(|place| self.is_open(**place)).count();
         left * 100 < all * usize::from(self.rules.orphans_below_percent)
     }
 

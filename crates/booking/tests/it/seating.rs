@@ -200,6 +200,24 @@ fn a_party_is_split_only_if_it_asks_and_nobody_sits_alone() {
     assert_eq!(hall.best(SeatRules::default(), &split(7)).map(|p| p.groups), Some(3));
 }
 
+#[test]
+fn a_party_that_is_hard_to_split_keeps_nobody_waiting() {
+    // Two hundred single seats, and two hundred pairs: every choice of ten would take longer than the film.
+    let singles = ". ".repeat(50);
+    let pairs = ".. ".repeat(50);
+    for row in [&singles, &pairs] {
+        let hall = drawn(&[row, row, row, row]);
+        for count in [7, 10, 12, 13, 100] {
+            let pick = hall.best(SeatRules::default(), &split(count)).expect("room");
+            assert_eq!(pick.places.len(), count);
+        }
+    }
+    let hall = drawn(&["...... .....", "x.....x.xxxx"]);
+    let pick = hall.best(SeatRules::default(), &split(16)).expect("room");
+    assert_eq!(pick.groups, 3, "the longest blocks: {}", hall.names(&pick.places));
+    assert_eq!(hall.best(SeatRules::default(), &split(18)), None, "there are seventeen");
+}
+
 // ---- against every choice there is
 
 /// What is to be said of a choice, by other means: the same order of what matters.

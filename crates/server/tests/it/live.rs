@@ -129,12 +129,24 @@ async fn who_comes_back_gets_what_they_missed_live_003() {
     assert_eq!(data["not_free"], json!({"held": ["A2"]}));
     // Who has everything hears that at once.
     let (_, name, data) = Watcher::begin(&s, Some(&third)).await.next().await.expect("a word");
-    assert_eq!((name.as_str(), &data), ("change", &json!({"from": 2, "seq": 2})));
+    assert_eq!((name.as_str(), &data), ("change", &json!({"from": 2, "seq": 2, "sales": "open"})));
     // What nobody knows any more, or of another epoch, is told anew.
     for unknown in ["e0:1", "rubbish", &format!("{}:77", first.split(':').next().expect("an epoch"))] {
         let (_, name, data) = Watcher::begin(&s, Some(unknown)).await.next().await.expect("all of it");
         assert_eq!((name.as_str(), &data["seq"]), ("seats", &json!(2)), "{unknown}");
     }
+}
+
+#[tokio::test]
+async fn who_comes_back_after_sales_ended_hears_that_they_did_live_003() {
+    let s = Stage::new();
+    let (id, _, data) = Watcher::begin(&s, None).await.next().await.expect("all of it");
+    assert_eq!(data["sales"], "open");
+    // No seat changes hands, so the version is what it was.
+    s.clock.advance(9 * 3600);
+    let (again, _, data) = Watcher::begin(&s, Some(&id)).await.next().await.expect("a word");
+    assert_eq!((again, &data["seq"]), (id, &json!(0)));
+    assert!(data["sales"].is_string() && data["sales"] != "open", "{data}");
 }
 
 #[tokio::test]
