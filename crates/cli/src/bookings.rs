@@ -1,6 +1,7 @@
 //! What a person has bought: listed, and cancelled.
 
 use std::collections::HashMap;
+use std::fmt;
 
 use admit_client::{ClientError, Purchase, PurchaseNumber, Server, Wallet, WalletError, Which};
 use admit_protocol::booking::{Booking, BookingLine, BookingState, TicketState};
@@ -57,11 +58,28 @@ struct News {
     /// Which cinemas could not be asked, and why.
     silent: HashMap<PurchaseNumber, String>,
     /// What became of the screening itself.
-    changed: HashMap<PurchaseNumber, String>,
+    changed: HashMap<PurchaseNumber, Change>,
+}
+
+/// What became of a screening since it was booked, in words.
+pub(crate) enum Change {
+    /// It does not take place: what to do.
+    Off(String),
+    /// It begins at another time.
+    Moved(String),
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Off(what_to_do) => f.write_str(what_to_do),
+            Self::Moved(start) => write!(f, "NOW {start}"),
+        }
+    }
 }
 
 /// Whether a screening is not what was booked any more.
-pub(crate) fn change(purchase: &Purchase, now: &Screening) -> Option<String> {
+pub(crate) fn change(purchase: &Purchase, now: &Screening) -> Option<Change> {
     match now.status {
         status if !status.takes_place() => {
             let used = |b: &Booking| b.lines.iter().any(|l| l.state == TicketState::Used);
@@ -70,10 +88,10 @@ pub(crate) fn change(purchase: &Purchase, now: &Screening) -> Option<String> {
                 Some(booking) if used(booking) => "the box office gives back all that was paid".to_owned(),
                 _ => format!("`admit cancel {}` brings back all that was paid", purchase.number),
             };
-            Some(format!("IT IS {}: {how}", now.status.as_str().to_uppercase()))
+            Some(Change::Off(format!("IT IS {}: {how}", now.status.as_str().to_uppercase())))
         }
         // The title is of the day it was booked.
-        _ if !purchase.title.ends_with(&show::start(now)) => Some(format!("NOW {}", show::start(now))),
+        _ if !purchase.title.ends_with(&show::start(now)) => Some(Change::Moved(show::start(now))),
         _ => None,
     }
 }
@@ -151,8 +169,8 @@ fn state(purchase: &Purchase, news: &News) -> String {
     let stands = purchase.booking.as_ref().is_some_and(|b| b.state != BookingState::Cancelled);
     match (why, news.changed.get(&purchase.number).filter(|_| stands)) {
         (Some(why), _) => format!("{known}, when it was last asked: {why}"),
-        (None, Some(change)) if change.starts_with("NOW") => format!("{change}: {known}"),
-        (None, Some(change)) => change.clone(),
+        (None, Some(change @ Change::Moved(_))) => format!("{change}: {known}"),
+        (None, Some(change @ Change::Off(_))) => change.to_string(),
         (None, None) => known,
     }
 }
@@ -236,7 +254,7 @@ impl Cancel {
             show::line(&format!("{}  {}", show::colour("1", &purchase.title), booking.reference));
             for line in &quote.lines {
                 let seat = purchase.printed(&line.seat);
-                show::line(&format!("  {seat:10} {:10} {}", line.ticket_type.as_str(), line.total));
+                show::line(&format!("  {seat:10} {:10} {}", purchase.called(&line.ticket_type), line.total));
             }
             if !booking.booking_fees.is_zero() && quote.lines.len() == booking.lines.len() {
                 show::line(&format!("  {:21} {}", "fees", booking.booking_fees));

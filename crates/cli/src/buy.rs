@@ -122,7 +122,7 @@ impl Wanted {
         let purchase = match unfinished(&wallet, &server, id, &wish).await? {
             Some(purchase) => purchase,
             None => {
-                let keepsake = keepsake(&showing, &wish, &layout, screening.starts_at.zone().clone());
+                let keepsake = keepsake(&showing, &wish, &layout, &table, screening.starts_at.zone().clone());
                 let secret = match spaces_beside(&wish, &layout) {
                     spaces if spaces.is_empty() => Secret::new()?,
                     spaces => secret_of(&wallet, &server, id, &spaces)?.map_or_else(Secret::new, Ok)?,
@@ -217,13 +217,14 @@ impl Wanted {
     }
 }
 
-fn keepsake(showing: &Showing, wish: &PlaceHold, layout: &Layout, zone: ZoneName) -> Keepsake {
+fn keepsake(showing: &Showing, wish: &PlaceHold, layout: &Layout, table: &PriceTable, zone: ZoneName) -> Keepsake {
     // Of what the server chooses, nobody knows yet which it will be.
     let wanted = |seat: &SeatId| wish.best.is_some() || wish.seats.iter().any(|s| s.seat == *seat);
     let seats = layout.seats.iter().map(|s| s.id).filter(wanted);
     let printed =
         seats.map(|seat| (seat, show::seat(seat, layout))).filter(|(seat, name)| seat.as_str() != name).collect();
-    Keepsake { title: showing.title(), printed, zone: Some(zone) }
+    let called = table.ticket_types.iter().map(|t| (t.id, show::text(&t.name).to_owned())).collect();
+    Keepsake { title: showing.title(), printed, called, zone: Some(zone) }
 }
 
 /// As whom one of these spaces was booked before: who has the space gets its companion's seat, too (HOLD-006).

@@ -4,7 +4,9 @@ use std::io::BufRead as _;
 
 use admit_client::{RequestKey, Scanner, Secret, Server};
 use admit_protocol::door::{Scan, ScanKind, ScanResult, UploadScans, Verdict};
-use admit_protocol::id::ScreeningId;
+use admit_protocol::id::{ScreeningId, TicketTypeId};
+use admit_protocol::layout::Layout;
+use admit_protocol::price::TicketType;
 use admit_protocol::ticket::{Ticket, screening_digest};
 use admit_protocol::time::{Moment, ZoneName, after};
 use anyhow::Context as _;
@@ -45,6 +47,8 @@ impl DoorCommand {
             }
         }
         let scanner = server.scanner(token);
+        let layout = server.layout(shown.layout).await?;
+        let types = server.price_table(shown.price_table).await?.ticket_types;
         for line in std::io::stdin().lock().lines() {
             let line = line?;
             if !line.trim().is_empty() {
@@ -54,7 +58,7 @@ impl DoorCommand {
                     Verdict::WrongShow => good_for(&server, code).await,
                     _ => None,
                 };
-                print(&result, good_for, &zone, context)?;
+                print(&result, good_for, (&layout, &types), &zone, context)?;
             }
         }
         Ok(())
@@ -91,13 +95,23 @@ async fn good_for(server: &Server, code: &str) -> Option<String> {
     Some(format!("  {}, row {}, seat {}", ticket.hall, ticket.row, ticket.seat))
 }
 
-fn print(result: &ScanResult, good_for: Option<String>, zone: &ZoneName, context: &Context) -> anyhow::Result<()> {
+fn print(
+    result: &ScanResult,
+    good_for: Option<String>,
+    (layout, types): (&Layout, &[TicketType]),
+    zone: &ZoneName,
+    context: &Context,
+) -> anyhow::Result<()> {
     if context.json {
         return show::json(result);
     }
-    let seat = result.seat.map(|s| format!("  seat {s}")).unwrap_or_default();
+    let seat = result.seat.map(|s| format!("  seat {}", show::seat(s, layout))).unwrap_or_default();
     let proof = if result.proof_at_door { ": ASK FOR THE PROOF" } else { "" };
-    let kind = result.ticket_type.map(|t| format!("  {t}{proof}")).unwrap_or_default();
+    // Of a type that is not sold any more, its name for machines.
+    let called = |id: TicketTypeId| {
+        types.iter().find(|t| t.id == id).map_or_else(|| id.to_string(), |t| show::text(&t.name).to_owned())
+    };
+    let kind = result.ticket_type.map(|id| format!("  {}{proof}", called(id))).unwrap_or_default();
     let (code, word) = match result.verdict {
         Verdict::Green => ("1;42;30", " COME IN "),
         Verdict::Duplicate => ("1;41;37", " USED BEFORE "),

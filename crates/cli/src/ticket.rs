@@ -72,7 +72,7 @@ pub(crate) async fn show_tickets(
         std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
         let file = folder.join(format!("{}-{}.svg", booking.reference, ticket.seat));
         let words = [
-            format!("{}, {}", purchase.printed(&ticket.seat), ticket.ticket_type),
+            format!("{}, {}", purchase.printed(&ticket.seat), purchase.called(&ticket.ticket_type)),
             purchase.title.clone(),
             booking.reference.clone(),
         ];
@@ -87,7 +87,7 @@ pub(crate) async fn show_tickets(
         show::line(&format!("as they were when the cinema was last asked: {error}"));
     }
     if let Some(change) = change {
-        show::line(&show::colour("1;33", &change));
+        show::line(&show::colour("1;33", &change.to_string()));
     } else if !booking.balance_due.is_zero() {
         show::line(&format!("{} to be paid at the cinema before these open the door", booking.balance_due));
     }
@@ -95,7 +95,7 @@ pub(crate) async fn show_tickets(
         show::line("no ticket of it stands");
     }
     for (n, ticket) in tickets.tickets.iter().enumerate() {
-        show::line(&format!("\n{}, {}", purchase.printed(&ticket.seat), ticket.ticket_type));
+        show::line(&format!("\n{}, {}", purchase.printed(&ticket.seat), purchase.called(&ticket.ticket_type)));
         match saved.get(n) {
             Some(file) => show::line(&format!("written to {}", file.display())),
             None if no_qr => {}

@@ -77,7 +77,7 @@ async fn seats_are_sold_cancelled_and_given_back_at_the_counter() {
     assert!(!door.status.success() && says(&door).contains("door may not take money"), "{}", says(&door));
     let sold = sell("anna", &[]);
     assert!(sold.status.success() && says(&sold).contains("20.00 EUR paid"), "{}", says(&sold));
-    assert!(says(&sold).contains("1-2, adult"), "{}", says(&sold));
+    assert!(says(&sold).contains("1-2, Adult"), "{}", says(&sold));
     let list = office("anna", &["--json", "list", &folder.origin, "show-0"]);
     let list: Value = serde_json::from_slice(&list.stdout).unwrap_or_else(|_| panic!("{}", says(&list)));
     let booking = &list[0]["booking"];

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use admit_protocol::booking::{Book, Booking, Tickets};
 use admit_protocol::hold::{Hold, PlaceHold};
-use admit_protocol::id::{QuoteId, ScreeningId, SeatId};
+use admit_protocol::id::{QuoteId, ScreeningId, SeatId, TicketTypeId};
 use admit_protocol::origin::Origin;
 use admit_protocol::time::ZoneName;
 use jiff::{SignedDuration, Timestamp};
@@ -30,6 +30,9 @@ pub struct Purchase {
     /// Seats as they are printed on the chairs, where that is known.
     #[serde(default)]
     pub printed: BTreeMap<SeatId, String>,
+    /// Ticket types as people call them, where that is known.
+    #[serde(default)]
+    pub called: BTreeMap<TicketTypeId, String>,
     /// Proves that it is yours.
     pub secret: Secret,
     /// When the wish was written down, by the clock here.
@@ -74,6 +77,12 @@ impl Purchase {
     pub fn printed<'a>(&'a self, seat: &'a SeatId) -> &'a str {
         self.printed.get(seat).map_or(seat.as_str(), String::as_str)
     }
+
+    /// A ticket type as people call it, or its name for machines where that is not known.
+    #[must_use]
+    pub fn called<'a>(&'a self, ticket_type: &'a TicketTypeId) -> &'a str {
+        self.called.get(ticket_type).map_or(ticket_type.as_str(), String::as_str)
+    }
 }
 
 /// What a person will want to read of a purchase later, also when the cinema cannot be reached.
@@ -83,6 +92,8 @@ pub struct Keepsake {
     pub title: String,
     /// Seats as they are printed on the chairs.
     pub printed: BTreeMap<SeatId, String>,
+    /// Ticket types as people call them.
+    pub called: BTreeMap<TicketTypeId, String>,
     /// Where its times are told: the zone of the cinema.
     pub zone: Option<ZoneName>,
 }
