@@ -12,6 +12,7 @@ use admit_server::Cinema;
 use admit_server::bundle::Bundle;
 use admit_server::keys::KeyRing;
 use admit_server::store::sqlite::SqliteStore;
+use admit_server::store::{Layouts, StaffStore as _};
 use axum::Router;
 use axum::routing::post;
 use serde::{Deserialize, Serialize};
@@ -127,7 +128,7 @@ impl Stage {
         let now = jiff::Timestamp::now();
         let checked = programme(screenings)?.check(now);
         anyhow::ensure!(checked.refused.is_empty(), "{:?}", checked.refused.first());
-        store.edit(&checked.edits, now)?;
+        store.edit(&checked.edits, now, Layouts::Stay)?;
         let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0"))?;
         let address = listener.local_addr()?;

@@ -6,7 +6,6 @@ use std::fmt;
 use admit_client::{ClientError, Purchase, PurchaseNumber, Server, Wallet, WalletError, Which};
 use admit_protocol::booking::{Booking, BookingLine, BookingState, TicketState};
 use admit_protocol::id::SeatId;
-use admit_protocol::screening::Screening;
 use admit_protocol::time::Moment;
 use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
@@ -14,6 +13,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::json;
 
+use crate::showing::Showing;
 use crate::{Context, find, show};
 
 /// Everything in the wallet, as the cinemas have it now. What was asked and not answered is asked again.
@@ -65,21 +65,23 @@ struct News {
 pub(crate) enum Change {
     /// It does not take place: what to do.
     Off(String),
-    /// It begins at another time.
-    Moved(String),
+    /// It is another film, or begins at another time: what it is now.
+    Other(String),
 }
 
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Off(what_to_do) => f.write_str(what_to_do),
-            Self::Moved(start) => write!(f, "NOW {start}"),
+            Self::Other(now) => write!(f, "NOW {now}"),
         }
     }
 }
 
 /// Whether a screening is not what was booked any more.
-pub(crate) fn change(purchase: &Purchase, now: &Screening) -> Option<Change> {
+pub(crate) async fn change(server: &Server, purchase: &Purchase) -> Option<Change> {
+    let now = &server.screening(purchase.screening).await.ok()?;
+    let title = Showing::of(server, now).await.ok()?.title();
     match now.status {
         status if !status.takes_place() => {
             let used = |b: &Booking| b.lines.iter().any(|l| l.state == TicketState::Used);
@@ -91,8 +93,14 @@ pub(crate) fn change(purchase: &Purchase, now: &Screening) -> Option<Change> {
             Some(Change::Off(format!("IT IS {}: {how}", now.status.as_str().to_uppercase())))
         }
         // The title is of the day it was booked.
-        _ if !purchase.title.ends_with(&show::start(now)) => Some(Change::Moved(show::start(now))),
-        _ => None,
+        _ if purchase.title == title => None,
+        _ => {
+            // What is the same as it was need not be said again.
+            let words = |title: &str| title.split(", ").map(str::to_owned).collect::<Vec<_>>();
+            let before = words(&purchase.title);
+            let new: Vec<String> = words(&title).into_iter().filter(|word| !before.contains(word)).collect();
+            Some(Change::Other(new.join(", ")))
+        }
     }
 }
 
@@ -125,8 +133,7 @@ async fn ask(wallet: &Wallet, context: &Context) -> anyhow::Result<News> {
         // As it stands by now.
         let purchase = wallet.purchase(purchase.number).ok().filter(|p| p.booking.is_some());
         if let (Ok(server), Some(purchase)) = (&servers[&origin], purchase) {
-            let screening = server.screening(purchase.screening).await.ok();
-            changed.extend(screening.and_then(|s| change(&purchase, &s)).map(|change| (purchase.number, change)));
+            changed.extend(change(server, &purchase).await.map(|change| (purchase.number, change)));
         }
     }
     for server in servers.values().flatten() {
@@ -169,7 +176,7 @@ fn state(purchase: &Purchase, news: &News) -> String {
     let stands = purchase.booking.as_ref().is_some_and(|b| b.state != BookingState::Cancelled);
     match (why, news.changed.get(&purchase.number).filter(|_| stands)) {
         (Some(why), _) => format!("{known}, when it was last asked: {why}"),
-        (None, Some(change @ Change::Moved(_))) => format!("{change}: {known}"),
+        (None, Some(change @ Change::Other(_))) => format!("{change}: {known}"),
         (None, Some(change @ Change::Off(_))) => change.to_string(),
         (None, None) => known,
     }

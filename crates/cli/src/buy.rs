@@ -299,7 +299,11 @@ fn price_of(table: &PriceTable, tickets: &[Ticket]) -> anyhow::Result<Quote> {
     price::quote(table, tickets).map_err(|refusal| match refusal {
         Refusal::TicketRule { rule: TicketRule::NeedsCompany { ticket_type, needs_one_of }, .. } => {
             let others: Vec<String> = needs_one_of.iter().map(name).collect();
-            anyhow!("{} only goes with another ticket: {}", name(&ticket_type), others.join(" or "))
+            anyhow!(
+                "each {} goes with a ticket of its own of another type: {}",
+                name(&ticket_type),
+                others.join(" or ")
+            )
         }
         Refusal::TicketRule { seat: Some(seat), rule: TicketRule::NotSold(ticket_type) } => {
             anyhow!("{} is not sold for {seat}", name(&ticket_type))

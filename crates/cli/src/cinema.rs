@@ -8,8 +8,8 @@ use admit_protocol::screening::Screening;
 use admit_server::HouseRules;
 use admit_server::bundle::{Bundle, Checked, RowReport};
 use admit_server::management::{Role, StaffMember, hash_password};
-use admit_server::store::sqlite::{Disturbed, Edit, Layouts, SqliteStore};
-use admit_server::store::{Device, Store as _};
+use admit_server::store::sqlite::SqliteStore;
+use admit_server::store::{Device, Disturbed, Edit, Layouts, StaffStore as _, Store as _};
 use anyhow::{Context as _, bail, ensure};
 use clap::Subcommand;
 use jiff::Timestamp;
@@ -139,7 +139,7 @@ impl CinemaCommand {
                 let store = Folder(folder).cinema_store()?;
                 let replaced = store.catalogue()?.devices.iter().any(|known| known.id == device.id);
                 let edit = Edit::Device { device, name: id.clone() };
-                store.edit(&[edit], Timestamp::now())?;
+                store.edit(&[edit], Timestamp::now(), Layouts::Stay)?;
                 if context.json {
                     return show::json(&json!({"device": id, "token": token, "replaced": replaced}));
                 }
@@ -185,21 +185,17 @@ fn import(folder: &Path, file: &Path, skip: bool, context: &Context) -> anyhow::
         let rows = show::count(refused.len(), "row");
         bail!("{rows} cannot be used, nothing was imported (--skip-bad-rows imports the others)");
     }
-    let disturbed = store.edit_at_rest(&checked.edits, now)?;
+    let disturbed = store.edit(&checked.edits, now, Layouts::MayChange)?;
     let (cinemas, halls, films, screenings) = (checked.cinemas, checked.halls, checked.films, checked.screenings);
     if context.json {
         return show::json(&json!({
             "imported": true, "cinemas": cinemas, "halls": halls, "films": films, "screenings": screenings,
             "refused": refused, "strange": strange,
-            "disturbed": disturbed.iter().map(|d| json!({
-                "screening": d.after.id, "bookings": d.bookings, "without_address": d.without_address,
-            })).collect::<Vec<_>>(),
+            "disturbed": disturbed, "prices": prices,
         }));
     }
     disturbed.iter().for_each(print_disturbed);
-    for (name, tickets) in prices {
-        show::line(&format!("prices {name}: {}", tickets.join(", ")));
-    }
+    print_prices(&prices);
     print_imported(cinemas, halls, films, screenings);
     Ok(())
 }
@@ -213,14 +209,8 @@ async fn import_at_server(server: &str, login: String, file: &Path, context: &Co
         return show::json(&imported);
     }
     print_strange(&imported.strange);
-    for d in &imported.disturbed {
-        let bookings = show::count(d.bookings, "booking");
-        let mark = show::colour("33", "look at");
-        show::line(&format!(
-            "{mark} screening {}: {bookings} of it, {} without an address",
-            d.screening, d.without_address
-        ));
-    }
+    imported.disturbed.iter().for_each(print_disturbed);
+    print_prices(&imported.prices);
     print_imported(imported.cinemas, imported.halls, imported.films, imported.screenings);
     Ok(())
 }
@@ -233,6 +223,13 @@ fn print_imported(cinemas: usize, halls: usize, films: usize, screenings: usize)
         show::count(films, "film"),
         show::count(screenings, "screening")
     ));
+}
+
+/// What tickets cost, to be looked at: a slip of the point is not seen in a file.
+fn print_prices(prices: &[(String, Vec<String>)]) {
+    for (name, tickets) in prices {
+        show::line(&format!("prices {name}: {}", tickets.join(", ")));
+    }
 }
 
 /// What is wrong, each cause once, and what is strange.
@@ -275,14 +272,18 @@ fn by_cause<'a>(rows: &[&'a RowReport]) -> Vec<(String, &'a str)> {
 
 /// Somebody must be told.
 fn print_disturbed(d: &Disturbed) {
-    let what = |s: &Screening| format!("{}, hall {}, {}", show::start(s), s.hall, s.status);
+    let films = |s: &Screening| s.items.iter().map(|i| i.film.to_string()).collect::<Vec<_>>().join(" + ");
+    let what = |s: &Screening| format!("{}, {}, hall {}, {}", films(s), show::start(s), s.hall, s.status);
+    let mail = match d.without_address.as_slice() {
+        [] => "all left an address".to_owned(),
+        some => format!("to be told some other way, as they left no address: {}", some.join(", ")),
+    };
     show::line(&format!(
-        "{} screening {}: {} (was {}); {} of it, {} without an address",
+        "{} screening {}: {} (was {}); {} for it, {mail}",
         show::colour("33", "look at"),
         d.after.id,
         what(&d.after),
         what(&d.before),
-        show::count(d.bookings, "booking"),
-        d.without_address
+        show::count(d.bookings.len(), "booking"),
     ));
 }

@@ -19,7 +19,8 @@ use admit_protocol::problem::ProblemCode;
 use admit_protocol::time::Moment;
 use admit_server::management::{Role, StaffMember, hash_password};
 use admit_server::store::Device;
-use admit_server::store::sqlite::{Edit, SqliteStore};
+use admit_server::store::sqlite::SqliteStore;
+use admit_server::store::{Edit, Layouts, StaffStore as _};
 use anyhow::{Context as _, bail, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -166,8 +167,8 @@ impl<'a> Stage<'a> {
             ensure!(checked.refused.is_empty(), "the sample world has bad rows: {:?}", checked.refused);
             let store = SqliteStore::open(&path)?;
             let device = Device { id: "door-1".parse()?, token_hash };
-            store.edit(&checked.edits, now)?;
-            store.edit(&[Edit::Device { device, name: "Main door".into() }], now)?;
+            store.edit(&checked.edits, now, Layouts::Stay)?;
+            store.edit(&[Edit::Device { device, name: "Main door".into() }], now, Layouts::Stay)?;
             let admin = StaffMember { login: "demo".into(), name: "Demo".into(), role: Role::Admin, disabled: false };
             store.put_staff(&admin, Some(&hash))?;
             // One process has the folder: the server's turn now.

@@ -36,7 +36,7 @@ impl DoorCommand {
         let token: Secret = token.parse().context("the scanner's token")?;
         let screening: ScreeningId = screening.parse().with_context(|| screening.clone())?;
         let server = find::client(context)?.server(&server, None).await?;
-        let shown = server.screening(screening).await?;
+        let shown = find::screening(&server, screening).await?;
         // The door's clock is the cinema's.
         let zone = shown.starts_at.zone().clone();
         if !context.json {

@@ -161,6 +161,17 @@ impl Find {
         }
     }
 
+    /// What to try when nothing was found.
+    fn wider(&self) -> String {
+        let mut ways = Vec::new();
+        ways.extend((!self.text.is_empty()).then_some("fewer words"));
+        ways.extend(self.date.is_some().then_some("another --date"));
+        ways.extend(self.near.is_some().then_some("a larger --radius-km"));
+        ways.extend(self.city.is_some().then_some("another spelling of the city"));
+        ways.extend(self.country.is_some().then_some("no --country"));
+        if ways.is_empty() { "this index has none yet".into() } else { format!("try {}", ways.join(", or ")) }
+    }
+
     pub(crate) async fn cinemas(self, context: &Context) -> anyhow::Result<()> {
         let (indexes, search) = self.search(context).await?;
         let found = indexes.cinemas(&search).await?;
@@ -181,8 +192,7 @@ impl Find {
                 vec![show::text(&l.name).into(), show::text(&l.address.city).into(), far, server]
             })
             .collect();
-        let wider = if self.near.is_some() { "a larger --radius-km" } else { "another spelling" };
-        let nothing = format!("no cinema fits: try fewer words, or {wider}");
+        let nothing = format!("no cinema fits: {} (what they show: `admit films`)", self.wider());
         self.print(&["cinema", "city", "away", "buy from"], &rows, &nothing);
         Ok(())
     }
@@ -204,7 +214,7 @@ impl Find {
         self.print(
             &["film", "year", "length", "cinemas", "screenings"],
             &rows,
-            "no film fits: name a film; a place goes with --near or --city, a day with --date",
+            &format!("no film fits: {}", self.wider()),
         );
         Ok(())
     }
@@ -231,7 +241,7 @@ impl Find {
         self.print(
             &["when", "film", "cinema", "price", "seats"],
             &rows,
-            "no screening fits: name a film or a cinema; a place goes with --near or --city, a day with --date",
+            &format!("no screening fits: {}", self.wider()),
         );
         Ok(())
     }

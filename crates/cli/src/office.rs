@@ -15,7 +15,7 @@ use admit_protocol::id::{ScreeningId, SeatId};
 use admit_protocol::money::Money;
 use admit_protocol::problem::Problem;
 use admit_server::management::Imported;
-use admit_server::store::sqlite::{Permission, Role};
+use admit_server::store::{Permission, Role};
 use anyhow::{Context as _, anyhow, bail, ensure};
 use clap::{ArgGroup, Args, Subcommand};
 use serde::{Deserialize, Serialize};
@@ -192,6 +192,7 @@ pub(crate) fn read_password(question: &str) -> anyhow::Result<String> {
     }
     let mut line = String::new();
     std::io::stdin().read_line(&mut line).context("reading the password from standard input")?;
+    ensure!(!line.trim().is_empty(), "no password came in on standard input");
     Ok(line.trim_end_matches(['\r', '\n']).to_owned())
 }
 

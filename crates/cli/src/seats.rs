@@ -8,9 +8,9 @@ use admit_protocol::id::{ScreeningId, SeatId, ZoneId};
 use admit_protocol::layout::{Layout, Seat, SeatKind};
 use admit_protocol::price::PriceTable;
 use admit_protocol::seats::{AreaSeats, NotFree, SalesState, Seats as Taken};
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use clap::Args;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::serve::asked_to_stop;
 use crate::showing::Showing;
@@ -42,8 +42,22 @@ impl Seats {
         let taken = server.seats(id).await?;
         let layout = server.layout(taken.layout).await?;
         let prices = server.price_table(taken.price_table).await?;
+        let choices = match self.best {
+            Some(count) => {
+                let most = server.manifest().hold_policy.as_ref().map_or(u16::MAX, |policy| policy.seats_max);
+                ensure!((1..=most).contains(&count), "one hold here has 1 to {most} seats");
+                ensure!(!layout.seats.is_empty(), "its places have no numbers, and none is better: see `admit seats`");
+                let wish = Best { count, split: true, ..Best::default() };
+                Some(Choosing::new(&screening, layout.clone(), &taken, server.now())?.best(&wish, &prices, 3))
+            }
+            None => None,
+        };
         if context.json {
-            return show::json(&json!({"screening": screening, "seats": taken, "layout": layout, "prices": prices}));
+            let best = choices.as_ref().map(|choices| choices.iter().map(as_json).collect::<Vec<_>>());
+            let mut all = json!({"screening": screening, "seats": taken, "layout": layout, "prices": prices});
+            best.into_iter().for_each(|best| all["best"] = json!(best));
+            show::json(&all)?;
+            return if self.watch { watch(&server, &taken, &layout, true).await } else { Ok(()) };
         }
         Showing::of(&server, &screening).await?.print();
         if !screening.status.takes_place() {
@@ -64,13 +78,10 @@ impl Seats {
         for line in conditions(&layout, &prices, &taken) {
             show::line(&line);
         }
-        if let Some(count) = self.best {
+        if let Some(choices) = choices {
             show::line("");
-            let wish = Best { count, split: true, ..Best::default() };
-            let choosing = Choosing::new(&screening, layout.clone(), &taken, server.now())?;
-            let choices = choosing.best(&wish, &prices, 3);
             if choices.is_empty() {
-                show::line(&format!("there are no {count} seats left"));
+                show::line("there are not so many seats left");
             }
             for (n, choice) in choices.iter().enumerate() {
                 show::line(&words(choice, n, &layout));
@@ -78,14 +89,14 @@ impl Seats {
         }
         if self.watch {
             show::line("");
-            return watch(&server, &taken, &layout).await;
+            return watch(&server, &taken, &layout, false).await;
         }
         Ok(())
     }
 }
 
-/// Says what changes, a line for each time.
-async fn watch(server: &Server, taken: &Taken, layout: &Layout) -> anyhow::Result<()> {
+/// Says what changes, a line for each time: in words, or all seats as they are then.
+async fn watch(server: &Server, taken: &Taken, layout: &Layout, json: bool) -> anyhow::Result<()> {
     let mut live = server.live(taken.screening);
     let mut known = taken.clone();
     loop {
@@ -94,7 +105,9 @@ async fn watch(server: &Server, taken: &Taken, layout: &Layout) -> anyhow::Resul
             stopped = asked_to_stop() => return stopped,
         };
         let changes = differences(&known, &now, layout);
-        if !changes.is_empty() {
+        if !changes.is_empty() && json {
+            show::json_line(&now)?;
+        } else if !changes.is_empty() {
             let at = show::here(server.now());
             show::line(&format!("{at}  {}", changes.join("; ")));
         }
@@ -122,6 +135,11 @@ fn differences(before: &Taken, after: &Taken, layout: &Layout) -> Vec<String> {
     said.extend(areas.map(|area| format!("{}: {} of {} free", area.area, area.free, area.capacity)));
     said.extend((before.sales != after.sales).then(|| format!("sales: {}", after.sales.as_str().replace('_', " "))));
     said
+}
+
+fn as_json(choice: &Choice) -> Value {
+    let Choice { seats, groups, alone, leaves_alone, restricted, .. } = choice;
+    json!({"seats": seats, "groups": groups, "alone": alone, "leaves_alone": leaves_alone, "restricted": restricted})
 }
 
 /// `the best for you: F7 F8, side by side`.

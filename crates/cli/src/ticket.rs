@@ -52,8 +52,7 @@ pub(crate) async fn show_tickets(
     let mut change = None;
     let fresh = match wallet.meet(&find::client(context)?, kept.origin.as_str()).await {
         Ok(server) => {
-            let screening = server.screening(kept.screening).await.ok();
-            change = screening.and_then(|now| bookings::change(&kept, &now));
+            change = bookings::change(&server, &kept).await;
             wallet.refresh(&server, number).await
         }
         Err(error) => Err(error),
@@ -71,11 +70,15 @@ pub(crate) async fn show_tickets(
         let folder = save.as_deref().unwrap_or(Path::new("."));
         std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
         let file = folder.join(format!("{}-{}.svg", booking.reference, ticket.seat));
-        let words = [
+        let mut words = vec![
             format!("{}, {}", purchase.printed(&ticket.seat), purchase.called(&ticket.ticket_type)),
             purchase.title.clone(),
             booking.reference.clone(),
         ];
+        words.extend(
+            (!booking.balance_due.is_zero())
+                .then(|| format!("{} to be paid before it opens the door", booking.balance_due)),
+        );
         std::fs::write(&file, picture(&draw(&ticket.code)?, &words)).with_context(|| file.display().to_string())?;
         saved.push(file);
     }

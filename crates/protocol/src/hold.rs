@@ -115,7 +115,7 @@ pub struct Hold {
     pub seats: Vec<HeldSeat>,
     /// The prices that hold for it, whatever changes meanwhile.
     pub price_table: ContentName,
-    /// What it comes to, if every seat has a ticket type.
+    /// What it comes to, if every seat has a ticket type and these tickets are sold together.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quote: Option<Quote>,
     /// Since when.

@@ -13,10 +13,10 @@ use url::{Host, Url};
 #[non_exhaustive]
 pub enum OriginError {
     /// Not a URL at all.
-    #[error("not a URL")]
+    #[error("not an address such as https://kino.example")]
     NotAUrl,
     /// Servers speak https.
-    #[error("a server's address begins with https://")]
+    #[error("a server's address begins with https:// (in development, with http://127.0.0.1:PORT)")]
     NotHttps,
     /// Servers are named, not numbered.
     #[error("a server is named by a domain, not by an IP address")]

@@ -55,7 +55,7 @@ pub struct TicketType {
     #[serde(default = "one")]
     #[schemars(range(min = 1, max = 99))]
     pub admits: u8,
-    /// Each ticket of this type needs one of these beside it: a carer comes with somebody who pays.
+    /// For each ticket of this type, the same booking has one of these types: a carer comes with somebody who pays.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub needs_one_of: BTreeSet<TicketTypeId>,
     /// How many of it one booking may have.
@@ -315,11 +315,11 @@ pub enum TicketRule {
         max: u16,
     },
     /// It is only sold together with another.
-    #[error("each {ticket_type} ticket needs another ticket beside it")]
+    #[error("each {ticket_type} ticket goes with a ticket of its own of another type")]
     NeedsCompany {
         /// The type.
         ticket_type: TicketTypeId,
-        /// What may be beside it.
+        /// Which types those are.
         needs_one_of: BTreeSet<TicketTypeId>,
     },
 }

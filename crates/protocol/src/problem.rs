@@ -15,7 +15,7 @@ pub const PROBLEM_MEDIA_TYPE: &str = "application/problem+json";
 /// A refusal or a failure. `code` is for programs; `title` and `detail` are for people.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Problem {
-    /// A page about this kind of problem.
+    /// A name for this kind of problem: `urn:admit:problem:` and the code.
     #[serde(rename = "type")]
     #[schemars(length(max = 2048))]
     pub kind: String,
@@ -185,7 +185,7 @@ problem_codes! {
     /// A payment is under way.
     HoldPaying = "hold_paying", 409, true, "A payment is under way for this hold";
     /// Too many of something.
-    TooManyHolds = "too_many_holds", 409, true, "That is held and not paid as much as it may be";
+    TooManyHolds = "too_many_holds", 409, true, "Too much is held or unpaid at a time";
     /// The booking is in another state.
     BookingState = "booking_state", 409, false, "The booking does not allow that any more";
     /// The ticket opened the door.
@@ -217,7 +217,7 @@ problem_codes! {
     /// The method is not one of the manifest's, or does not fit the total.
     PaymentMethodNotOffered = "payment_method_not_offered", 422, false, "This cannot be paid that way";
     /// The policy does not allow it, or not any more.
-    NotCancellable = "not_cancellable", 422, false, "This cannot be cancelled any more";
+    NotCancellable = "not_cancellable", 422, false, "This cannot be cancelled";
     /// Too many requests.
     RateLimited = "rate_limited", 429, true, "Too many requests";
     /// Something here is broken.
@@ -229,7 +229,7 @@ problem_codes! {
 }
 
 impl ProblemCode {
-    /// The page about it.
+    /// Its name as the `type` of a problem.
     #[must_use]
     pub fn kind(self) -> Cow<'static, str> {
         format!("urn:admit:problem:{self}").into()
@@ -251,7 +251,7 @@ mod tests {
 
     #[test]
     fn a_code_of_a_later_version_does_not_break_a_client() {
-        let wire = r#"{"type":"urn:x","code":"moon_phase","status":409,"title":"t","detail":"d"}"#;
+        let wire = r#"{"type":"urn:x","code":"moon_phase","status":409,"title":"t","detail":"d","retryable":false}"#;
         assert_eq!(serde_json::from_str::<Problem>(wire).expect(wire).code, ProblemCode::Unknown);
     }
 

@@ -26,7 +26,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::store::sqlite::{Edit, Layouts, SqliteStore};
+use crate::store::{Edit, Layouts, StaffStore};
 use crate::store::{Listing, StoreError};
 
 /// A programme as a file.
@@ -295,11 +295,11 @@ impl Bundle {
 }
 
 impl Checked {
-    /// Refuses screenings that would get another layout and may not, each by its name ([`SqliteStore::kept_layouts`]).
+    /// Refuses screenings that would get another layout and may not, each by its name ([`StaffStore::kept_layouts`]).
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub fn keep_layouts(&mut self, store: &SqliteStore, layouts: Layouts) -> Result<(), StoreError> {
+    pub fn keep_layouts(&mut self, store: &dyn StaffStore, layouts: Layouts) -> Result<(), StoreError> {
         let kept = store.kept_layouts(&self.edits, layouts)?;
         self.edits.retain(|edit| !matches!(edit, Edit::Screening(s) if kept.iter().any(|(id, _)| *id == s.id)));
         self.screenings -= kept.len();

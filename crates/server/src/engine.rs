@@ -222,7 +222,8 @@ impl Engine {
     async fn replay(&self, resident: &Resident, known: KnownKey, subject: Subject) -> Result<Done, Failed> {
         let KnownKey { key, hold, .. } = known;
         let shared = self.shared.clone();
-        let found = self.blocking(move || Ok(shared.store.answer(hold, key)?)).await?;
+        let screening = resident.screening();
+        let found = self.blocking(move || Ok(shared.store.answer(screening, hold, key)?)).await?;
         let Some(Answer { status, body }) = found else { return Err(Failed::Busy) };
         let body = body.unwrap_or_else(|| resident.read(|house| self.shared.answers.now(house, subject, hold)));
         Ok(Done { status, body, replayed: true })

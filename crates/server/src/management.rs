@@ -19,20 +19,20 @@ use http::header;
 use serde::Serialize;
 use tokio::sync::Semaphore;
 
-pub use self::programme::{DisturbedBookings, Imported};
+pub use self::programme::Imported;
 pub use self::session::{BadPassword, hash_password};
 use crate::cinema::Cinema;
+use crate::store::StaffStore;
 use crate::store::StoreError;
-use crate::store::sqlite::SqliteStore;
-pub use crate::store::sqlite::{AuditEntry, Permission, Role, StaffMember};
+pub use crate::store::{AuditEntry, Permission, Role, StaffMember};
 
-/// The staff's side of a server whose data is in SQLite.
+/// The staff's side of a server.
 #[derive(Clone)]
 pub struct Management(Arc<Inner>);
 
 struct Inner {
     cinema: Cinema,
-    store: Arc<SqliteStore>,
+    store: Arc<dyn StaffStore>,
     /// Argon2id takes 19 MiB and 20 ms each: two at a time.
     hashing: Semaphore,
     failures: session::Failures,
@@ -41,7 +41,7 @@ struct Inner {
 impl Management {
     /// The staff's side of `cinema`, whose data is in `store`.
     #[must_use]
-    pub fn new(cinema: Cinema, store: Arc<SqliteStore>) -> Self {
+    pub fn new(cinema: Cinema, store: Arc<dyn StaffStore>) -> Self {
         Self(Arc::new(Inner { cinema, store, hashing: Semaphore::new(2), failures: session::Failures::default() }))
     }
 
@@ -91,10 +91,10 @@ impl Management {
     /// Runs something that blocks.
     async fn store<T: Send + 'static>(
         &self,
-        run: impl FnOnce(&SqliteStore) -> Result<T, StoreError> + Send + 'static,
+        run: impl FnOnce(&dyn StaffStore) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, Reply> {
         let store = self.0.store.clone();
-        let ran = tokio::task::spawn_blocking(move || run(&store)).await.map_err(|e| Reply::internal(&e))?;
+        let ran = tokio::task::spawn_blocking(move || run(&*store)).await.map_err(|e| Reply::internal(&e))?;
         ran.map_err(|error| match error {
             StoreError::Refused(why) => Problem::new(ProblemCode::Invalid, why).into(),
             other => Reply::internal(&other),

@@ -85,7 +85,7 @@ fn refused(refusal: Refusal) -> Problem {
         }
         Refusal::NetworkHoldsTooMuch { max } => {
             let why = format!(
-                "buyers from one network may have {max} unpaid places of this screening: pay for some, or try again later"
+                "buyers from one network may have at most {max} places of this screening unpaid at a time, and would have more: pay for some, or try again later"
             );
             Problem::new(Code::TooManyHolds, why).retry_after_ms(60_000)
         }
@@ -115,7 +115,7 @@ fn refused(refusal: Refusal) -> Problem {
             Problem::new(Code::HoldExpired, "its time is over, or it was given back: hold the seats again")
         }
         Refusal::HoldConverted => {
-            Problem::new(Code::HoldConverted, "ask again with the key of that booking, and you get it")
+            Problem::new(Code::HoldConverted, "it names its booking: read the hold, then the booking")
         }
         Refusal::HoldPaying => {
             Problem::new(Code::HoldPaying, "a payment is under way: wait until it is over").retry_after_ms(5000)
@@ -146,9 +146,10 @@ fn refused(refusal: Refusal) -> Problem {
                 format!("{} is only sold together with a ticket that you would cancel: cancel it, too", list(&seats));
             Problem::new(Code::RuleBroken, why).at("/seats")
         }
-        Refusal::NotCancellable => {
-            Problem::new(Code::NotCancellable, "the cancellation policy of this booking does not allow it any more")
-        }
+        Refusal::NotCancellable => Problem::new(
+            Code::NotCancellable,
+            "the cancellation policy that it was sold with does not allow it, or not so late",
+        ),
         Refusal::AllCancelled => Problem::new(Code::BookingState, "all of its tickets are cancelled already"),
         Refusal::QuoteChanged => {
             let why = "this quote is none of this booking, is over, or was used: ask for a new one";
@@ -188,7 +189,7 @@ fn in_the_way(taken: &[SeatConflict]) -> String {
 fn not_on_sale(state: SalesState) -> Problem {
     let (code, why) = match state {
         SalesState::NotYetOpen => (Code::SalesNotOpen, "sales have not begun: the screening says when they do"),
-        SalesState::UnderWay => (Code::ScreeningUnderWay, "and it is not sold any more"),
+        SalesState::UnderWay => (Code::ScreeningUnderWay, "it is not sold any more"),
         SalesState::Cancelled => {
             (Code::ScreeningCancelled, "nobody can buy or pay for it; who has a ticket gets everything back")
         }
@@ -203,7 +204,7 @@ fn ticket_rule(seat: Option<SeatId>, rule: &TicketRule) -> Problem {
     let why = match rule {
         TicketRule::NeedsCompany { ticket_type, needs_one_of } => {
             let others: Vec<&str> = needs_one_of.iter().map(admit_protocol::id::TicketTypeId::as_str).collect();
-            format!("each {ticket_type} ticket needs one of {} beside it", others.join(", "))
+            format!("each {ticket_type} ticket goes with a ticket of its own of another type: {}", others.join(" or "))
         }
         TicketRule::NotSold(ticket_type) => format!("{ticket_type} is not sold{place}"),
         other => other.to_string(),

@@ -2,8 +2,11 @@
 //!
 //! A store holds no rules: rows in, rows out. A cinema with a box office of its own implements [`Store`] and gets ours.
 
+mod editing;
 pub mod memory;
+mod rows;
 pub mod sqlite;
+mod staff;
 
 use std::error::Error;
 use std::sync::Arc;
@@ -17,6 +20,9 @@ use admit_protocol::money::Money;
 use admit_protocol::screening::Screening;
 use axum::body::Bytes;
 use jiff::Timestamp;
+
+pub use self::editing::{Disturbed, Edit, Layouts};
+pub use self::staff::{AuditEntry, Permission, Role, Session, StaffMember, Till};
 
 /// Something that a cinema's state is kept in. Calls block; the server makes them where that is no harm.
 pub trait Store: Send + Sync + 'static {
@@ -48,7 +54,79 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// # Errors
     /// When it cannot be read.
-    fn answer(&self, hold: HoldKey, key: KeyPrint) -> Result<Option<Answer>, StoreError>;
+    fn answer(&self, screening: ScreeningId, hold: HoldKey, key: KeyPrint) -> Result<Option<Answer>, StoreError>;
+}
+
+/// What staff keep and change besides the houses: the programme, who works here, what they did, what went through their hands.
+pub trait StaffStore: Store {
+    /// Makes all of these edits, or none. Says whom they disturb. A screening whose seats nobody ever held, booked or blocked may get
+    /// another layout while nobody sells from this store (PROG-004): a server that runs has houses in memory, whose places are of
+    /// the old one.
+    ///
+    /// # Errors
+    /// When one contradicts what is there: a screening that changes its layout, one that is removed while somebody has a
+    /// seat. [`crate::Cinema::reload`] puts them into force.
+    fn edit(&self, edits: &[Edit], now: Timestamp, layouts: Layouts) -> Result<Vec<Disturbed>, StoreError>;
+
+    /// Screenings that these edits give another layout, and that must keep theirs: with the reason.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn kept_layouts(&self, edits: &[Edit], layouts: Layouts) -> Result<Vec<(ScreeningId, String)>, StoreError>;
+
+    /// Adds a staff member or changes one; their sessions end. A password is kept as it was where none is given.
+    ///
+    /// # Errors
+    /// When a new member has no password, or the last admin would be gone.
+    fn put_staff(&self, member: &StaffMember, password: Option<&str>) -> Result<(), StoreError>;
+
+    /// Everybody who works or worked here, by login.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    fn staff(&self) -> Result<Vec<StaffMember>, StoreError>;
+
+    /// A member who may sign in, and their password's hash.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    fn staff_to_sign_in(&self, login: &str) -> Result<Option<(StaffMember, String)>, StoreError>;
+
+    /// Begins a session; those that are over by now are forgotten.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    fn put_session(&self, session: &Session) -> Result<(), StoreError>;
+
+    /// Ends a session.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    fn end_session(&self, token_hash: &[u8; 32]) -> Result<(), StoreError>;
+
+    /// Whose session this is at `now`, and its CSRF token.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn session(&self, token_hash: &[u8; 32], now: Timestamp) -> Result<Option<(StaffMember, String)>, StoreError>;
+
+    /// Notes what staff did.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    fn note(&self, entry: &AuditEntry) -> Result<(), StoreError>;
+
+    /// What staff did, latest first.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn audit(&self, limit: u32) -> Result<Vec<AuditEntry>, StoreError>;
+
+    /// What each member took and gave back over the counter, from an instant until before another one; a line for each currency.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn till(&self, from: Timestamp, until: Timestamp) -> Result<Vec<Till>, StoreError>;
 }
 
 /// What is shown and sold.
@@ -299,7 +377,7 @@ pub enum StoreError {
     },
     /// Another process has this store.
     #[error(
-        "{0}: another process is using this folder; stop the server before, or change it through /manage/v1 while it runs"
+        "{0}: another process is using this folder. While its server runs, `admit cinema import` takes the server's address in place of the folder (--login), and everything else goes through /manage/v1; or stop the server before"
     )]
     InUse(String),
     /// An edit that contradicts what is there.

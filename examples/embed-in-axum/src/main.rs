@@ -10,6 +10,7 @@ use admit_server::Cinema;
 use admit_server::bundle::Bundle;
 use admit_server::keys::KeyRing;
 use admit_server::store::sqlite::SqliteStore;
+use admit_server::store::{Layouts, StaffStore as _};
 use axum::Router;
 use axum::response::Html;
 use axum::routing::get;
@@ -63,7 +64,7 @@ async fn main() -> anyhow::Result<()> {
     let now = jiff::Timestamp::now();
     let checked = programme()?.check(now);
     anyhow::ensure!(checked.refused.is_empty(), "rows that cannot be used: {:?}", checked.refused);
-    store.edit(&checked.edits, now)?;
+    store.edit(&checked.edits, now, Layouts::Stay)?;
     // A server that stays does not import `today+1` at each start: that would move what was sold. It names dates, once.
     // It keeps its folder, and with it its keys: with new ones at each start nobody would believe it.
     let keys = KeyRing::open_or_create(&folder.path().join("keys"), now)?;

@@ -17,7 +17,7 @@ use admit_protocol::text::Texts;
 use admit_server::Cinema;
 use admit_server::bundle::Bundle;
 use admit_server::keys::KeyRing;
-use admit_server::store::sqlite::Edit;
+use admit_server::store::Edit;
 use admit_server::store::{
     Answer, CommitError, KeyPrint, KnownKey, ListedScreening, Listing, Loaded, Outcome, Save, Store, StoreError,
 };
@@ -112,7 +112,7 @@ impl Store for BoxOffice {
         Ok(batch.iter().map(save).collect())
     }
 
-    fn answer(&self, hold: HoldKey, key: KeyPrint) -> Result<Option<Answer>, StoreError> {
+    fn answer(&self, _: ScreeningId, hold: HoldKey, key: KeyPrint) -> Result<Option<Answer>, StoreError> {
         let books = self.books.lock().unwrap_or_else(PoisonError::into_inner);
         let answer = books.values().find_map(|book| book.answers.get(&key).filter(|(known, _)| known.hold == hold));
         Ok(answer.map(|(_, answer)| answer.clone()))

@@ -86,7 +86,10 @@ fn seats_named<'a>(text: &str, layout: &'a Layout) -> anyhow::Result<Vec<&'a Sea
             (false, true) => Some(from),
             _ => None,
         });
-        format!("this hall has no seat {:?}: see `admit seats`", missing.unwrap_or(text))
+        let areas: Vec<String> = layout.areas.iter().map(|a| format!("{}:2", a.id)).collect();
+        let or_area =
+            if areas.is_empty() { String::new() } else { format!("; without a number: {}", areas.join(", ")) };
+        format!("this hall has no seat {:?}: see `admit seats`{or_area}", missing.unwrap_or(text))
     };
     // A row's own name may have a dash in it.
     let ends = text.match_indices('-').find_map(|(at, _)| {

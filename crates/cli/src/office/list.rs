@@ -11,7 +11,7 @@ use jiff::Timestamp;
 
 use super::{Office, Row};
 use crate::showing::Showing;
-use crate::{Context, programme, show};
+use crate::{Context, find, programme, show};
 
 pub(super) async fn screenings(server: &Server, context: &Context) -> anyhow::Result<()> {
     let now = Timestamp::now();
@@ -42,7 +42,7 @@ pub(super) async fn screenings(server: &Server, context: &Context) -> anyhow::Re
 
 /// Who has which seats of a screening.
 pub(super) async fn bookings(office: &Office, screening: ScreeningId, context: &Context) -> anyhow::Result<()> {
-    let screening = office.server.screening(screening).await?;
+    let screening = find::screening(&office.server, screening).await?;
     let layout = office.server.layout(screening.layout).await?;
     let rows = office.bookings(screening.id).await?;
     if context.json {

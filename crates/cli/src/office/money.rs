@@ -4,7 +4,7 @@ use admit_protocol::booking::{Booking, BookingLine, BookingState, TicketState};
 use admit_protocol::id::{ScreeningId, SeatId};
 use admit_protocol::layout::Layout;
 use admit_protocol::money::Money;
-use admit_server::store::sqlite::Permission;
+use admit_server::store::Permission;
 use anyhow::{Context as _, bail, ensure};
 use serde_json::json;
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use admit_server::store::sqlite::Permission;
+use admit_server::store::Permission;
 use anyhow::Context as _;
 use clap::Args;
 

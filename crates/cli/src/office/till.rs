@@ -1,6 +1,6 @@
 //! What must be in the till when a shift ends.
 
-use admit_server::store::sqlite::{Permission, Till};
+use admit_server::store::{Permission, Till};
 use anyhow::Context as _;
 use clap::Args;
 use jiff::civil::{Date, DateTime, Time};

@@ -14,6 +14,7 @@ use admit_server::Cinema;
 use admit_server::bundle::Bundle;
 use admit_server::keys::KeyRing;
 use admit_server::store::sqlite::SqliteStore;
+use admit_server::store::{Layouts, StaffStore as _};
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn_with_state};
@@ -79,7 +80,7 @@ impl Stage {
         let now = jiff::Timestamp::now();
         let store = SqliteStore::open(&folder.path().join("cinema")).expect("opens");
         let bundle: Bundle = serde_json::from_value(programme(10, 1)).expect("a bundle");
-        store.edit(&bundle.check(now).edits, now).expect("edits");
+        store.edit(&bundle.check(now).edits, now, Layouts::Stay).expect("edits");
         let cinema = Cinema::builder(Origin::parse(&origin, OriginPolicy::Loopback).expect("an origin"))
             .development()
             .operator(Texts::one("en", "K").expect("text"), Contact { email: "a@b.example".into(), website: None })

@@ -20,6 +20,7 @@ use admit_server::bundle::Bundle;
 use admit_server::keys::{KeyRing, random_key};
 use admit_server::management::Management;
 use admit_server::store::sqlite::SqliteStore;
+use admit_server::store::{Layouts, StaffStore as _};
 use axum::Router;
 use axum::body::Body;
 use http::{Request, StatusCode};
@@ -55,7 +56,7 @@ fn both(programme: Value) -> Both {
     let now = jiff::Timestamp::now();
     let store = Arc::new(SqliteStore::open(&folder.path().join("cinema")).expect("opens"));
     let bundle: Bundle = serde_json::from_value(programme).expect("a bundle");
-    store.edit(&bundle.check(now).edits, now).expect("edits");
+    store.edit(&bundle.check(now).edits, now, Layouts::Stay).expect("edits");
     let (keys, _) = KeyRing::generate(now).expect("random");
     let operator = Texts::one("en", "Kino").expect("text");
     let contact = Contact { email: "a@kino.example".into(), website: None };

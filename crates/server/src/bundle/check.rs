@@ -23,7 +23,7 @@ use serde::de::DeserializeOwned;
 use super::known::Known;
 use super::{Bundle, BundleCinema, BundleScreening, Checked, Row, RowReport};
 use crate::exact;
-use crate::store::sqlite::Edit;
+use crate::store::Edit;
 use crate::store::{Document, DocumentKind, Listing};
 
 pub(super) fn check(bundle: &Bundle, now: Timestamp, there: Option<&Listing>) -> Checked {

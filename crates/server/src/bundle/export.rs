@@ -10,7 +10,7 @@ use admit_protocol::screening::Screening;
 use jiff::Timestamp;
 
 use super::{Bundle, BundleCinema, BundleHall, BundleItem, BundleScreening, CinemaFacts, Row, RowReport, thirty};
-use crate::store::sqlite::Edit;
+use crate::store::Edit;
 use crate::store::{Document, Listing, StoreError};
 
 impl Bundle {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use admit_protocol::cinema::Hall;
 use admit_protocol::id::CinemaId;
+use admit_protocol::money::Money;
 use admit_protocol::policy::CancellationPolicy;
 use admit_protocol::price::{Audience, Offer, PriceTable};
 use admit_protocol::screening::Screening;
@@ -36,6 +37,16 @@ impl Work<'_> {
             }
             for t in table.ticket_types.iter().filter(|t| !table.offers.iter().any(|o| o.ticket_type == t.id)) {
                 note("price_table", name, format!("nobody can buy a ticket {}: it has no offer", t.id));
+            }
+            for (what, amount) in amounts(table).filter(|(_, amount)| too_little(*amount)) {
+                note(
+                    "price_table",
+                    name,
+                    format!("{what} costs {amount}: amounts are in the smallest unit, 7.00 is 700"),
+                );
+            }
+            for why in self.surprises(name, table) {
+                note("price_table", name, why);
             }
             for (cheap, dear) in upside_down(table) {
                 note(
@@ -81,12 +92,11 @@ impl Work<'_> {
                 note("screening", &s.id, format!("it begins at {}, years from now", poster(s)));
             }
         }
-        let nothing_back = |s: &&Screening| s.cancellation.tiers.is_empty();
-        let forgot = self.screenings.iter().filter(nothing_back).count();
-        if forgot > 0 && known.values().any(|s| !nothing_back(s)) {
+        let forgot = self.without_policy();
+        if forgot > 0 {
             let why = format!(
-                "for {forgot} of its screenings nothing comes back, and for others that are there it does: say `cancellation` in \
-                 this file, too"
+                "for {forgot} of its screenings nothing is said of cancellations, so nothing comes back: is that meant? \
+                 `cancellation` says it for all of a file"
             );
             note("programme", &"", why);
         }
@@ -125,6 +135,37 @@ impl Work<'_> {
             note("price_table", &table, why);
         }
         self.checked.strange = strange;
+    }
+
+    /// For how many screenings to come neither the file nor their own row says what a cancellation brings back.
+    fn without_policy(&self) -> usize {
+        if !self.bundle.cancellation.tiers.is_empty() {
+            return 0;
+        }
+        let says = |id: &str| {
+            self.bundle.screenings.iter().any(|r| r.value["id"] == *id && r.value.get("cancellation").is_some())
+        };
+        let to_come = self.screenings.iter().filter(|s| s.starts_at.at() > self.now);
+        to_come.filter(|s| !says(s.id.as_str())).count()
+    }
+
+    /// Where a price table is not as one of this name was before, and a slip is likely: ten times more or less, or no price any more.
+    fn surprises(&self, name: &str, table: &PriceTable) -> Vec<String> {
+        let before = self.known.named(DocumentKind::PriceTable, name).and_then(|before| self.known.table(before));
+        let Some((_, before)) = before else { return Vec::new() };
+        let mut found = Vec::new();
+        for was in before.offers.iter().filter(|was| table.ticket_type(was.ticket_type).is_some()) {
+            let (what, at) = (format!("{} in {}", was.ticket_type, was.zone), was.total);
+            let zone_is_sold = table.offers.iter().any(|o| o.zone == was.zone);
+            match table.offers.iter().find(|o| (o.ticket_type, o.zone) == (was.ticket_type, was.zone)) {
+                Some(now) if far_apart(at.amount(), now.total.amount()) => {
+                    found.push(format!("{what} costs {}, and was {at} before", now.total));
+                }
+                None if zone_is_sold => found.push(format!("{what} has no price any more, and was {at} before")),
+                _ => {}
+            }
+        }
+        found
     }
 
     /// What a screening said before this file, and the file does not: it is as if it had never been said.
@@ -182,6 +223,23 @@ impl Work<'_> {
         let halls = self.cinemas.values().flat_map(|c| c.halls.iter().map(|h| (c.id, h)));
         halls.filter(move |(cinema, h)| before(*cinema, h.id).is_some_and(|known| known.layout != h.layout))
     }
+}
+
+/// Ten times as much, or a tenth.
+fn far_apart(one: i64, other: i64) -> bool {
+    let (less, more) = (one.min(other), one.max(other));
+    less > 0 && more / less >= 10
+}
+
+/// What tickets of a table cost.
+fn amounts(table: &PriceTable) -> impl Iterator<Item = (String, Money)> {
+    table.offers.iter().map(|o| (format!("{} in {}", o.ticket_type, o.zone), o.total))
+}
+
+/// Half a euro, or 50 yen: nobody sells a seat for that, and who writes 7 for 7.00 does.
+fn too_little(amount: Money) -> bool {
+    let least = if amount.currency().minor_digits() > 2 { 500 } else { 50 };
+    (1..least).contains(&amount.amount())
 }
 
 /// When it begins, as people say it.

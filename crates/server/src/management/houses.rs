@@ -17,7 +17,7 @@ use crate::answers::Subject;
 use crate::asker::OneEffect;
 use crate::engine::{Done, Request};
 use crate::refusals::reply;
-use crate::store::sqlite::Permission;
+use crate::store::Permission;
 
 /// A hold or booking as staff see it: nothing disappears, whatever became of it.
 #[derive(Serialize)]

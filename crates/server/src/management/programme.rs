@@ -24,8 +24,7 @@ use super::{Management, json};
 use crate::bundle::{Bundle, Checked, RowReport};
 use crate::catalogue::Catalogue;
 use crate::exact;
-use crate::store::sqlite::{Disturbed, Edit, Layouts, Permission, SqliteStore};
-use crate::store::{Document, DocumentKind, Store as _};
+use crate::store::{Disturbed, Document, DocumentKind, Edit, Layouts, Permission, StaffStore};
 
 type LargeJson<T> = StrictJson<T, DOCUMENT_BYTES_MAX>;
 
@@ -74,20 +73,16 @@ impl Management {
         did: &str,
         subject: String,
         edits: Vec<Edit>,
-    ) -> Result<Vec<DisturbedBookings>, Reply> {
+    ) -> Result<Vec<Disturbed>, Reply> {
         let now = self.0.cinema.now();
-        let disturbed = self.store(move |store| store.edit(&edits, now)).await?;
+        let disturbed = self.store(move |store| store.edit(&edits, now, Layouts::Stay)).await?;
         self.note(&somebody.staff, did, subject).await?;
         for Disturbed { after, bookings, .. } in &disturbed {
-            self.note(&somebody.staff, "disturbed", format!("{bookings} bookings of {}", after.id)).await?;
+            let subject = format!("{} bookings of {}", bookings.len(), after.id);
+            self.note(&somebody.staff, "disturbed", subject).await?;
         }
         self.0.cinema.reload().await.map_err(|e| Reply::internal(&e))?;
-        let told = |d: Disturbed| DisturbedBookings {
-            screening: d.after.id,
-            bookings: d.bookings,
-            without_address: d.without_address,
-        };
-        Ok(disturbed.into_iter().map(told).collect())
+        Ok(disturbed)
     }
 }
 
@@ -230,17 +225,6 @@ pub(super) async fn add_price_table(
     Ok((StatusCode::CREATED, json(&Added { name })).into_response())
 }
 
-/// Bookings of a screening that was changed: their buyers are to be told.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct DisturbedBookings {
-    /// Which.
-    pub screening: ScreeningId,
-    /// How many have a ticket that stands.
-    pub bookings: usize,
-    /// Of how many nobody knows where their buyer can be written to.
-    pub without_address: usize,
-}
-
 /// What an import came to.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Imported {
@@ -255,7 +239,9 @@ pub struct Imported {
     /// What is probably not what was meant.
     pub strange: Vec<RowReport>,
     /// Whose bookings are not what they were.
-    pub disturbed: Vec<DisturbedBookings>,
+    pub disturbed: Vec<Disturbed>,
+    /// What tickets cost now, by the file's name of the price table: to be looked at.
+    pub prices: Vec<(String, Vec<String>)>,
 }
 
 /// Why rows cannot be used: each cause once, as many as a problem has room for.
@@ -285,7 +271,8 @@ pub(super) async fn import(
     somebody.may(Permission::Edit)?;
     let now = management.0.cinema.now();
     let bundle = body.value;
-    let check = move |store: &SqliteStore| {
+    let prices = bundle.prices();
+    let check = move |store: &dyn StaffStore| {
         let mut checked = bundle.check_with(&store.catalogue()?, now);
         checked.keep_layouts(store, Layouts::Stay)?;
         Ok(checked)
@@ -300,5 +287,5 @@ pub(super) async fn import(
     }
     let subject = format!("{cinemas} cinemas, {films} films, {screenings} screenings");
     let disturbed = management.edit(&somebody, "import", subject, edits).await?;
-    Ok(json(&Imported { cinemas, halls, films, screenings, strange, disturbed }))
+    Ok(json(&Imported { cinemas, halls, films, screenings, strange, disturbed, prices }))
 }

@@ -22,7 +22,7 @@ use subtle::ConstantTimeEq as _;
 
 use super::Management;
 use crate::asker::AtCounter;
-use crate::store::sqlite::{Permission, Session, StaffMember};
+use crate::store::{Permission, Session, StaffMember};
 
 /// How long a session lasts, in seconds: a working day.
 const SESSION_S: i64 = 12 * 3600;

@@ -16,12 +16,11 @@ use serde::{Deserialize, Serialize};
 
 use super::session::{SignedInAs, hash_password};
 use super::{Management, json};
-use crate::store::Device;
-use crate::store::sqlite::{Edit, Permission, Role, StaffMember};
+use crate::store::{Device, Edit, Layouts, Permission, Role, StaffMember};
 
 pub(super) async fn list(State(management): State<Management>, somebody: SignedInAs) -> Result<Response, Reply> {
     somebody.may(Permission::Staff)?;
-    Ok(json(&management.store(crate::store::sqlite::SqliteStore::staff).await?))
+    Ok(json(&management.store(|store| store.staff()).await?))
 }
 
 #[derive(Deserialize)]
@@ -90,7 +89,7 @@ pub(super) async fn put_device(
     let PutDevice { name } = body.value;
     named("name", &name, 200)?;
     let now = management.0.cinema.now();
-    management.store(move |store| store.edit(&[Edit::Device { device, name }], now)).await?;
+    management.store(move |store| store.edit(&[Edit::Device { device, name }], now, Layouts::Stay)).await?;
     management.note(&somebody.staff, "put_device", id.to_string()).await?;
     management.0.cinema.reload().await.map_err(|e| Reply::internal(&e))?;
     Ok((StatusCode::CREATED, json(&NewToken { device: id, token })).into_response())

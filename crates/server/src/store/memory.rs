@@ -73,7 +73,7 @@ impl Store for MemoryStore {
         Ok(batch.iter().map(save).collect())
     }
 
-    fn answer(&self, hold: HoldKey, key: KeyPrint) -> Result<Option<Answer>, StoreError> {
+    fn answer(&self, _: ScreeningId, hold: HoldKey, key: KeyPrint) -> Result<Option<Answer>, StoreError> {
         let houses = self.houses.lock().unwrap_or_else(PoisonError::into_inner);
         let answer = houses.values().find_map(|rows| rows.answers.get(&key).filter(|(known, _)| known.hold == hold));
         Ok(answer.map(|(_, answer)| answer.clone()))

@@ -5,9 +5,8 @@ mod checkpoint;
 mod numbers;
 mod rows;
 mod save;
-mod screening;
 mod staff;
-mod till;
+mod tables;
 
 use std::fs::File;
 use std::path::Path;
@@ -18,13 +17,8 @@ use admit_protocol::digest::ContentName;
 use admit_protocol::id::ScreeningId;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Row, Transaction, TransactionBehavior};
 
-pub use self::catalogue::Edit;
 use self::checkpoint::Checkpoints;
 use self::numbers::Numbers;
-pub use self::screening::{Disturbed, Layouts};
-pub(crate) use self::staff::Session;
-pub use self::staff::{AuditEntry, Permission, Role, StaffMember};
-pub use self::till::Till;
 use super::{Answer, CommitError, KeyPrint, Listing, Loaded, Outcome, Save, Store, StoreError};
 
 mod migrations {
@@ -163,7 +157,7 @@ impl Store for SqliteStore {
         Ok(saved)
     }
 
-    fn answer(&self, hold: HoldKey, key: KeyPrint) -> Result<Option<Answer>, StoreError> {
+    fn answer(&self, _: ScreeningId, hold: HoldKey, key: KeyPrint) -> Result<Option<Answer>, StoreError> {
         const STEP: &str = "reading an answer";
         self.reading(STEP, |db| {
             let sql = "SELECT answers FROM hold WHERE hold = ?1";
@@ -171,7 +165,7 @@ impl Store for SqliteStore {
             let answers: Option<Vec<u8>> =
                 holds.query_row([hold.0.to_be_bytes()], |row| row.get(0)).optional().map_err(StoreError::at(STEP))?;
             let answers = answers.unwrap_or_default();
-            let Some((_, id)) = rows::read_known(hold, &answers).find(|(known, _)| known.key == key) else {
+            let Some((_, id)) = super::rows::read_known(hold, &answers).find(|(known, _)| known.key == key) else {
                 return Ok(None);
             };
             let sql = "SELECT status, body FROM answer WHERE id = ?1";

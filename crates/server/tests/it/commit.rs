@@ -44,8 +44,8 @@ impl Store for Faulty {
     ) -> Result<Loaded, StoreError> {
         self.inner.load(screening, prices)
     }
-    fn answer(&self, hold: HoldKey, key: KeyPrint) -> Result<Option<Answer>, StoreError> {
-        self.inner.answer(hold, key)
+    fn answer(&self, screening: ScreeningId, hold: HoldKey, key: KeyPrint) -> Result<Option<Answer>, StoreError> {
+        self.inner.answer(screening, hold, key)
     }
     fn save(&self, batch: &[Save<'_>]) -> Result<Vec<Outcome>, CommitError> {
         self.saves.fetch_add(1, Ordering::SeqCst);

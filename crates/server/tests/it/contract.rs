@@ -7,6 +7,7 @@ use admit_booking::{
 };
 use admit_server::store::sqlite::SqliteStore;
 use admit_server::store::{Answer, BodyPrint, KeyPrint, KnownKey, NewAnswer, Outcome, Save, Store};
+use admit_server::store::{Layouts, StaffStore as _};
 use jiff::Timestamp;
 
 use crate::stage::{On, Stage, bundle};
@@ -119,9 +120,9 @@ store_contract! {
         let answer = Answer { status: 201, body: Some("{}".into()) };
         let known = KnownKey { key: KeyPrint([1; 16]), said: BodyPrint([2; 16]), hold: HoldKey(1) };
         store.save(&[save(0, &[placed(1, "A1")], &[NewAnswer { known, answer: answer.clone() }])]).expect("saves");
-        assert_eq!(store.answer(HoldKey(1), known.key).expect("reads"), Some(answer));
-        assert_eq!(store.answer(HoldKey(1), KeyPrint([3; 16])).expect("reads"), None);
-        assert_eq!(store.answer(HoldKey(2), known.key).expect("reads"), None);
+        assert_eq!(store.answer("eight".parse().expect("id"), HoldKey(1), known.key).expect("reads"), Some(answer));
+        assert_eq!(store.answer("eight".parse().expect("id"), HoldKey(1), KeyPrint([3; 16])).expect("reads"), None);
+        assert_eq!(store.answer("eight".parse().expect("id"), HoldKey(2), known.key).expect("reads"), None);
         assert_eq!(load(store).keys, [known]);
         // Also when the hold is over: whoever lost the answer must not hold the same seats again.
         let released = (HoldKey(1), HoldState::Released { at: now() });
@@ -145,7 +146,7 @@ store_contract! {
 fn the_log_of_a_busy_store_begins_again() {
     let folder = tempfile::tempdir().expect("a folder");
     let store = SqliteStore::open(folder.path()).expect("opens");
-    store.edit(&bundle().check(now()).edits, now()).expect("edits");
+    store.edit(&bundle().check(now()).edits, now(), Layouts::Stay).expect("edits");
     let block = Claim::Block(Block { reason: BlockReason::House, until: None });
     let (taken, freed) = (vec![(Place(0), block)], vec![(Place(0), block)]);
     let take = [Changes { claimed: taken, ..Changes::default() }];

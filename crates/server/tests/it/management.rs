@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use admit_server::management::{Management, Role, StaffMember, hash_password};
 use admit_server::store::sqlite::SqliteStore;
+use admit_server::store::{Layouts, StaffStore as _};
 use axum::Router;
 use axum::body::Body;
 use http::{Method, Request};
@@ -30,7 +31,7 @@ impl Office {
         let now = crate::stage::NOON.parse().expect("noon");
         let folder = tempfile::tempdir().expect("a folder");
         let store = Arc::new(SqliteStore::open(folder.path()).expect("opens"));
-        store.edit(&bundle().check(now).edits, now).expect("edits");
+        store.edit(&bundle().check(now).edits, now, Layouts::Stay).expect("edits");
         let hash = hash_password(PASSWORD).expect("long enough");
         // The admin comes first: there must always be one.
         for role in [Role::Admin, Role::Manager, Role::Programme, Role::BoxOffice, Role::Door] {
@@ -458,7 +459,11 @@ async fn an_import_says_what_it_came_to() {
     moved["screenings"][0]["starts"] = json!("2026-11-21T22:00");
     let said = office.post(&session, "/imports", &moved).await;
     assert_eq!((said.status.as_u16(), &said.body["screenings"]), (200, &json!(2)), "{}", said.body);
-    assert_eq!(said.body["disturbed"], json!([{"screening": "eight", "bookings": 1, "without_address": 1}]));
+    let disturbed = &said.body["disturbed"][0];
+    assert_eq!(disturbed["after"]["starts_at"]["local"], "2026-11-21T22:00:00+01:00", "{disturbed}");
+    assert!(disturbed["bookings"].as_array().is_some_and(|all| all.len() == 1), "{disturbed}");
+    assert_eq!(disturbed["bookings"], disturbed["without_address"]);
+    assert_eq!(said.body["prices"][0][0], "evening", "what tickets cost is to be looked at: {}", said.body);
 }
 
 #[tokio::test]

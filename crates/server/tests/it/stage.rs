@@ -10,8 +10,9 @@ use admit_server::bundle::Bundle;
 use admit_server::clock::ManualClock;
 use admit_server::keys::KeyRing;
 use admit_server::store::memory::MemoryStore;
-use admit_server::store::sqlite::{Edit, SqliteStore};
+use admit_server::store::sqlite::SqliteStore;
 use admit_server::store::{Device, Store};
+use admit_server::store::{Edit, Layouts, StaffStore as _};
 use admit_server::{Cinema, HouseRules};
 use axum::Router;
 use axum::body::Body;
@@ -105,7 +106,7 @@ impl Stage {
         assert_eq!(checked.refused, []);
         let device = Device { id: "door-1".parse().expect("id"), token_hash: sha256(&[DOOR.as_bytes()]) };
         let edits = [checked.edits, vec![Edit::Device { device, name: "Main door".into() }]].concat();
-        sqlite.edit(&edits, now).expect("edits");
+        sqlite.edit(&edits, now, Layouts::Stay).expect("edits");
         let store: Arc<dyn Store> = match on {
             On::Sqlite => Arc::new(sqlite),
             On::Memory => Arc::new(MemoryStore::new(sqlite.catalogue().expect("a listing"))),

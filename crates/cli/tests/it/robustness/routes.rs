@@ -1,5 +1,6 @@
 //! Every route that takes text or JSON.
 
+use admit_server::store::StaffStore as _;
 use axum::body::Body;
 use http::Request;
 use serde_json::json;

@@ -1,157 +1,26 @@
-//! Rows of a house: how holds, bookings and scans are written, and read back.
+//! Houses, read back from SQLite.
 
 use std::sync::Arc;
 
-use admit_booking::{
-    Block, BlockReason, Booking, Claim, HeldPlace, Hold, HoldKey, HoldState, Line, Network, Order, OrderLine, Owner,
-    Place, Prices, Saved, ScanRecord, ScannedTicket, TypeNo,
-};
-use admit_protocol::booking::Buyer;
-use admit_protocol::capability::PaymentMethod;
+use admit_booking::{HoldKey, Prices, Saved};
 use admit_protocol::digest::ContentName;
-use admit_protocol::door::{ScanKind, Verdict};
-use admit_protocol::money::{Currency, Money};
-use admit_protocol::policy::CancellationPolicy;
 use jiff::Timestamp;
 use rusqlite::{Connection, Row, params};
-use serde::{Deserialize, Serialize};
 
 use super::numbers;
-use crate::store::{BodyPrint, KeyPrint, KnownKey, Loaded, StoreError};
+use crate::store::rows::{ClaimRow, HoldRow, ScanRow, bad, hold_key, read_known};
+use crate::store::{Loaded, StoreError};
 
 const LOADING: &str = "loading a house";
 
-/// The `details` of a hold that is being paid or was booked, as JSON.
-#[derive(Serialize, Deserialize)]
-struct Details {
-    /// `[place, ticket type, price, generation, revoked]`
-    lines: Vec<(u16, u8, i64, u16, bool)>,
-    currency: Currency,
-    booking_fees: i64,
-    total: i64,
-    method: PaymentMethod,
-    seed: [u8; 16],
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    buyer: Option<Buyer>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    booked: Option<Booked>,
-}
-
-/// What a booking has and an order has not.
-#[derive(Serialize, Deserialize)]
-struct Booked {
-    paid: i64,
-    refunded: i64,
-    #[serde(default)]
-    paid_out: i64,
-    policy: CancellationPolicy,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    collect_by: Option<i64>,
-}
-
-/// A hold's state as columns: `state`, `at`, `details`.
-pub(super) fn state_columns(state: &HoldState) -> (&'static str, i64, Option<String>) {
-    let ms = |at: &Timestamp| at.as_millisecond();
-    let order = |o: &Order| text(&order_details(o));
-    match state {
-        HoldState::Active { until } => ("active", ms(until), None),
-        HoldState::Paying { order: o, until } => ("paying", ms(until), Some(order(o))),
-        HoldState::Closing { order: o, until } => ("closing", ms(until), Some(order(o))),
-        HoldState::Converted(b) => {
-            let word = if b.is_cancelled() { "cancelled" } else { "converted" };
-            (word, ms(&b.confirmed_at), Some(text(&booking_details(b))))
-        }
-        HoldState::Released { at } => ("released", ms(at), None),
-        HoldState::Expired { at, order: o } => ("expired", ms(at), o.as_ref().map(order)),
-        HoldState::RefundDue { order: o, at } => ("refund_due", ms(at), Some(order(o))),
-    }
-}
-
-fn text<T: Serialize>(value: &T) -> String {
-    // Plain structs with string keys: they always serialise.
-    serde_json::to_string(value).expect("rows serialise")
-}
-
-fn order_details(o: &Order) -> Details {
-    Details {
-        lines: o.lines.iter().map(|l| (l.place.0, l.ticket_type.0, l.price.amount(), 1, false)).collect(),
-        currency: o.total.currency(),
-        booking_fees: o.booking_fees.amount(),
-        total: o.total.amount(),
-        method: o.method,
-        seed: o.seed,
-        buyer: o.buyer.clone(),
-        booked: None,
-    }
-}
-
-fn booking_details(b: &Booking) -> Details {
-    let line = |l: &Line| (l.place.0, l.ticket_type.0, l.price.amount(), l.generation, l.revoked);
-    Details {
-        lines: b.lines.iter().map(line).collect(),
-        currency: b.total.currency(),
-        booking_fees: b.booking_fees.amount(),
-        total: b.total.amount(),
-        method: b.method,
-        seed: b.seed,
-        buyer: b.buyer.clone(),
-        booked: Some(Booked {
-            paid: b.paid.amount(),
-            refunded: b.refunded.amount(),
-            paid_out: b.paid_out.amount(),
-            policy: (*b.policy).clone(),
-            collect_by: b.collect_by.map(Timestamp::as_millisecond),
-        }),
-    }
-}
-
-/// Bookings of a screening that have a ticket left, and where their buyers want to be written to.
-pub(super) fn standing_bookings(db: &Connection, number: i64) -> Result<Vec<(HoldKey, Option<String>)>, StoreError> {
+/// Bookings of a screening that have a ticket left, and their `details`.
+pub(super) fn standing_bookings(db: &Connection, number: i64) -> Result<Vec<(HoldKey, String)>, StoreError> {
     let sql = "SELECT hold, details FROM hold WHERE state = 'converted' \
                AND hold IN (SELECT hold FROM claim WHERE screening = ?1 AND hold IS NOT NULL)";
     all(db, sql, number, |row, number| {
         let key = hold_key(&get::<Vec<u8>>(row, 0)?).ok_or_else(|| bad("hold", number, "key is not 16 bytes"))?;
-        let details: Details =
-            serde_json::from_str(&get::<String>(row, 1)?).map_err(|e| bad("hold", number, e.to_string()))?;
-        Ok((key, details.buyer.and_then(|b| b.email)))
+        Ok((key, get(row, 1)?))
     })
-}
-
-/// A request on record at its hold: its key, what it said, and where its answer is.
-pub(super) fn known_bytes(known: &KnownKey, answer: i64) -> Vec<u8> {
-    [&known.key.0[..], &known.said.0, &answer.to_be_bytes()].concat()
-}
-
-/// The requests on record at a hold, and where their answers are.
-pub(super) fn read_known(hold: HoldKey, answers: &[u8]) -> impl Iterator<Item = (KnownKey, i64)> + '_ {
-    let (records, _) = answers.as_chunks::<40>();
-    records.iter().map(move |record| {
-        let (key, rest) = record.split_first_chunk().expect("16 of 40 bytes");
-        let (said, id) = rest.split_first_chunk().expect("16 of 24 bytes");
-        let id = i64::from_be_bytes(id.try_into().expect("8 of 8 bytes"));
-        (KnownKey { key: KeyPrint(*key), said: BodyPrint(*said), hold }, id)
-    })
-}
-
-/// The places of a hold as JSON: `[[place, ticket type or null], ...]`.
-pub(super) fn places_text(places: &[HeldPlace]) -> String {
-    let pairs: Vec<(u16, Option<u8>)> = places.iter().map(|p| (p.place.0, p.ticket_type.map(|t| t.0))).collect();
-    text(&pairs)
-}
-
-pub(super) fn hold_key(bytes: &[u8]) -> Option<HoldKey> {
-    bytes.try_into().ok().map(|b| HoldKey(u128::from_be_bytes(b)))
-}
-
-/// The columns `hold`, `block`, `until` of a claim.
-pub(super) fn claim_columns(claim: Claim) -> (Option<[u8; 16]>, Option<String>, Option<i64>) {
-    match claim {
-        Claim::Hold(key) => (Some(key.0.to_be_bytes()), None, None),
-        Claim::Block(Block { reason, until }) => {
-            let word = text(&reason).trim_matches('"').to_owned();
-            (None, Some(word), until.map(Timestamp::as_millisecond))
-        }
-    }
 }
 
 /// A house of one version: all of it is read in one snapshot.
@@ -207,144 +76,44 @@ fn get<T: rusqlite::types::FromSql>(row: &Row<'_>, column: usize) -> Result<T, S
     row.get(column).map_err(StoreError::at("reading a row of a house"))
 }
 
-fn bad(table: &'static str, row: i64, why: impl Into<String>) -> StoreError {
-    StoreError::BadRow { table, row: row.to_string(), why: why.into() }
-}
-
-fn instant(ms: i64, table: &'static str, row: i64) -> Result<Timestamp, StoreError> {
-    Timestamp::from_millisecond(ms).map_err(|e| bad(table, row, e.to_string()))
-}
-
-fn read_claim(row: &Row<'_>, number: i64) -> Result<(Place, Claim), StoreError> {
-    let (hold, block): (Option<Vec<u8>>, Option<String>) = (get(row, 1)?, get(row, 2)?);
-    let claim = match (hold, block) {
-        (Some(hold), None) => Claim::Hold(hold_key(&hold).ok_or_else(|| bad("claim", number, "hold is not 16 bytes"))?),
-        (None, Some(word)) => {
-            let reason: BlockReason =
-                serde_json::from_value(word.into()).map_err(|e| bad("claim", number, e.to_string()))?;
-            let until = get::<Option<i64>>(row, 3)?.map(|ms| instant(ms, "claim", number)).transpose()?;
-            Claim::Block(Block { reason, until })
-        }
-        _ => return Err(bad("claim", number, "needs either a hold or a block")),
-    };
-    Ok((Place(get(row, 0)?), claim))
+fn read_claim(row: &Row<'_>, number: i64) -> Result<(admit_booking::Place, admit_booking::Claim), StoreError> {
+    let row = ClaimRow { place: get(row, 0)?, hold: get(row, 1)?, block: get(row, 2)?, until: get(row, 3)? };
+    row.read(number)
 }
 
 fn read_hold(
     row: &Row<'_>,
     number: i64,
     prices: &dyn Fn(ContentName) -> Option<Arc<Prices>>,
-) -> Result<Hold, StoreError> {
-    let wrong = |why: &str| bad("hold", number, why);
-    let key = hold_key(&get::<Vec<u8>>(row, 0)?).ok_or_else(|| wrong("key is not 16 bytes"))?;
-    let places: Vec<(u16, Option<u8>)> =
-        serde_json::from_str(&get::<String>(row, 3)?).map_err(|e| bad("hold", number, e.to_string()))?;
-    let place = |(place, t): &(u16, Option<u8>)| HeldPlace { place: Place(*place), ticket_type: t.map(TypeNo) };
-    let name = ContentName::from_digest(get(row, 4)?);
-    let details: Option<String> = get(row, 9)?;
-    let details: Option<Details> =
-        details.map(|d| serde_json::from_str(&d)).transpose().map_err(|e| bad("hold", number, e.to_string()))?;
-    let at = instant(get(row, 8)?, "hold", number)?;
-    let network: Option<i64> = get(row, 2)?;
-    let prices = prices(name).ok_or_else(|| bad("hold", number, format!("its price table {name} is missing")))?;
-    let hold = Hold {
-        key,
-        owner: Owner(get(row, 1)?),
-        network: network.map(|n| Network(n.cast_unsigned())),
-        places: places.iter().map(place).collect(),
-        prices,
-        created_at: instant(get(row, 5)?, "hold", number)?,
-        seq: get::<i64>(row, 6)?.unsigned_abs(),
-        state: read_state(&get::<String>(row, 7)?, at, details, number)?,
+) -> Result<admit_booking::Hold, StoreError> {
+    let row = HoldRow {
+        hold: get(row, 0)?,
+        owner: get(row, 1)?,
+        network: get(row, 2)?,
+        places: get(row, 3)?,
+        price_table: get(row, 4)?,
+        created_at: get(row, 5)?,
+        seq: get(row, 6)?,
+        state: get(row, 7)?,
+        at: get(row, 8)?,
+        details: get(row, 9)?,
     };
-    // A type number beyond the table would be a panic later; here it is a bad row.
-    let types = hold.prices.table.ticket_types.len();
-    let lines = hold.booking().into_iter().flat_map(|b| b.lines.iter().map(|l| l.ticket_type));
-    let numbers = hold.places.iter().filter_map(|p| p.ticket_type).chain(lines);
-    if numbers.into_iter().any(|n| usize::from(n.0) >= types) {
-        return Err(wrong("it names a ticket type that its price table does not have"));
-    }
-    Ok(hold)
+    row.read(number, prices)
 }
 
-fn read_state(state: &str, at: Timestamp, details: Option<Details>, number: i64) -> Result<HoldState, StoreError> {
-    let missing = || bad("hold", number, format!("state {state} needs details"));
-    let order = |details: Option<Details>| read_order(details.ok_or_else(missing)?, number);
-    Ok(match state {
-        "active" => HoldState::Active { until: at },
-        "paying" => HoldState::Paying { order: order(details)?, until: at },
-        "closing" => HoldState::Closing { order: order(details)?, until: at },
-        "converted" | "cancelled" => HoldState::Converted(read_booking(details.ok_or_else(missing)?, at, number)?),
-        "released" => HoldState::Released { at },
-        "expired" => HoldState::Expired { at, order: details.map(|d| read_order(d, number)).transpose()? },
-        "refund_due" => HoldState::RefundDue { order: order(details)?, at },
-        other => return Err(bad("hold", number, format!("there is no state {other}"))),
-    })
-}
-
-fn money(amount: i64, currency: Currency, number: i64) -> Result<Money, StoreError> {
-    Money::new(amount, currency).map_err(|e| bad("hold", number, e.to_string()))
-}
-
-fn read_order(d: Details, number: i64) -> Result<Order, StoreError> {
-    let line = |&(place, t, price, _, _): &(u16, u8, i64, u16, bool)| {
-        let price = money(price, d.currency, number)?;
-        Ok(OrderLine { place: Place(place), ticket_type: TypeNo(t), price })
-    };
-    Ok(Order {
-        lines: d.lines.iter().map(line).collect::<Result<_, StoreError>>()?,
-        booking_fees: money(d.booking_fees, d.currency, number)?,
-        total: money(d.total, d.currency, number)?,
-        method: d.method,
-        buyer: d.buyer,
-        seed: d.seed,
-    })
-}
-
-fn read_booking(d: Details, confirmed_at: Timestamp, number: i64) -> Result<Booking, StoreError> {
-    let line = |&(place, t, price, generation, revoked): &(u16, u8, i64, u16, bool)| {
-        let price = money(price, d.currency, number)?;
-        Ok(Line { place: Place(place), ticket_type: TypeNo(t), price, generation, revoked })
-    };
-    let booked = d.booked.ok_or_else(|| bad("hold", number, "a converted hold needs a booking"))?;
-    Ok(Booking {
-        lines: d.lines.iter().map(line).collect::<Result<_, StoreError>>()?,
-        booking_fees: money(d.booking_fees, d.currency, number)?,
-        total: money(d.total, d.currency, number)?,
-        paid: money(booked.paid, d.currency, number)?,
-        refunded: money(booked.refunded, d.currency, number)?,
-        paid_out: money(booked.paid_out, d.currency, number)?,
-        method: d.method,
-        buyer: d.buyer,
-        policy: Arc::new(booked.policy),
-        collect_by: booked.collect_by.map(|ms| instant(ms, "hold", number)).transpose()?,
-        confirmed_at,
-        seed: d.seed,
-    })
-}
-
-fn read_scan(row: &Row<'_>, number: i64) -> Result<ScanRecord, StoreError> {
-    let id = |column| {
-        let text: String = get(row, column)?;
-        text.parse().map_err(|_| bad("scan", number, "an id is malformed"))
-    };
-    let hold: Option<Vec<u8>> = get(row, 4)?;
-    let ticket = match hold.as_deref().and_then(hold_key) {
-        Some(booking) => Some(ScannedTicket { booking, line: get(row, 5)?, generation: get(row, 6)? }),
-        None => None,
-    };
-    let undoes: Option<String> = get(row, 3)?;
-    let undoes = undoes.map(|u| u.parse()).transpose().map_err(|_| bad("scan", number, "an id is malformed"))?;
-    let device: String = get(row, 0)?;
-    Ok(ScanRecord {
-        device: device.parse().map_err(|_| bad("scan", number, "an id is malformed"))?,
-        id: id(1)?,
-        kind: ScanKind::from_word(&get::<String>(row, 2)?),
-        undoes,
-        ticket,
-        at: instant(get(row, 7)?, "scan", number)?,
+fn read_scan(row: &Row<'_>, number: i64) -> Result<admit_booking::ScanRecord, StoreError> {
+    let row = ScanRow {
+        device: get(row, 0)?,
+        id: get(row, 1)?,
+        kind: get(row, 2)?,
+        undoes: get(row, 3)?,
+        hold: get(row, 4)?,
+        line: get(row, 5)?,
+        generation: get(row, 6)?,
+        at: get(row, 7)?,
         admitted: get(row, 8)?,
         offline: get(row, 9)?,
-        verdict: Verdict::from_word(&get::<String>(row, 10)?),
-    })
+        verdict: get(row, 10)?,
+    };
+    row.read(number)
 }

@@ -6,7 +6,7 @@ use admit_booking::{Changes, Claim, HoldKey, Place};
 use rusqlite::{Connection, ErrorCode, TransactionBehavior, params};
 
 use super::numbers::Numbers;
-use super::rows::{claim_columns, known_bytes, places_text, state_columns};
+use crate::store::rows::{claim_columns, known_bytes, places_text, state_columns};
 use crate::store::{Answer, CashWay, CommitError, Outcome, Save, StoreError, TillEntry};
 
 /// Why one house was not saved while the others go on.

@@ -1,125 +1,19 @@
-//! Staff, their sessions, and what they did.
+//! What staff keep and change, in SQLite.
 
+use admit_protocol::id::ScreeningId;
 use jiff::Timestamp;
-use rusqlite::{OptionalExtension as _, params};
-use serde::{Deserialize, Serialize};
+use rusqlite::{OptionalExtension as _, TransactionBehavior, params};
 
 use super::SqliteStore;
-use crate::store::StoreError;
-
-/// What somebody may do: see [`Role::may`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Role {
-    /// Lets visitors in.
-    Door,
-    /// Sells, settles, helps.
-    BoxOffice,
-    /// Makes the programme.
-    Programme,
-    /// Runs the house.
-    Manager,
-    /// Decides who works here.
-    Admin,
-}
-
-/// Something that not everybody may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Permission {
-    /// Look at bookings.
-    Look,
-    /// Take money at the counter, give holds back, block seats.
-    Sell,
-    /// Change cinemas, films, screenings and prices.
-    Edit,
-    /// Cancel bookings and give money back.
-    Refund,
-    /// Register scanners, read the audit log.
-    Supervise,
-    /// Decide who works here.
-    Staff,
-}
-
-impl Role {
-    /// Whether this role has this permission.
-    #[must_use]
-    pub fn may(self, permission: Permission) -> bool {
-        use Permission::{Edit, Look, Refund, Sell, Staff, Supervise};
-        match self {
-            Self::Door => matches!(permission, Look),
-            Self::BoxOffice => matches!(permission, Look | Sell),
-            Self::Programme => matches!(permission, Look | Edit),
-            Self::Manager => matches!(permission, Look | Sell | Edit | Refund | Supervise),
-            Self::Admin => matches!(permission, Look | Sell | Edit | Refund | Supervise | Staff),
-        }
-    }
-
-    /// The word for it.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Door => "door",
-            Self::BoxOffice => "box_office",
-            Self::Programme => "programme",
-            Self::Manager => "manager",
-            Self::Admin => "admin",
-        }
-    }
-}
-
-impl std::str::FromStr for Role {
-    type Err = StoreError;
-    fn from_str(word: &str) -> Result<Self, StoreError> {
-        let roles = [Self::Door, Self::BoxOffice, Self::Programme, Self::Manager, Self::Admin];
-        let all = roles.map(Self::as_str).join(", ");
-        let unknown = || StoreError::Refused(format!("there is no role {word:?}: it is one of {all}"));
-        roles.into_iter().find(|r| r.as_str() == word).ok_or_else(unknown)
-    }
-}
-
-/// Somebody who works here.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct StaffMember {
-    /// What they sign in with.
-    pub login: String,
-    /// What they are called.
-    pub name: String,
-    /// What they may do.
-    pub role: Role,
-    /// Whether they may not sign in any more.
-    pub disabled: bool,
-}
-
-/// One thing that staff did.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct AuditEntry {
-    /// When.
-    pub at: Timestamp,
-    /// Who.
-    pub by: String,
-    /// What.
-    pub did: String,
-    /// To what.
-    pub subject: String,
-}
-
-/// A session as it is kept: of the token, only its hash.
-#[derive(Debug, Clone)]
-pub(crate) struct Session {
-    pub(crate) token_hash: [u8; 32],
-    pub(crate) login: String,
-    pub(crate) csrf: String,
-    pub(crate) expires_at: Timestamp,
-}
+use super::tables::Within;
+use crate::store::editing::{edit_all, kept_layouts};
+use crate::store::staff::{TillRow, no_admin, no_password};
+use crate::store::{AuditEntry, Disturbed, Edit, Layouts, Session, StaffMember, StaffStore, StoreError, Till};
 
 const STEP: &str = "working with staff";
 
-impl SqliteStore {
-    /// Adds a staff member or changes one; their sessions end. A password is kept as it was where none is given.
-    ///
-    /// # Errors
-    /// When a new member has no password, or the last admin would be gone.
-    pub fn put_staff(&self, member: &StaffMember, password: Option<&str>) -> Result<(), StoreError> {
+impl StaffStore for SqliteStore {
+    fn put_staff(&self, member: &StaffMember, password: Option<&str>) -> Result<(), StoreError> {
         let mut db = self.writer();
         let transaction = db.transaction().map_err(StoreError::at(STEP))?;
         let known: Option<String> = transaction
@@ -127,7 +21,7 @@ impl SqliteStore {
             .optional()
             .map_err(StoreError::at(STEP))?;
         let password = password.map(str::to_owned).or(known);
-        let password = password.ok_or_else(|| StoreError::Refused("a new member needs a password".into()))?;
+        let password = password.ok_or_else(no_password)?;
         let row = params![member.login, member.name, member.role.as_str(), password, member.disabled];
         let sql = "INSERT INTO staff (login, name, role, password, disabled) VALUES (?1, ?2, ?3, ?4, ?5) \
                    ON CONFLICT (login) DO UPDATE SET name = ?2, role = ?3, password = ?4, disabled = ?5";
@@ -135,18 +29,12 @@ impl SqliteStore {
         transaction.execute("DELETE FROM session WHERE login = ?1", [&member.login]).map_err(StoreError::at(STEP))?;
         let sql = "SELECT EXISTS (SELECT 1 FROM staff WHERE role = 'admin' AND disabled = 0)";
         if !transaction.query_row(sql, [], |row| row.get::<_, bool>(0)).map_err(StoreError::at(STEP))? {
-            return Err(StoreError::Refused(
-                "somebody must be admin: the first login is one (--role admin), and the last one stays".into(),
-            ));
+            return Err(no_admin());
         }
         transaction.commit().map_err(StoreError::at(STEP))
     }
 
-    /// Everybody who works or worked here.
-    ///
-    /// # Errors
-    /// When they cannot be read.
-    pub fn staff(&self) -> Result<Vec<StaffMember>, StoreError> {
+    fn staff(&self) -> Result<Vec<StaffMember>, StoreError> {
         self.reading(STEP, |db| {
             let sql = "SELECT login, name, role, disabled FROM staff ORDER BY login";
             let mut statement = db.prepare(sql).map_err(StoreError::at(STEP))?;
@@ -165,8 +53,7 @@ impl SqliteStore {
         })
     }
 
-    /// A member who may sign in, and their password's hash.
-    pub(crate) fn staff_to_sign_in(&self, login: &str) -> Result<Option<(StaffMember, String)>, StoreError> {
+    fn staff_to_sign_in(&self, login: &str) -> Result<Option<(StaffMember, String)>, StoreError> {
         self.reading(STEP, |db| {
             let sql = "SELECT name, role, password FROM staff WHERE login = ?1 AND disabled = 0";
             let row = db
@@ -183,7 +70,7 @@ impl SqliteStore {
         })
     }
 
-    pub(crate) fn put_session(&self, session: &Session) -> Result<(), StoreError> {
+    fn put_session(&self, session: &Session) -> Result<(), StoreError> {
         let db = self.writer();
         let expired = [Timestamp::now().as_millisecond()];
         db.execute("DELETE FROM session WHERE expires_at <= ?1", expired).map_err(StoreError::at(STEP))?;
@@ -193,17 +80,12 @@ impl SqliteStore {
             .map_err(StoreError::at(STEP))
     }
 
-    pub(crate) fn end_session(&self, token_hash: &[u8; 32]) -> Result<(), StoreError> {
+    fn end_session(&self, token_hash: &[u8; 32]) -> Result<(), StoreError> {
         let sql = "DELETE FROM session WHERE token_hash = ?1";
         self.writer().execute(sql, [token_hash]).map(drop).map_err(StoreError::at(STEP))
     }
 
-    /// Whose session this is at `now`, and its CSRF token.
-    pub(crate) fn session(
-        &self,
-        token_hash: &[u8; 32],
-        now: Timestamp,
-    ) -> Result<Option<(StaffMember, String)>, StoreError> {
+    fn session(&self, token_hash: &[u8; 32], now: Timestamp) -> Result<Option<(StaffMember, String)>, StoreError> {
         self.reading(STEP, |db| {
             let sql = "SELECT login, name, role, csrf FROM session JOIN staff USING (login) \
                        WHERE token_hash = ?1 AND expires_at > ?2 AND disabled = 0";
@@ -221,21 +103,13 @@ impl SqliteStore {
         })
     }
 
-    /// Notes what staff did.
-    ///
-    /// # Errors
-    /// When it cannot be written.
-    pub fn note(&self, entry: &AuditEntry) -> Result<(), StoreError> {
+    fn note(&self, entry: &AuditEntry) -> Result<(), StoreError> {
         let row = params![entry.at.as_millisecond(), entry.by, entry.did, entry.subject];
         let sql = "INSERT INTO audit (at, by, did, subject) VALUES (?1, ?2, ?3, ?4)";
         self.writer().execute(sql, row).map(drop).map_err(StoreError::at(STEP))
     }
 
-    /// What staff did, latest first.
-    ///
-    /// # Errors
-    /// When it cannot be read.
-    pub fn audit(&self, limit: u32) -> Result<Vec<AuditEntry>, StoreError> {
+    fn audit(&self, limit: u32) -> Result<Vec<AuditEntry>, StoreError> {
         self.reading(STEP, |db| {
             let mut statement = db
                 .prepare("SELECT at, by, did, subject FROM audit ORDER BY id DESC LIMIT ?1")
@@ -250,5 +124,42 @@ impl SqliteStore {
             }
             Ok(entries)
         })
+    }
+
+    fn till(&self, from: Timestamp, until: Timestamp) -> Result<Vec<Till>, StoreError> {
+        self.reading(STEP, |db| {
+            let sql = "SELECT by, currency, count(*) FILTER (WHERE amount > 0), sum(amount) FILTER (WHERE amount > 0),
+                              count(*) FILTER (WHERE amount < 0), sum(-amount) FILTER (WHERE amount < 0)
+                       FROM till WHERE at >= ?1 AND at < ?2 GROUP BY by, currency ORDER BY by, currency";
+            let mut statement = db.prepare(sql).map_err(StoreError::at(STEP))?;
+            let read = statement.query_map([from.as_millisecond(), until.as_millisecond()], |row| {
+                let sum = |column| row.get::<_, Option<i64>>(column).map(Option::unwrap_or_default);
+                Ok(TillRow {
+                    by: row.get(0)?,
+                    currency: row.get(1)?,
+                    payments: row.get(2)?,
+                    taken: sum(3)?,
+                    refunds: row.get(4)?,
+                    given_back: sum(5)?,
+                })
+            });
+            read.map_err(StoreError::at(STEP))?.map(|row| row.map_err(StoreError::at(STEP))?.read()).collect()
+        })
+    }
+
+    fn edit(&self, edits: &[Edit], now: Timestamp, layouts: Layouts) -> Result<Vec<Disturbed>, StoreError> {
+        let mut db = self.writer();
+        let transaction = db
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .map_err(StoreError::at("beginning an edit"))?;
+        let disturbed = edit_all(&mut Within(&transaction), edits, now, layouts)?;
+        transaction.commit().map_err(StoreError::at("committing an edit"))?;
+        self.numbers.forget_versions();
+        self.committed(&db);
+        Ok(disturbed)
+    }
+
+    fn kept_layouts(&self, edits: &[Edit], layouts: Layouts) -> Result<Vec<(ScreeningId, String)>, StoreError> {
+        self.reading("looking for layouts that stay", |db| kept_layouts(&mut Within(db), edits, layouts))
     }
 }
