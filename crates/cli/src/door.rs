@@ -89,7 +89,7 @@ async fn good_for(server: &Server, code: &str) -> Option<String> {
         let screening = screenings.into_iter().find(|s| screening_digest(&s.id) == ticket.screening);
         if let Some(screening) = screening {
             let title = Showing::of(server, &screening).await.ok()?.title();
-            return Some(format!("  {}, row {}, seat {}: {title}", ticket.hall, ticket.row, ticket.seat));
+            return Some(format!("  row {}, seat {}: {title}", ticket.row, ticket.seat));
         }
     }
     Some(format!("  {}, row {}, seat {}", ticket.hall, ticket.row, ticket.seat))

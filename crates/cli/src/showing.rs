@@ -44,9 +44,10 @@ impl Showing {
         Ok(Self { film, cinema, hall, when: show::start(screening), hours, note })
     }
 
-    /// For a wallet: `The General, Orpheum Docklands, Sat 21 Nov 17:15 (Dublin)`.
+    /// For a wallet: `The General, Orpheum Docklands, Hall 1, Sat 21 Nov 17:15 (Dublin)`.
     pub(crate) fn title(&self) -> String {
-        format!("{}, {}, {}", self.film, self.cinema, self.when)
+        let words = [&self.film, &self.cinema, &self.hall, &self.when];
+        words.into_iter().filter(|word| !word.is_empty()).map(String::as_str).collect::<Vec<_>>().join(", ")
     }
 
     pub(crate) fn print(&self) {

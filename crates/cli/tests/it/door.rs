@@ -31,7 +31,7 @@ async fn who_stands_at_the_wrong_door_is_told_where_to_go() {
     };
     let there = scan("show-1");
     assert!(
-        there.contains("ANOTHER SCREENING   One, row 1, seat 1: Film, Kino, ") && there.contains("NO TICKET OF OURS"),
+        there.contains("ANOTHER SCREENING   row 1, seat 1: Film, Kino, One, ") && there.contains("NO TICKET OF OURS"),
         "{there}"
     );
     assert!(there.contains("who is let in now has used the ticket"), "the doors open tomorrow: {there}");
