@@ -71,7 +71,7 @@ impl Demo {
             ))
         });
         std::fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
-        let told = self.tell(&folder, began).await;
+        let told = Box::pin(self.tell(&folder, began)).await;
         if self.exit && self.folder.is_none() {
             // Processes are gone by now; their data is of no use to anybody.
             let _ = std::fs::remove_dir_all(&folder);

@@ -16,11 +16,11 @@ use serde::{Deserialize, Serialize};
 
 use super::session::{SignedInAs, hash_password};
 use super::{Management, json};
-use crate::store::{Device, Edit, Layouts, Permission, Role, StaffMember};
+use crate::store::{Device, Edit, Layouts, Permission, Role, StaffMember, StaffStore};
 
 pub(super) async fn list(State(management): State<Management>, somebody: SignedInAs) -> Result<Response, Reply> {
     somebody.may(Permission::Staff)?;
-    Ok(json(&management.store(|store| store.staff()).await?))
+    Ok(json(&management.store(<dyn StaffStore>::staff).await?))
 }
 
 #[derive(Deserialize)]
