@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use admit_private_postgres::Postgres;
 use anyhow::Context as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -17,7 +18,6 @@ use serde_json::json;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::load::{Connection, Round, cpu_s, median, post, round3};
-use crate::postgres::Postgres;
 use crate::stage::{Hall, PRICE, Stage};
 
 /// Hold and book over HTTP, durable, against the same server's trivial route and the textbook design.

@@ -4,7 +4,6 @@
 mod booking;
 mod live;
 mod load;
-mod postgres;
 mod stage;
 
 use clap::{Parser, Subcommand};

@@ -4,6 +4,7 @@
 
 mod editing;
 pub mod memory;
+pub mod postgres;
 mod rows;
 pub mod sqlite;
 mod staff;
@@ -11,7 +12,7 @@ mod staff;
 use std::error::Error;
 use std::sync::Arc;
 
-use admit_booking::{Changes, HoldKey, Prices, Saved};
+use admit_booking::{Changes, Hold, HoldKey, Prices, Saved};
 use admit_protocol::cinema::Cinema;
 use admit_protocol::digest::ContentName;
 use admit_protocol::film::Film;
@@ -55,6 +56,77 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// When it cannot be read.
     fn answer(&self, screening: ScreeningId, hold: HoldKey, key: KeyPrint) -> Result<Option<Answer>, StoreError>;
+
+    /// Itself, if other processes may save its houses, too.
+    fn shared(&self) -> Option<&dyn SharedStore> {
+        None
+    }
+}
+
+/// A store that several processes sell from.
+pub trait SharedStore: Store {
+    /// Takes houses for one batch, each with the version that was seen: from now on nobody else can save them, until the batch is
+    /// saved or dropped.
+    ///
+    /// # Errors
+    /// When they cannot be had; then none is taken.
+    fn take<'a>(
+        &'a self,
+        seen: &[(ScreeningId, u64)],
+        prices: &dyn Fn(ContentName) -> Option<Arc<Prices>>,
+    ) -> Result<Box<dyn Taken + 'a>, StoreError>;
+
+    /// What others saved of houses since the version that was seen, and the number of the programme in force. What is said was so
+    /// after this was asked.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn news(
+        &self,
+        seen: &[(ScreeningId, u64)],
+        prices: &dyn Fn(ContentName) -> Option<Arc<Prices>>,
+    ) -> Result<(u64, Vec<Option<News>>), StoreError>;
+
+    /// The time, by the store's clock.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn now(&self) -> Result<Timestamp, StoreError>;
+}
+
+/// Houses that nobody else can save.
+pub trait Taken {
+    /// The number of the programme in force.
+    fn programme(&self) -> u64;
+
+    /// What others saved of each since the version that was seen; once.
+    fn news(&mut self) -> Vec<Option<News>>;
+
+    /// As [`Store::save`].
+    ///
+    /// # Errors
+    /// When nothing was saved, or when that is not known (D2).
+    fn save(self: Box<Self>, batch: &[Save<'_>]) -> Result<Vec<Outcome>, CommitError>;
+}
+
+/// What somebody else made of a house.
+#[derive(Debug)]
+pub struct News {
+    /// Its version now.
+    pub version: u64,
+    /// The logical time of that version.
+    pub now: Timestamp,
+    /// What changed.
+    pub what: NewsOf,
+}
+
+/// What changed in a house.
+#[derive(Debug)]
+pub enum NewsOf {
+    /// These holds, as they are now, with the keys of the requests that had an effect on each.
+    Holds(Vec<(Hold, Vec<KnownKey>)>),
+    /// Load it.
+    Everything,
 }
 
 /// What staff keep and change besides the houses: the programme, who works here, what they did, what went through their hands.
@@ -92,11 +164,11 @@ pub trait StaffStore: Store {
     /// When they cannot be read.
     fn staff_to_sign_in(&self, login: &str) -> Result<Option<(StaffMember, String)>, StoreError>;
 
-    /// Begins a session; those that are over by now are forgotten.
+    /// Begins a session at `now`; those that are over by then are forgotten.
     ///
     /// # Errors
     /// When it cannot be written.
-    fn put_session(&self, session: &Session) -> Result<(), StoreError>;
+    fn put_session(&self, session: &Session, now: Timestamp) -> Result<(), StoreError>;
 
     /// Ends a session.
     ///
@@ -134,6 +206,8 @@ pub trait StaffStore: Store {
 pub struct Listing {
     /// The current run of the houses.
     pub epoch: EpochId,
+    /// Counts edits, where several processes make them: nothing else says whether this is the programme in force.
+    pub programme: u64,
     /// The latest logical time of any house: the clock starts after it (C1).
     pub latest: Timestamp,
     /// Cinemas.

@@ -3,6 +3,7 @@
 use std::process::Command;
 use std::time::Instant;
 
+use admit_private_postgres::{ADDRESS, Postgres};
 use anyhow::ensure;
 
 pub(crate) fn run() -> anyhow::Result<()> {
@@ -14,7 +15,18 @@ pub(crate) fn run() -> anyhow::Result<()> {
     deny()?;
     // Tests run the programs as people do: the examples' programs must be there.
     cargo("build", &["build", "--workspace", "--locked"])?;
-    cargo("tests", &["test", "--workspace", "--locked"])?;
+    let postgres = postgres()?;
+    let address = postgres.as_ref().map(Postgres::address).unwrap_or_default();
+    cargo_with("tests", &["test", "--workspace", "--locked"], &[(ADDRESS, &address)])?;
+    if postgres.is_some() {
+        let on_postgres = [(ADDRESS, address.as_str()), ("ADMIT_TEST_STORE", "postgres")];
+        cargo_with(
+            "tests of the server on PostgreSQL",
+            &["test", "-p", "admit-server", "--locked", "--test", "it"],
+            &on_postgres,
+        )?;
+    }
+    drop(postgres);
     let docs = [("RUSTDOCFLAGS", "-D warnings")];
     cargo_with("docs", &["doc", "--workspace", "--no-deps", "--locked"], &docs)?;
     println!("all of it holds, after {} s", began.elapsed().as_secs());
@@ -33,6 +45,18 @@ fn deny() -> anyhow::Result<()> {
         cargo("installing cargo-deny", &["install", "--quiet", "--locked", "cargo-deny"])?;
     }
     cargo("licences and bans", &["deny", "--offline", "--log-level", "error", "check", "bans", "licenses", "sources"])
+}
+
+/// A PostgreSQL for the tests, of their own. Where CI runs there must be one; elsewhere tests on it are skipped by name.
+fn postgres() -> anyhow::Result<Option<Postgres>> {
+    match Postgres::start(&std::env::temp_dir()) {
+        Ok(postgres) => Ok(Some(postgres)),
+        Err(error) if std::env::var_os("CI").is_none() => {
+            println!("SKIPPED tests on PostgreSQL: {error}");
+            Ok(None)
+        }
+        Err(error) => Err(error.context("a PostgreSQL for the tests")),
+    }
 }
 
 fn step(name: &str, run: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<()> {

@@ -135,6 +135,7 @@ fn listing(now: Timestamp) -> anyhow::Result<Listing> {
             "items": [{"film": "joan"}], "price_table": "evening"}],
     }))?;
     let mut listing = Listing {
+        programme: 0,
         epoch: "e1".parse()?,
         latest: Timestamp::UNIX_EPOCH,
         cinemas: vec![],

@@ -109,7 +109,7 @@ pub(super) async fn sign_in(State(management): State<Management>, body: StrictJs
     let expires_at = after(now, SESSION_S);
     let session =
         Session { token_hash: sha256(&[token.as_bytes()]), login: staff.login.clone(), csrf: csrf.clone(), expires_at };
-    management.store(move |store| store.put_session(&session)).await?;
+    management.store(move |store| store.put_session(&session, now)).await?;
     management.note(&staff, "sign_in", staff.login.clone()).await?;
     let secure = if management.0.cinema.origin().is_loopback() { "" } else { "; Secure" };
     let cookie = format!("{COOKIE}={token}; HttpOnly; SameSite=Strict; Path=/manage; Max-Age={SESSION_S}{secure}");

@@ -58,6 +58,17 @@ macro_rules! store_contract {
             use super::*;
             $(#[test] fn $name() { let stage = Stage::on(On::Sqlite); let $store = &*stage.store; $body })*
         }
+        mod postgres {
+            use super::*;
+            $(#[test] fn $name() {
+                if crate::on::skipped(concat!("contract::postgres::", stringify!($name))) {
+                    return;
+                }
+                let stage = Stage::on(On::Postgres);
+                let $store = &*stage.store;
+                $body
+            })*
+        }
     };
 }
 

@@ -9,5 +9,6 @@ mod hostile;
 mod idempotency;
 mod live;
 mod management;
+mod on;
 mod races;
 mod stage;

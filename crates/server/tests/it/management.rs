@@ -1,8 +1,7 @@
 use std::sync::Arc;
 
 use admit_server::management::{Management, Role, StaffMember, hash_password};
-use admit_server::store::sqlite::SqliteStore;
-use admit_server::store::{Layouts, StaffStore as _};
+use admit_server::store::{Layouts, StaffStore};
 use axum::Router;
 use axum::body::Body;
 use http::{Method, Request};
@@ -15,7 +14,7 @@ const PASSWORD: &str = "correct horse battery";
 
 struct Office {
     stage: Stage,
-    store: Arc<SqliteStore>,
+    store: Arc<dyn StaffStore>,
     router: Router,
 }
 
@@ -29,8 +28,7 @@ struct Session {
 impl Office {
     fn new() -> Self {
         let now = crate::stage::NOON.parse().expect("noon");
-        let folder = tempfile::tempdir().expect("a folder");
-        let store = Arc::new(SqliteStore::open(folder.path()).expect("opens"));
+        let (store, folder) = crate::on::On::usual().store();
         store.edit(&bundle().check(now).edits, now, Layouts::Stay).expect("edits");
         let hash = hash_password(PASSWORD).expect("long enough");
         // The admin comes first: there must always be one.

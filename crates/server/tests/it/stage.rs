@@ -10,9 +10,8 @@ use admit_server::bundle::Bundle;
 use admit_server::clock::ManualClock;
 use admit_server::keys::KeyRing;
 use admit_server::store::memory::MemoryStore;
-use admit_server::store::sqlite::SqliteStore;
 use admit_server::store::{Device, Store};
-use admit_server::store::{Edit, Layouts, StaffStore as _};
+use admit_server::store::{Edit, Layouts};
 use admit_server::{Cinema, HouseRules};
 use axum::Router;
 use axum::body::Body;
@@ -20,17 +19,12 @@ use http::{HeaderMap, Request, StatusCode};
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
+pub(crate) use crate::on::On;
+
 pub(crate) const NOON: &str = "2026-11-21T12:00:00Z";
 pub(crate) const ANNA: &str = "YW5uYSBhbm5hIGFubmEgYW5uYSBhbm5hIGFubmEgYWI";
 pub(crate) const BEN: &str = "YmVuIGJlbiBiZW4gYmVuIGJlbiBiZW4gYmVuIGJlbiE";
 pub(crate) const DOOR: &str = "door-token";
-
-/// Which store a test runs on.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum On {
-    Memory,
-    Sqlite,
-}
 
 pub(crate) struct Stage {
     pub(crate) cinema: Cinema,
@@ -89,7 +83,7 @@ pub(crate) fn bundle() -> Bundle {
 
 impl Stage {
     pub(crate) fn new() -> Self {
-        Self::on(On::Sqlite)
+        Self::on(On::usual())
     }
 
     pub(crate) fn on(on: On) -> Self {
@@ -98,18 +92,17 @@ impl Stage {
 
     /// A server of this programme.
     pub(crate) fn of(bundle: &Bundle, on: On) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
         let now = NOON.parse().expect("noon");
         let (keys, _) = KeyRing::generate(now).expect("randomness");
-        let sqlite = SqliteStore::open(folder.path()).expect("opens");
+        let (kept, folder) = on.store();
         let checked = bundle.check(now);
         assert_eq!(checked.refused, []);
         let device = Device { id: "door-1".parse().expect("id"), token_hash: sha256(&[DOOR.as_bytes()]) };
         let edits = [checked.edits, vec![Edit::Device { device, name: "Main door".into() }]].concat();
-        sqlite.edit(&edits, now, Layouts::Stay).expect("edits");
+        kept.edit(&edits, now, Layouts::Stay).expect("edits");
         let store: Arc<dyn Store> = match on {
-            On::Sqlite => Arc::new(sqlite),
-            On::Memory => Arc::new(MemoryStore::new(sqlite.catalogue().expect("a listing"))),
+            On::Memory => Arc::new(MemoryStore::new(kept.catalogue().expect("a listing"))),
+            On::Sqlite | On::Postgres => kept,
         };
         Self::with(store, Arc::new(ManualClock::new(now)), keys, folder)
     }

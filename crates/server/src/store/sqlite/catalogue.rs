@@ -18,6 +18,7 @@ pub(super) fn listing(db: &Transaction<'_>, latest: Timestamp) -> Result<Listing
         .map_err(StoreError::at(READING))?;
     let mut listing = Listing {
         epoch: epoch.parse().map_err(StoreError::at(READING))?,
+        programme: 0,
         latest,
         cinemas: documents(db, "cinema")?,
         films: documents(db, "film")?,

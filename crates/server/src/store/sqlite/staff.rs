@@ -70,9 +70,9 @@ impl StaffStore for SqliteStore {
         })
     }
 
-    fn put_session(&self, session: &Session) -> Result<(), StoreError> {
+    fn put_session(&self, session: &Session, now: Timestamp) -> Result<(), StoreError> {
         let db = self.writer();
-        let expired = [Timestamp::now().as_millisecond()];
+        let expired = [now.as_millisecond()];
         db.execute("DELETE FROM session WHERE expires_at <= ?1", expired).map_err(StoreError::at(STEP))?;
         let row = params![session.token_hash, session.login, session.csrf, session.expires_at.as_millisecond()];
         db.execute("INSERT INTO session (token_hash, login, csrf, expires_at) VALUES (?1, ?2, ?3, ?4)", row)

@@ -1,4 +1,5 @@
-//! A PostgreSQL of our own, in a folder of its own, on a socket that nobody else sees; for the peer that ours is measured beside.
+//! A PostgreSQL of our own, in a folder of its own, on a socket that nobody else sees: for tests, and for what ours is measured
+//! beside.
 
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -7,8 +8,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
 
+/// The variable that names the database in which tests make theirs: what [`Postgres::address`] says.
+pub const ADDRESS: &str = "ADMIT_POSTGRES";
+
 /// A server that ends with its owner.
-pub(crate) struct Postgres {
+#[derive(Debug)]
+pub struct Postgres {
     programs: PathBuf,
     folder: tempfile::TempDir,
     server: Child,
@@ -25,8 +30,11 @@ impl Drop for Postgres {
 }
 
 impl Postgres {
-    /// Starts one in `beside`, with the settings that it comes with: every commit is on disk.
-    pub(crate) fn start(beside: &Path) -> anyhow::Result<Self> {
+    /// Starts one in a new folder in `beside`, with the settings that it comes with: every commit is on disk.
+    ///
+    /// # Errors
+    /// When PostgreSQL is not installed or does not come up within half a minute.
+    pub fn start(beside: &Path) -> anyhow::Result<Self> {
         let programs = programs()?;
         let folder = tempfile::tempdir_in(beside)?;
         let user = (nobody_but_root()?).then(|| account("postgres")).transpose()?;
@@ -36,7 +44,7 @@ impl Postgres {
         let new = |program: &str| command(&programs, program, user);
         let data = folder.path().join("data");
         let mut made = new("initdb");
-        made.arg("-D").arg(&data).args(["-A", "trust", "-U", "bench", "-E", "UTF8", "--no-locale"]);
+        made.arg("-D").arg(&data).args(["-A", "trust", "-U", "admit", "-E", "UTF8", "--no-locale"]);
         let made = made.stdout(Stdio::null()).output().context("initdb")?;
         ensure!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
         let mut server = new("postgres");
@@ -52,6 +60,13 @@ impl Postgres {
         Ok(this)
     }
 
+    /// Where it is, for clients: only who may open its folder gets in.
+    #[must_use]
+    pub fn address(&self) -> String {
+        let folder = self.folder.path().display().to_string().replace('%', "%25").replace('/', "%2F");
+        format!("postgres://admit@{folder}/postgres")
+    }
+
     fn data(&self) -> PathBuf {
         self.folder.path().join("data")
     }
@@ -63,11 +78,14 @@ impl Postgres {
     /// What a program of PostgreSQL needs to find it.
     fn connection(&self) -> [String; 6] {
         let folder = self.folder.path().display().to_string();
-        ["-h".into(), folder, "-U".into(), "bench".into(), "-d".into(), "postgres".into()]
+        ["-h".into(), folder, "-U".into(), "admit".into(), "-d".into(), "postgres".into()]
     }
 
     /// Runs a script with these variables.
-    pub(crate) fn script(&self, file: &Path, variables: &[(&str, usize)]) -> anyhow::Result<()> {
+    ///
+    /// # Errors
+    /// With what PostgreSQL said.
+    pub fn script(&self, file: &Path, variables: &[(&str, usize)]) -> anyhow::Result<()> {
         let mut psql = self.command("psql");
         psql.args(self.connection()).args(["-q", "-X", "-v", "ON_ERROR_STOP=1", "-f"]).arg(file);
         for (name, value) in variables {
@@ -79,14 +97,20 @@ impl Postgres {
     }
 
     /// One number.
-    pub(crate) fn number(&self, sql: &str) -> anyhow::Result<usize> {
+    ///
+    /// # Errors
+    /// With what PostgreSQL said, or when it is none.
+    pub fn number(&self, sql: &str) -> anyhow::Result<usize> {
         let ran = self.command("psql").args(self.connection()).args(["-q", "-X", "-t", "-A", "-c", sql]).output()?;
         ensure!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
         String::from_utf8_lossy(&ran.stdout).trim().parse().context("a number")
     }
 
     /// Runs pgbench for so many seconds.
-    pub(crate) fn pgbench(
+    ///
+    /// # Errors
+    /// With what it said.
+    pub fn pgbench(
         &self,
         script: &Path,
         clients: usize,
