@@ -161,6 +161,31 @@ impl House {
         Ok(())
     }
 
+    /// Takes over holds as somebody else saved them: all that changed until `version`, each as it is then. What they claim is claimed,
+    /// and what they do not claim any more is free.
+    ///
+    /// # Errors
+    /// When they contradict what is here; the house must then be thrown away and loaded again.
+    pub fn catch_up(&mut self, holds: Vec<Hold>, version: u64, now: Timestamp) -> Result<(), Broken> {
+        let (mut freed, mut changes) = (Vec::new(), Changes::default());
+        for hold in holds {
+            let claim = Claim::Hold(hold.key);
+            let claimed: BTreeSet<Place> = hold.claimed_places().collect();
+            let known = self.holds.get(&hold.key);
+            let before: BTreeSet<Place> = known.into_iter().flat_map(Hold::claimed_places).collect();
+            freed.extend(before.difference(&claimed).map(|place| (*place, claim)));
+            changes.claimed.extend(claimed.difference(&before).map(|place| (*place, claim)));
+            match known {
+                Some(_) => changes.moved.push((hold.key, hold.state)),
+                None => changes.placed.push(hold),
+            }
+        }
+        changes.freed = freed;
+        self.apply(changes)?;
+        self.saved(version, now);
+        Ok(())
+    }
+
     /// After a save: the version goes up by one for everything that was saved together.
     pub fn saved(&mut self, version: u64, now: Timestamp) {
         self.version = version;

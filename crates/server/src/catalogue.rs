@@ -29,6 +29,8 @@ const CHOOSING_MAX_S: u32 = 15 * 60;
 
 /// What is shown and sold.
 pub(crate) struct Catalogue {
+    /// See [`Listing::programme`].
+    pub(crate) programme: u64,
     pub(crate) cinemas: BTreeMap<CinemaId, Cinema>,
     pub(crate) films: BTreeMap<FilmId, Film>,
     pub(crate) screenings: HashMap<ScreeningId, ListedScreening>,
@@ -64,6 +66,7 @@ impl Catalogue {
     /// Checks and indexes what a store lists. Plans and prices that `before` has are taken from it.
     pub(crate) fn new(listing: Listing, before: Option<&Self>) -> Result<Self, StoreError> {
         let mut catalogue = Self {
+            programme: listing.programme,
             cinemas: listing.cinemas.into_iter().map(|c| (c.id, c)).collect(),
             films: listing.films.into_iter().map(|f| (f.id, f)).collect(),
             screenings: HashMap::with_capacity(listing.screenings.len()),

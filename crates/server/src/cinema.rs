@@ -52,19 +52,33 @@ struct Inner {
     clock: Arc<dyn Clock>,
     engine: Engine,
     answers: Answers,
-    manifest: Mutex<Option<(Manifest, Bytes)>>,
+    /// The manifest that was signed last, and of which programme.
+    manifest: Mutex<Option<(Manifest, Bytes, Arc<Catalogue>)>>,
     limits_by_network: bool,
 }
 
 /// The catalogue that is in force, for routes and for the engine.
 struct ProgrammeSource {
+    store: Arc<dyn Store>,
     catalogue: RwLock<Arc<Catalogue>>,
+    /// Held while the programme is read: what is read later is newer.
+    reading: Mutex<()>,
     rules: HouseRules,
 }
 
 impl ProgrammeSource {
     fn current(&self) -> Arc<Catalogue> {
         self.catalogue.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Reads the programme again. Says which screenings that were there before are different now.
+    fn reload(&self) -> Result<Vec<ScreeningId>, StoreError> {
+        let _reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = self.current();
+        let now = Arc::new(Catalogue::new(self.store.catalogue()?, Some(&before))?);
+        *self.catalogue.write().unwrap_or_else(PoisonError::into_inner) = now.clone();
+        let changed = |id: &ScreeningId| before.screening(*id).is_some_and(|b| Some(b) != now.screening(*id));
+        Ok(now.screenings.keys().copied().filter(changed).collect())
     }
 }
 
@@ -75,6 +89,10 @@ impl TermsSource for Arc<ProgrammeSource> {
 
     fn prices(&self, name: ContentName) -> Option<Arc<Prices>> {
         self.current().prices(name)
+    }
+
+    fn keep_up(&self, programme: u64) -> Result<(), StoreError> {
+        if self.current().programme < programme { self.reload().map(drop) } else { Ok(()) }
     }
 }
 
@@ -147,20 +165,14 @@ impl Cinema {
     /// When the store cannot be read or lists something that cannot be used; the old programme stays in force.
     pub async fn reload(&self) -> Result<(), StoreError> {
         let source = self.0.programme.clone();
-        let store = self.0.store.clone();
-        let before = source.current();
-        let load = move || {
-            let catalogue = Catalogue::new(store.catalogue()?, Some(&source.current()))?;
-            *source.catalogue.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(catalogue);
-            Ok(())
-        };
         let panicked = |e| StoreError::at("reading the programme")(e);
-        tokio::task::spawn_blocking(load).await.map_err(panicked)??;
-        *self.0.manifest.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        let changed = tokio::task::spawn_blocking(move || source.reload()).await.map_err(panicked)??;
+        if self.0.store.shared().is_some() {
+            // The edit moved their houses on: every process finds a newer version of them.
+            return Ok(());
+        }
         let now = self.catalogue();
         // A new screening has no house yet, so nobody has an older picture of it.
-        let changed = |id: &ScreeningId| before.screening(*id).is_some_and(|b| Some(b) != now.screening(*id));
-        let changed: Vec<ScreeningId> = now.screenings.keys().copied().filter(changed).collect();
         for screening in changed {
             if let Some(terms) = now.terms(screening, &self.0.programme.rules) {
                 self.amend(screening, terms).await;
@@ -202,20 +214,21 @@ impl Cinema {
     #[must_use]
     pub fn manifest(&self) -> Bytes {
         let now = self.now();
-        let keys = self.keys();
+        let (keys, catalogue) = (self.keys(), self.catalogue());
         let mut cached = self.0.manifest.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((manifest, bytes)) = &*cached
+        if let Some((manifest, bytes, of)) = &*cached
             && manifest.expires > after(now, MANIFEST_RENEW_S)
+            && Arc::ptr_eq(of, &catalogue)
         {
             return bytes.clone();
         }
-        let manifest = self.describe(now, &keys);
+        let manifest = self.describe(now, &keys, &catalogue);
         let bytes = crate::answers::json(&manifest.sign(&keys.identity));
-        *cached = Some((manifest, bytes.clone()));
+        *cached = Some((manifest, bytes.clone(), catalogue));
         bytes
     }
 
-    fn describe(&self, now: Timestamp, keys: &KeyRing) -> Manifest {
+    fn describe(&self, now: Timestamp, keys: &KeyRing, catalogue: &Catalogue) -> Manifest {
         let inner = &*self.0;
         Manifest {
             origin: inner.origin.clone(),
@@ -223,7 +236,7 @@ impl Cinema {
             versions: BTreeSet::from(["v1".to_owned()]),
             api_base: inner.api_base.clone(),
             operator: inner.operator.clone(),
-            cinema_pages: self.catalogue().pages(),
+            cinema_pages: catalogue.pages(),
             keys: keys.public(),
             capabilities: CAPABILITIES.into(),
             auth_methods: vec![AuthMethod::Secret],
@@ -378,7 +391,12 @@ impl Builder {
         let catalogue = Catalogue::new(listing, None)?;
         let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock::starting_after(latest)));
         let answers = Answers { api: format!("{}{}", self.origin, self.api_base), epoch };
-        let programme = Arc::new(ProgrammeSource { catalogue: RwLock::new(Arc::new(catalogue)), rules: self.rules });
+        let programme = Arc::new(ProgrammeSource {
+            store: store.clone(),
+            catalogue: RwLock::new(Arc::new(catalogue)),
+            reading: Mutex::default(),
+            rules: self.rules,
+        });
         let engine = Engine::start(
             store.clone(),
             clock.clone(),

@@ -11,6 +11,11 @@ use jiff::{SignedDuration, Timestamp};
 pub trait Clock: Debug + Send + Sync + 'static {
     /// Now, in whole milliseconds.
     fn now(&self) -> Timestamp;
+
+    /// Whether it is meant to tell the world's time: then a server whose store has a clock of its own compares the two.
+    fn is_real(&self) -> bool {
+        true
+    }
 }
 
 /// The wall clock at start, and the monotonic clock from then on: somebody who sets the machine's clock neither ends
@@ -57,6 +62,10 @@ impl ManualClock {
 impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
         to_millisecond(*self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
+
+    fn is_real(&self) -> bool {
+        false
     }
 }
 

@@ -5,6 +5,7 @@
 //! committed hears at once, from memory. `spec/rationale.md` says why.
 
 mod batch;
+mod follower;
 mod resident;
 mod writer;
 
@@ -18,6 +19,7 @@ use admit_protocol::id::ScreeningId;
 use axum::body::Bytes;
 use tokio::sync::{OnceCell, oneshot};
 
+use self::follower::{Ask, Follower};
 pub(crate) use self::resident::Resident;
 use crate::answers::Subject;
 use crate::clock::Clock;
@@ -34,6 +36,8 @@ const HOUSES_BYTES_MAX: usize = 256 * 1024 * 1024;
 pub(crate) struct Engine {
     shared: Arc<Shared>,
     queue: mpsc::SyncSender<Message>,
+    /// Asks whether a house is as it is in memory; nobody is asked where no other process sells.
+    follower: Option<mpsc::SyncSender<Ask>>,
     /// How many calls of the store run beside the writer.
     reads: tokio::sync::Semaphore,
 }
@@ -48,6 +52,8 @@ struct Shared {
     weight: AtomicUsize,
     /// Set when a commit's outcome is not known: nothing is decided any more until a restart.
     poisoned: AtomicBool,
+    /// Set while this machine's clock is too far from the store's.
+    clock_is_wrong: AtomicBool,
     on_poisoned: Box<dyn Fn() + Send + Sync>,
 }
 
@@ -57,6 +63,8 @@ pub(crate) trait TermsSource: Send + Sync + 'static {
     fn terms(&self, screening: ScreeningId) -> Option<Arc<Terms>>;
     /// A price table that some hold is pinned to.
     fn prices(&self, name: ContentName) -> Option<Arc<Prices>>;
+    /// Reads the programme again, if it is older than this one.
+    fn keep_up(&self, programme: u64) -> Result<(), StoreError>;
 }
 
 /// Something for the writer to do.
@@ -115,8 +123,10 @@ pub(crate) enum Failed {
     KeyReused,
     /// The house changed under us: look again.
     Again,
-    /// Too much is waiting.
+    /// Too much is waiting, or the store cannot be had just now.
     Busy,
+    /// This machine's clock is not the store's.
+    ClockIsWrong,
     /// The commit may have happened or not.
     OutcomeUnknown,
     /// The store failed, or this house is out of order.
@@ -147,11 +157,19 @@ impl Engine {
             houses: Mutex::default(),
             weight: AtomicUsize::new(0),
             poisoned: AtomicBool::new(false),
+            clock_is_wrong: AtomicBool::new(false),
             on_poisoned,
         });
+        let follower = shared.store.shared().is_some().then(|| {
+            let (asks, asked) = mpsc::sync_channel(QUEUE_MAX);
+            let follower = Follower::new(shared.clone(), asked);
+            std::thread::Builder::new().name("admit-follower".into()).spawn(move || follower.run())?;
+            Ok::<_, std::io::Error>(asks)
+        });
+        let follower = follower.transpose()?;
         let writer = writer::Writer::new(shared.clone(), jobs);
         std::thread::Builder::new().name("admit-writer".into()).spawn(move || writer.run())?;
-        Ok(Self { shared, queue, reads: tokio::sync::Semaphore::new(8) })
+        Ok(Self { shared, queue, follower, reads: tokio::sync::Semaphore::new(8) })
     }
 
     /// The house of a screening, loaded once however many ask for it.
@@ -159,8 +177,10 @@ impl Engine {
         let known = self.houses().get(&screening).cloned();
         let cell = match known {
             Some(cell) => cell,
-            // Only screenings that there are get a place in memory.
-            None if self.shared.terms.terms(screening).is_none() => return Err(Failed::NoScreening),
+            // Only screenings that there are get a place in memory. Another process may just have put it in.
+            None if self.shared.terms.terms(screening).is_none() && !self.is_new(screening).await? => {
+                return Err(Failed::NoScreening);
+            }
             None => self.houses().entry(screening).or_default().clone(),
         };
         let resident = cell.get_or_try_init(|| self.load(screening)).await?.clone();
@@ -169,9 +189,8 @@ impl Engine {
     }
 
     async fn load(&self, screening: ScreeningId) -> Result<Arc<Resident>, Failed> {
-        let terms = self.shared.terms.terms(screening).ok_or(Failed::NoScreening)?;
         let shared = self.shared.clone();
-        let resident = self.blocking(move || Ok(Arc::new(shared.load(screening, terms)?))).await?;
+        let resident = self.blocking(move || Ok(Arc::new(shared.load(screening)?))).await?;
         self.shared.make_room(resident.weight());
         // Correctness needs no timer (H4): if the queue is full now, the next command does what is due.
         let _ = self.queue.try_send(Message::Watch(resident.clone()));
@@ -182,11 +201,16 @@ impl Engine {
     pub(crate) async fn execute(&self, screening: ScreeningId, request: Request) -> Result<Done, Failed> {
         let resident = self.resident(screening).await?;
         let (key, subject) = (request.key, request.subject);
-        if let Some(refused) = resident.refuse_at_once(&request, &*self.shared.clock)? {
-            return match refused {
-                Early::Replay(known) => self.replay(&resident, known, subject).await,
-                Early::Refused(refusal, seq) => Err(Failed::Refused(refusal, seq)),
-            };
+        let mut early = resident.refuse_at_once(&request, &*self.shared.clock)?;
+        if let (Some(Early::Refused(..)), Some(_)) = (&early, &self.follower) {
+            // What is in memory may be over elsewhere: nobody hears no because of that.
+            self.look(&resident).await?;
+            early = resident.refuse_at_once(&request, &*self.shared.clock)?;
+        }
+        match early {
+            Some(Early::Replay(known)) => return self.replay(&resident, known, subject).await,
+            Some(Early::Refused(refusal, seq)) => return Err(Failed::Refused(refusal, seq)),
+            None => {}
         }
         match self.enqueue(resident.clone(), Some(request)).await {
             // The same request was committed between our look and the writer's.
@@ -198,18 +222,47 @@ impl Engine {
         }
     }
 
-    /// Makes everything true that is due by now, so that what is read next shows no lapsed hold.
+    /// Takes over what other processes saved, and makes everything true that is due by now, so that what is read next is so, and shows
+    /// no lapsed hold.
     pub(crate) async fn settle(&self, screening: ScreeningId) -> Result<Arc<Resident>, Failed> {
         let resident = self.resident(screening).await?;
+        self.look(&resident).await?;
         if resident.is_due(self.shared.clock.now()) {
             self.enqueue(resident.clone(), None).await?;
         }
         Ok(resident)
     }
 
+    /// Waits until a house is as it was saved last, by whom ever, when this was asked.
+    async fn look(&self, resident: &Arc<Resident>) -> Result<(), Failed> {
+        let Some(follower) = &self.follower else { return Ok(()) };
+        let (reply, answer) = oneshot::channel();
+        follower.try_send(Ask { resident: resident.clone(), reply }).map_err(|_| Failed::Busy)?;
+        answer.await.unwrap_or(Err(Failed::Busy))
+    }
+
+    /// Whether a screening that this process does not know is in the programme in force.
+    async fn is_new(&self, screening: ScreeningId) -> Result<bool, Failed> {
+        if self.follower.is_none() {
+            return Ok(false);
+        }
+        let shared = self.shared.clone();
+        self.blocking(move || {
+            if let Some(store) = shared.store.shared() {
+                let (programme, _) = store.news(&[], &|_| None)?;
+                shared.terms.keep_up(programme)?;
+            }
+            Ok(shared.terms.terms(screening).is_some())
+        })
+        .await
+    }
+
     async fn enqueue(&self, resident: Arc<Resident>, request: Option<Request>) -> Result<Done, Failed> {
         if self.shared.poisoned.load(Ordering::Acquire) {
             return Err(Failed::OutcomeUnknown);
+        }
+        if self.shared.clock_is_wrong.load(Ordering::Acquire) {
+            return Err(Failed::ClockIsWrong);
         }
         let (reply, answer) = oneshot::channel();
         let job = Job { resident, request, reply, conflicts: 0 };
@@ -257,8 +310,17 @@ enum Early {
 }
 
 impl Shared {
-    fn load(&self, screening: ScreeningId, terms: Arc<Terms>) -> Result<Resident, StoreError> {
-        let loaded = self.store.load(screening, &|name| self.terms.prices(name))?;
+    fn load(&self, screening: ScreeningId) -> Result<Resident, Failed> {
+        let mut loaded = self.store.load(screening, &|name| self.terms.prices(name));
+        if loaded.is_err() && self.store.shared().is_some() {
+            // It may rest on prices that another process just put in.
+            self.terms.keep_up(u64::MAX)?;
+            loaded = self.store.load(screening, &|name| self.terms.prices(name));
+        }
+        let loaded = loaded?;
+        // Its terms are those of the programme that it was read with.
+        self.terms.keep_up(loaded.programme)?;
+        let terms = self.terms.terms(screening).ok_or(Failed::NoScreening)?;
         let house = House::restore(terms, loaded.house);
         let bad = |broken: admit_booking::Broken| StoreError::BadRow {
             table: "house",
@@ -266,6 +328,20 @@ impl Shared {
             why: broken.to_string(),
         };
         Ok(Resident::new(screening, house.map_err(bad)?, loaded.keys))
+    }
+
+    /// Takes over a house as it was saved last.
+    fn load_again(&self, resident: &Resident) -> Result<(), Failed> {
+        let fresh = self.load(resident.screening())?;
+        resident.replace(fresh);
+        Ok(())
+    }
+
+    /// Houses that somebody watches.
+    fn watched(&self) -> Vec<(ScreeningId, Arc<Resident>)> {
+        let houses = self.houses.lock().unwrap_or_else(PoisonError::into_inner);
+        let watched = houses.iter().filter_map(|(id, cell)| Some((*id, cell.get()?.clone())));
+        watched.filter(|(_, resident)| resident.is_watched()).collect()
     }
 
     /// Puts away houses that nobody used for longest, until a new one of this weight has room. A house that somebody

@@ -30,6 +30,10 @@ pub(crate) fn reply(failed: Failed) -> Reply {
                 .retry_after_ms(200)
                 .into()
         }
+        Failed::ClockIsWrong => {
+            let why = "this machine's clock is wrong, and it sells nothing until it is right: try again later";
+            Problem::new(Code::Busy, why).retry_after_ms(5000).into()
+        }
         Failed::OutcomeUnknown => {
             let why = "this may have been done or not: ask again with the same key and you will know";
             Problem::new(Code::OutcomeUnknown, why).retry_after_ms(1000).into()

@@ -313,6 +313,8 @@ pub struct Loaded {
     pub house: Saved,
     /// Which requests had an effect.
     pub keys: Vec<KnownKey>,
+    /// The number of the programme in force then: see [`Listing::programme`].
+    pub programme: u64,
 }
 
 /// A request that had an effect.

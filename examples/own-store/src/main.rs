@@ -77,7 +77,7 @@ impl Store for BoxOffice {
             holds: book.holds.values().cloned().collect(),
             scans: vec![],
         };
-        Ok(Loaded { house, keys: book.answers.values().map(|(known, _)| *known).collect() })
+        Ok(Loaded { house, keys: book.answers.values().map(|(known, _)| *known).collect(), programme: 0 })
     }
 
     fn save(&self, batch: &[Save<'_>]) -> Result<Vec<Outcome>, CommitError> {

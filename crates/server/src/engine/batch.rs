@@ -172,6 +172,10 @@ impl Turn {
     /// It is committed: everybody may see it.
     pub(super) fn publish(&mut self) {
         let mut state = self.resident.state_mut();
+        if state.house.version() != self.seen {
+            // Who follows what is saved was faster, and has it all.
+            return;
+        }
         let applied = std::mem::take(&mut self.changes).into_iter().try_for_each(|c| state.house.apply(c));
         if let Err(broken) = applied {
             tracing::error!(screening = %self.resident.screening(), %broken, "house quarantined after a save");

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use admit_booking::House;
+use admit_booking::{Hold, House};
 use admit_http::listen::Stopping;
 use admit_protocol::id::ScreeningId;
 use admit_protocol::seats::SalesState;
@@ -96,6 +96,40 @@ impl Resident {
     /// Looks at the house as it is committed.
     pub(crate) fn read<T>(&self, look: impl FnOnce(&House) -> T) -> T {
         look(&self.state().house)
+    }
+
+    /// The version that is in memory.
+    pub(super) fn version(&self) -> u64 {
+        self.state().house.version()
+    }
+
+    /// Takes over holds that somebody else saved, with the keys of their requests, unless what is here is as new. Whether they fit.
+    pub(super) fn catch_up(&self, holds: Vec<(Hold, Vec<KnownKey>)>, version: u64, now: Timestamp) -> bool {
+        let mut state = self.state_mut();
+        if state.house.version() >= version {
+            return true;
+        }
+        let (holds, keys): (Vec<Hold>, Vec<Vec<KnownKey>>) = holds.into_iter().unzip();
+        // A house that fits only in part is loaded again.
+        let fits = state.house.catch_up(holds, version, now).is_ok();
+        if fits {
+            state.keys.extend(keys.into_iter().flatten().map(|known| (known.key, known)));
+        }
+        fits
+    }
+
+    /// Takes over a house that was loaded again, unless what is here is newer.
+    pub(super) fn replace(&self, fresh: Self) {
+        let mut fresh = fresh.state.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state_mut();
+        if state.house.version() <= fresh.house.version() {
+            std::mem::swap(&mut *state, &mut fresh);
+        }
+    }
+
+    /// Whether anybody watches it.
+    pub(super) fn is_watched(&self) -> bool {
+        self.watchers().is_some()
     }
 
     /// Whether something that happens by itself has not been made true yet.

@@ -1,7 +1,7 @@
 //! The one thread that changes houses.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, VecDeque};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -11,8 +11,9 @@ use jiff::Timestamp;
 use tokio::sync::oneshot;
 
 use super::batch::Turn;
+use super::follower::take_over;
 use super::{Failed, Job, Message, Resident, Shared};
-use crate::store::{CommitError, Outcome};
+use crate::store::{CommitError, Outcome, Save, SharedStore};
 
 /// Jobs in one commit.
 const BATCH_MAX: usize = 1024;
@@ -39,10 +40,48 @@ impl Writer {
 
     /// Runs until nobody can send any more.
     pub(super) fn run(mut self) {
+        let shared = self.shared.clone();
         while let Some(batch) = self.next_batch() {
-            let turns = self.decide(batch);
-            self.commit(turns);
+            match shared.store.shared() {
+                None => {
+                    let turns = self.decide(batch);
+                    self.commit(turns, |saves| shared.store.save(saves));
+                }
+                Some(store) => in_parts(batch).into_iter().for_each(|part| self.take_turns(store, part)),
+            }
         }
+    }
+
+    /// Takes the houses of these jobs for itself, takes over what other processes saved of them, decides, and saves.
+    fn take_turns(&mut self, store: &dyn SharedStore, batch: Vec<Job>) {
+        let houses: BTreeMap<ScreeningId, Arc<Resident>> =
+            batch.iter().map(|job| (job.resident.screening(), job.resident.clone())).collect();
+        let seen: Vec<(ScreeningId, u64)> = houses.iter().map(|(id, resident)| (*id, resident.version())).collect();
+        let shared = self.shared.clone();
+        let taken = store.take(&seen, &|name| shared.terms.prices(name)).and_then(|taken| {
+            shared.terms.keep_up(taken.programme())?;
+            Ok(taken)
+        });
+        let mut taken = match taken {
+            Ok(taken) => taken,
+            Err(error) => {
+                tracing::error!(%error, "houses could not be taken; nothing was decided");
+                return refuse(batch);
+            }
+        };
+        // A house that cannot be read keeps nobody else waiting.
+        let mut unread = BTreeSet::new();
+        for (resident, news) in houses.values().zip(taken.news()) {
+            let Some(news) = news else { continue };
+            if let Err(error) = take_over(&shared, resident, news) {
+                tracing::error!(screening = %resident.screening(), ?error, "a house could not be loaded again");
+                unread.insert(resident.screening());
+            }
+        }
+        let (lost, batch) = batch.into_iter().partition(|job| unread.contains(&job.resident.screening()));
+        refuse(lost);
+        let turns = self.decide(batch);
+        self.commit(turns, |saves| taken.save(saves));
     }
 
     /// What is waiting, in order of arrival; what is due when nothing is; `None` when the engine is gone.
@@ -117,7 +156,7 @@ impl Writer {
         turns
     }
 
-    fn commit(&mut self, turns: Vec<Turn>) {
+    fn commit(&mut self, turns: Vec<Turn>, save: impl FnOnce(&[Save<'_>]) -> Result<Vec<Outcome>, CommitError>) {
         for turn in &turns {
             turn.broken().into_iter().for_each(|why| turn.quarantine(why));
         }
@@ -129,11 +168,16 @@ impl Writer {
             return answer_all(changed, || Failed::OutcomeUnknown);
         }
         let saves: Vec<_> = changed.iter().filter_map(Turn::save).collect();
-        let outcomes = match self.shared.store.save(&saves) {
+        let outcomes = match save(&saves) {
             Ok(outcomes) => outcomes,
             Err(CommitError::NotDone(error)) => {
                 tracing::error!(%error, "a batch could not be saved; nothing of it was");
                 return answer_all(changed, || Failed::Busy);
+            }
+            Err(CommitError::Unknown(error)) if self.shared.store.shared().is_some() => {
+                // Whoever takes these houses next finds out, before anything is decided of them.
+                tracing::error!(%error, "the outcome of a commit is unknown");
+                return answer_all(changed, || Failed::OutcomeUnknown);
             }
             Err(CommitError::Unknown(error)) => {
                 tracing::error!(%error, "the outcome of a commit is unknown: no more sales until a restart");
@@ -163,13 +207,8 @@ impl Writer {
     /// Somebody else saved this house: take over what they saved, and decide again.
     fn reload(&mut self, mut turn: Turn) {
         let screening = turn.resident.screening();
-        let terms = self.shared.terms.terms(screening);
-        let loaded = terms.ok_or(Failed::NoScreening).and_then(|terms| Ok(self.shared.load(screening, terms)?));
-        match loaded {
-            Ok(fresh) => {
-                std::mem::swap(&mut *turn.resident.state_mut(), &mut *fresh.state_mut());
-                turn.resident.changed();
-            }
+        match self.shared.load_again(&turn.resident) {
+            Ok(()) => turn.resident.changed(),
             Err(error) => {
                 tracing::error!(%screening, ?error, "a house could not be loaded again");
                 return answer_all(vec![turn], || Failed::Busy);
@@ -184,6 +223,31 @@ impl Writer {
             }
         }
     }
+}
+
+/// Houses in one commit of a store that several process share: they are locked while it lasts.
+const HOUSES_MAX: usize = 64;
+
+/// Jobs in parts of so many houses; those of one house stay together, in their order.
+fn in_parts(batch: Vec<Job>) -> Vec<Vec<Job>> {
+    let mut parts: Vec<Vec<Job>> = Vec::new();
+    let mut part_of: HashMap<ScreeningId, usize> = HashMap::new();
+    for job in batch {
+        let part = *{
+            let next = part_of.len() / HOUSES_MAX;
+            part_of.entry(job.resident.screening()).or_insert(next)
+        };
+        if parts.len() <= part {
+            parts.push(Vec::new());
+        }
+        parts[part].push(job);
+    }
+    parts
+}
+
+/// Nothing was decided: they may ask again.
+fn refuse(jobs: Vec<Job>) {
+    jobs.into_iter().for_each(|job| drop(job.reply.send(Err(Failed::Busy))));
 }
 
 fn answer_all(turns: Vec<Turn>, failed: impl Fn() -> Failed) {

@@ -92,6 +92,8 @@ pub(super) trait Tables {
     fn set_details(&mut self, number: i64, hold: HoldKey, details: &str) -> Result<(), StoreError>;
     /// Moves a house on by one version, with these entries in its trail.
     fn new_version(&mut self, number: i64, now: Timestamp, entries: &str) -> Result<(), StoreError>;
+    /// A screening of which houses may be in somebody's memory was changed.
+    fn amended(&mut self, number: i64, now: Timestamp) -> Result<(), StoreError>;
     fn put_message(&mut self, now: Timestamp, kind: &str, body: &str) -> Result<(), StoreError>;
     fn put_document(&mut self, document: &Document) -> Result<(), StoreError>;
     fn put_film(&mut self, id: &str, data: &str) -> Result<(), StoreError>;
@@ -151,6 +153,7 @@ fn put_screening(
             change_layout(tables, number, screening, now, layouts)?;
         }
         disturbed = tell_buyers(tables, number, before, screening, now)?;
+        tables.amended(number, now)?;
     }
     tables.put_screening(screening, &text_of(screening)?, *next, now)?;
     *next += 1;

@@ -54,7 +54,7 @@ impl Store for MemoryStore {
             holds: rows.holds.values().cloned().collect(),
             scans: rows.scans.clone(),
         };
-        Ok(Loaded { house, keys: rows.answers.values().map(|(known, _)| *known).collect() })
+        Ok(Loaded { house, keys: rows.answers.values().map(|(known, _)| *known).collect(), programme: 0 })
     }
 
     fn save(&self, batch: &[Save<'_>]) -> Result<Vec<Outcome>, CommitError> {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use admit_booking::{Hold, Prices, Saved};
+use admit_booking::{Hold, Prices};
 use admit_protocol::digest::ContentName;
 use jiff::Timestamp;
 use tokio_postgres::{Error, Row};
@@ -25,7 +25,8 @@ pub(super) fn house(session: &mut Session, number: i64, prices: PriceTables<'_>)
                          FROM hold WHERE screening = $1";
     const SCANS: &str = "SELECT device, id, kind, undoes, hold, line, generation, at, admitted, offline, verdict \
                          FROM scan WHERE screening = $1";
-    let [house, claims, holds, scans] = session.prepare([HOUSE, CLAIMS, HOLDS, SCANS]).map_err(at(LOADING))?;
+    let [house, claims, holds, scans, programme] =
+        session.prepare([HOUSE, CLAIMS, HOLDS, SCANS, super::PROGRAMME]).map_err(at(LOADING))?;
     let client = session.client();
     let of: Params<'_> = &[&number];
     let read = wait(async {
@@ -35,25 +36,21 @@ pub(super) fn house(session: &mut Session, number: i64, prices: PriceTables<'_>)
             client.query(&claims, of),
             client.query(&holds, of),
             client.query(&scans, of),
+            client.query_one(&programme, &[]),
             client.batch_execute("COMMIT"),
         )
     });
-    let (began, house, claims, holds, scans, ended) = read;
-    let (house, claims, holds, scans) = (|| {
+    let (began, house, claims, holds, scans, programme, ended) = read;
+    let (house, claims, holds, scans, programme) = (|| {
         began?;
-        let read = (house?, claims?, holds?, scans?);
+        let read = (house?, claims?, holds?, scans?, programme?);
         ended.map(|()| read)
     })()
     .map_err(at(LOADING))?;
-    let Some(house) = house else { return Ok(Loaded::default()) };
-    let version: i64 = get(&house, 0)?;
-    if version == 0 {
-        return Ok(Loaded::default());
-    }
-    let mut loaded = Loaded {
-        house: Saved { version: version.unsigned_abs(), now: instant(get(&house, 1)?)?, ..Saved::default() },
-        keys: Vec::new(),
-    };
+    let mut loaded = Loaded { programme: super::programme(&programme)?, ..Loaded::default() };
+    let Some(house) = house else { return Ok(loaded) };
+    loaded.house.version = get::<i64>(&house, 0)?.unsigned_abs();
+    loaded.house.now = instant(get(&house, 1)?)?;
     for row in &claims {
         let claim = ClaimRow {
             place: get::<i32>(row, 0)?.into(),

@@ -97,6 +97,11 @@ impl Tables for Within<'_> {
         self.run(sql, &[&number, &now.as_millisecond(), &entries]).map(drop)
     }
 
+    fn amended(&mut self, number: i64, now: Timestamp) -> Result<(), StoreError> {
+        // Every process that has its house in memory finds a newer version, and loads it with its new terms.
+        self.new_version(number, now, r#"[{"by":"staff","did":"amend"}]"#)
+    }
+
     fn put_message(&mut self, now: Timestamp, kind: &str, body: &str) -> Result<(), StoreError> {
         let sql = "INSERT INTO outbox (at, kind, body) VALUES ($1, $2, $3)";
         self.run(sql, &[&now.as_millisecond(), &kind, &body]).map(drop)

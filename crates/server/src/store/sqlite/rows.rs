@@ -54,7 +54,7 @@ pub(super) fn load(
     let scans = "SELECT device, id, kind, undoes, hold, line, generation, at, admitted, offline, verdict \
                  FROM scan WHERE screening = ?1";
     house.scans = all(db, scans, number, read_scan)?;
-    Ok(Loaded { house, keys })
+    Ok(Loaded { house, keys, programme: 0 })
 }
 
 fn all<T>(
