@@ -336,3 +336,39 @@ proptest! {
         prop_assert_eq!(s.run(&Command::Release { hold: unknown, by: By::Staff }).err(), Some(Refusal::NotFound));
     }
 }
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 10_000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn who_takes_over_what_changed_has_the_same_house(steps in prop::collection::vec(any::<(u8, u8, u8)>(), 1..40)) {
+        let mut s = Stage::new();
+        let (mut model, mut keys) = (Model::new(), Vec::new());
+        let mut follower = s.house.clone();
+        for (n, one) in steps.into_iter().enumerate() {
+            s.wait([0, 1, 299, 3600][usize::from(one.1) % 4]);
+            model.now = s.now.duration_since(admit_booking::example::NOW.parse().expect("noon")).as_secs();
+            let lapsed = s.house.advance(s.now);
+            s.apply(lapsed);
+            model.time_passes();
+            step(&mut s, &mut model, &mut keys, one)?;
+            let blocks = |house: &admit_booking::House| {
+                house.claims().filter(|(_, claim)| matches!(claim, admit_booking::Claim::Block(_))).collect::<Vec<_>>()
+            };
+            if blocks(&s.house) != blocks(&follower) {
+                // More than holds changed: such a house is loaded.
+                follower = s.house.clone();
+            }
+            // Not after every step: holds may come, go and be followed by others on the same seats in between.
+            if n % 3 == 2 {
+                let changed = s.house.holds().filter(|hold| follower.hold(hold.key) != Some(hold)).cloned().collect();
+                let took = follower.catch_up(changed, s.house.version(), s.house.now());
+                prop_assert!(took.is_ok(), "{:?}", took);
+                prop_assert!(follower.claims().eq(s.house.claims()));
+                prop_assert!(follower.holds().eq(s.house.holds()));
+                prop_assert_eq!(follower.violations(), []);
+                prop_assert_eq!(follower.next_deadline(), s.house.next_deadline());
+            }
+        }
+    }
+}

@@ -10,5 +10,6 @@ mod idempotency;
 mod live;
 mod management;
 mod on;
+mod processes;
 mod races;
 mod stage;

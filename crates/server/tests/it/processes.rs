@@ -1,0 +1,190 @@
+//! Two processes that sell from one PostgreSQL: two servers, each with its own memory, that know of each other only what is saved.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use admit_server::clock::ManualClock;
+use admit_server::keys::KeyRing;
+use admit_server::store::{Layouts, StaffStore};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::json;
+
+use crate::live::Watcher;
+use crate::on;
+use crate::stage::{ANNA, BEN, NOON, Stage, bundle, path};
+
+/// Two servers of one cinema, and a way to change its programme.
+struct Two {
+    one: Stage,
+    other: Stage,
+    store: Arc<dyn StaffStore>,
+}
+
+fn two() -> Two {
+    let address = on::schema();
+    let now = NOON.parse().expect("noon");
+    let store: Arc<dyn StaffStore> = Arc::new(on::postgres(&address));
+    store.edit(&bundle().check(now).edits, now, Layouts::Stay).expect("edits");
+    let (keys, _) = KeyRing::generate(now).expect("randomness");
+    let clock = Arc::new(ManualClock::new(now));
+    let process = || {
+        let folder = tempfile::tempdir().expect("a folder");
+        Stage::with(Arc::new(on::postgres(&address)), clock.clone(), keys.clone(), folder)
+    };
+    Two { one: process(), other: process(), store }
+}
+
+fn secret(n: usize) -> String {
+    URL_SAFE_NO_PAD.encode([u8::try_from(n).expect("few"); 32])
+}
+
+macro_rules! on_postgres {
+    ($($(#[$doc:meta])* $name:ident($two:ident) $body:block)*) => {
+        $($(#[$doc])* #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+        async fn $name() {
+            if on::skipped(concat!("processes::", stringify!($name))) {
+                return;
+            }
+            let $two = Arc::new(two());
+            $body
+        })*
+    };
+}
+
+on_postgres! {
+    of_all_who_want_the_last_seats_at_two_processes_one_gets_them(two) {
+        let buyers: Vec<_> = (0..64)
+            .map(|n| {
+                let two = two.clone();
+                tokio::spawn(async move {
+                    let stage = if n % 2 == 0 { &two.one } else { &two.other };
+                    stage.hold(&secret(n), &["A1", "A2"]).await
+                })
+            })
+            .collect();
+        let mut codes: BTreeMap<String, usize> = BTreeMap::new();
+        for buyer in buyers {
+            *codes.entry(buyer.await.expect("runs").code()).or_default() += 1;
+        }
+        assert_eq!(codes, BTreeMap::from([("201".into(), 1), ("seats_taken".into(), 63)]));
+        assert_eq!(two.one.seats().await, two.other.seats().await);
+    }
+
+    who_holds_at_one_process_books_at_the_other(two) {
+        // Both have the house in memory.
+        assert_eq!(two.one.seats().await, two.other.seats().await);
+        let hold = two.one.hold(ANNA, &["A1", "A2"]).await;
+        assert_eq!(hold.status, 201, "{}", hold.body);
+        assert_eq!(two.other.get(ANNA, &path(&hold)).await.status, 200, "no 404 for what was just held elsewhere");
+        let booking = two.other.book(ANNA, &hold, 2050).await;
+        assert_eq!(booking.status, 201, "{}", booking.body);
+        assert_eq!(two.one.get(ANNA, &path(&booking)).await.body["state"], "confirmed");
+        assert_eq!(two.one.hold(BEN, &["A2", "A3"]).await.code(), "seats_taken");
+        assert_eq!(two.one.hold(BEN, &["A3", "A4"]).await.status, 201);
+        assert_eq!(two.other.seats().await["not_free"], json!({"held": ["A3", "A4"], "sold": ["A1", "A2"]}));
+    }
+
+    what_was_given_back_elsewhere_is_free_here(two) {
+        let hold = two.one.hold(ANNA, &["A1", "A2"]).await;
+        assert_eq!(two.other.hold(BEN, &["A1"]).await.code(), "seats_taken");
+        assert_eq!(two.one.delete(ANNA, &path(&hold)).await.status, 204);
+        // In the other's memory they are still taken.
+        assert_eq!(two.other.hold(BEN, &["A1"]).await.status, 201);
+    }
+
+    a_key_has_one_effect_whichever_process_hears_it(two) {
+        let wish = json!({"seats": [{"seat": "A1"}]});
+        let first = two.one.post_with_key(ANNA, "/v1/screenings/eight/holds", "k", &wish).await;
+        let again = two.other.post_with_key(ANNA, "/v1/screenings/eight/holds", "k", &wish).await;
+        assert_eq!((first.status.as_u16(), again.status.as_u16()), (201, 201));
+        assert_eq!(first.bytes, again.bytes);
+        let wish = json!({"seats": [{"seat": "A3"}]});
+        let both = tokio::join!(
+            two.one.post_with_key(BEN, "/v1/screenings/eight/holds", "k", &wish),
+            two.other.post_with_key(BEN, "/v1/screenings/eight/holds", "k", &wish),
+        );
+        assert_eq!((both.0.status.as_u16(), both.1.status.as_u16()), (201, 201), "{} {}", both.0.body, both.1.body);
+        assert_eq!(both.0.body["id"], both.1.body["id"]);
+        let other = json!({"seats": [{"seat": "A4"}]});
+        let reused = two.other.post_with_key(ANNA, "/v1/screenings/eight/holds", "k", &other).await;
+        assert_eq!(reused.code(), "idempotency_key_reused");
+    }
+
+    what_staff_changes_at_one_process_is_so_at_the_other(two) {
+        let edit = |change: fn(&mut serde_json::Value)| {
+            let now = NOON.parse().expect("noon");
+            let mut programme = serde_json::to_value(bundle()).expect("json");
+            change(&mut programme);
+            let programme: admit_server::bundle::Bundle = serde_json::from_value(programme).expect("a bundle");
+            two.store.edit(&programme.check(now).edits, now, Layouts::Stay).expect("edits");
+        };
+        assert_eq!(two.other.hold(ANNA, &["A1"]).await.status, 201);
+        let seq = two.one.seats().await["seq"].as_u64();
+        edit(|p| p["screenings"][0]["status"] = json!("cancelled"));
+        // Nobody told the other process.
+        assert_eq!(two.other.hold(BEN, &["A3"]).await.code(), "screening_cancelled");
+        let seats = two.one.seats().await;
+        assert!(seats["sales"] == "cancelled" && seats["seq"].as_u64() > seq, "{seats}");
+        edit(|p| {
+            let mut new = p["screenings"][0].clone();
+            new["id"] = json!("late");
+            new["starts"] = json!("2026-11-21T23:30");
+            p["screenings"].as_array_mut().expect("a list").push(new);
+        });
+        assert_eq!(two.one.get(ANNA, "/v1/screenings/late/seats").await.status, 200, "it is new, and known at once");
+        assert_eq!(two.other.get(ANNA, "/v1/screenings/never/seats").await.status, 404);
+    }
+
+    who_watches_at_one_process_sees_what_is_held_at_the_other(two) {
+        let mut watcher = Watcher::begin(&two.one, None).await;
+        let (_, _, first) = watcher.next().await.expect("a snapshot");
+        assert_eq!(first["not_free"], json!({}));
+        let began = std::time::Instant::now();
+        assert_eq!(two.other.hold(ANNA, &["A1"]).await.status, 201);
+        let (_, _, change) = watcher.next().await.expect("a change");
+        assert!(change.to_string().contains("A1"), "{change}");
+        assert!(began.elapsed() < Duration::from_secs(1));
+    }
+
+    blocks_and_scans_of_one_process_count_at_the_other(two) {
+        use admit_server::management::{Management, Role, StaffMember, hash_password};
+        use tower::ServiceExt as _;
+        let hash = hash_password("correct horse battery").expect("long enough");
+        let boss = StaffMember { login: "boss".into(), name: "Boss".into(), role: Role::Admin, disabled: false };
+        two.store.put_staff(&boss, Some(&hash)).expect("saves");
+        let office = Management::new(two.one.cinema.clone(), two.store.clone()).router();
+        let post = |path: &str, cookie: &str, csrf: &str, body: serde_json::Value| {
+            let request = http::Request::post(format!("/manage/v1{path}"))
+                .header("content-type", "application/json")
+                .header("idempotency-key", "k")
+                .header("cookie", cookie)
+                .header("csrf-token", csrf)
+                .body(axum::body::Body::from(body.to_string()))
+                .expect("a request");
+            office.clone().oneshot(request)
+        };
+        assert_eq!(two.other.seats().await["not_free"], json!({}));
+        let signed = post("/sessions", "", "", json!({"login": "boss", "password": "correct horse battery"})).await;
+        let signed = signed.expect("infallible");
+        let cookie = signed.headers()["set-cookie"].to_str().expect("text").split(';').next().expect("one").to_owned();
+        let body = axum::body::to_bytes(signed.into_body(), 10_000).await.expect("a body");
+        let body: serde_json::Value = serde_json::from_slice(&body).expect("json");
+        let csrf = body["csrf"].as_str().expect("a token");
+        let block = json!({"seats": ["A1", "A2"], "reason": "house"});
+        let blocked = post("/screenings/eight/blocks", &cookie, csrf, block).await.expect("infallible");
+        assert!(blocked.status().is_success(), "{blocked:?}");
+        assert_eq!(two.other.hold(ANNA, &["A1"]).await.code(), "seats_taken");
+        assert_eq!(two.other.seats().await["not_free"], json!({"blocked": ["A1", "A2"]}));
+    }
+
+    a_hold_that_lapses_is_over_at_both(two) {
+        let hold = two.one.hold(ANNA, &["A1"]).await;
+        assert_eq!(two.other.seats().await["not_free"], json!({"held": ["A1"]}));
+        two.one.clock.advance(301);
+        assert_eq!(two.other.seats().await["not_free"], json!({}));
+        assert_eq!(two.one.get(ANNA, &path(&hold)).await.body["state"], "expired");
+        assert_eq!(two.one.seats().await, two.other.seats().await);
+    }
+}
