@@ -199,6 +199,9 @@ impl Engine {
 
     /// Decides, saves and answers. Dropping the future changes nothing: the command runs to its end.
     pub(crate) async fn execute(&self, screening: ScreeningId, request: Request) -> Result<Done, Failed> {
+        if self.shared.clock_is_wrong.load(Ordering::Acquire) {
+            return Err(Failed::ClockIsWrong);
+        }
         let resident = self.resident(screening).await?;
         let (key, subject) = (request.key, request.subject);
         let mut early = resident.refuse_at_once(&request, &*self.shared.clock)?;

@@ -16,7 +16,7 @@ fn now() -> Timestamp {
     example::NOW.parse().expect("noon")
 }
 
-fn placed(key: u128, seat: &str) -> Changes {
+pub(crate) fn placed(key: u128, seat: &str) -> Changes {
     let house = House::new(Arc::new(example::terms()));
     let wish = PlaceHold {
         hold: HoldKey(key),
@@ -30,7 +30,7 @@ fn placed(key: u128, seat: &str) -> Changes {
     house.decide(&Command::PlaceHold(wish), now()).expect("free")
 }
 
-fn save<'a>(seen: u64, changes: &'a [Changes], answers: &'a [NewAnswer]) -> Save<'a> {
+pub(crate) fn save<'a>(seen: u64, changes: &'a [Changes], answers: &'a [NewAnswer]) -> Save<'a> {
     Save {
         screening: "eight".parse().expect("id"),
         seen,
@@ -43,7 +43,7 @@ fn save<'a>(seen: u64, changes: &'a [Changes], answers: &'a [NewAnswer]) -> Save
     }
 }
 
-fn load(store: &dyn Store) -> admit_server::store::Loaded {
+pub(crate) fn load(store: &dyn Store) -> admit_server::store::Loaded {
     let prices = Arc::new(example::prices());
     store.load("eight".parse().expect("id"), &|_| Some(prices.clone())).expect("loads")
 }

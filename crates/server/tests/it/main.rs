@@ -10,6 +10,7 @@ mod idempotency;
 mod live;
 mod management;
 mod on;
+mod postgres;
 mod processes;
 mod races;
 mod stage;

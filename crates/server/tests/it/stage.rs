@@ -7,7 +7,7 @@ use admit_protocol::manifest::Contact;
 use admit_protocol::origin::{Origin, OriginPolicy};
 use admit_protocol::text::Texts;
 use admit_server::bundle::Bundle;
-use admit_server::clock::ManualClock;
+use admit_server::clock::{Clock, ManualClock};
 use admit_server::keys::KeyRing;
 use admit_server::store::memory::MemoryStore;
 use admit_server::store::{Device, Store};
@@ -113,6 +113,16 @@ impl Stage {
         keys: KeyRing,
         folder: tempfile::TempDir,
     ) -> Self {
+        Self { clock: clock.clone(), ..Self::with_clock(store, clock, keys, folder) }
+    }
+
+    /// A server with a clock that the test does not move.
+    pub(crate) fn with_clock(
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+        keys: KeyRing,
+        folder: tempfile::TempDir,
+    ) -> Self {
         let cinema = Cinema::builder(Origin::parse("https://kino.example", OriginPolicy::Public).expect("origin"))
             .operator(
                 Texts::one("en", "Kino").expect("text"),
@@ -121,9 +131,10 @@ impl Stage {
             .keys(keys.clone())
             .shared_store(store.clone())
             .rules(HouseRules::default())
-            .clock(clock.clone())
+            .clock(clock)
             .build()
             .expect("builds");
+        let clock = Arc::new(ManualClock::new(NOON.parse().expect("noon")));
         Self { router: cinema.router(), cinema, clock, keys, store, folder, next: 0.into() }
     }
 
