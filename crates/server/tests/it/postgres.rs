@@ -232,7 +232,8 @@ async fn a_process_whose_clock_is_a_minute_off_sells_nothing() {
     let (keys, _) = KeyRing::generate(Timestamp::now()).expect("randomness");
     let folder = tempfile::tempdir().expect("a folder");
     let s = Stage::with_clock(store, Arc::new(WrongClock), keys, folder);
-    let hold = || s.post(ANNA, "/v1/screenings/tomorrow/holds", &serde_json::json!({"seats": [{"seat": "A1"}]}));
+    let wish = serde_json::json!({"seats": [{"seat": "A1"}]});
+    let hold = || s.post(ANNA, "/v1/screenings/tomorrow/holds", &wish);
     // It is noticed within the first look.
     let mut said = hold().await;
     for _ in 0..100 {
