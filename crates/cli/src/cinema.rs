@@ -9,7 +9,7 @@ use admit_server::HouseRules;
 use admit_server::bundle::{Bundle, Checked, RowReport};
 use admit_server::management::{Role, StaffMember, hash_password};
 use admit_server::store::sqlite::SqliteStore;
-use admit_server::store::{Device, Disturbed, Edit, Layouts, StaffStore as _, Store as _};
+use admit_server::store::{Device, Disturbed, Edit, Layouts, moving};
 use anyhow::{Context as _, bail, ensure};
 use clap::Subcommand;
 use jiff::Timestamp;
@@ -69,6 +69,15 @@ pub(crate) enum CinemaCommand {
         folder: PathBuf,
         /// Its name, such as door-1.
         id: String,
+    },
+    /// Take all data to another database: to PostgreSQL, from which several processes may sell, or back into the folder. Checked row
+    /// by row; `server.toml` names the new one then.
+    MoveStore {
+        /// The folder. Its server must not be running.
+        folder: PathBuf,
+        /// Where to: `postgres://USER:PASSWORD@HOST/DATABASE`, with nothing in it yet; or `folder`.
+        #[arg(long)]
+        to: String,
     },
     /// Check the books with SQL of its own: no seat twice, no booking without its seats.
     Audit {
@@ -149,8 +158,17 @@ impl CinemaCommand {
                 }
                 Ok(())
             }
+            Self::MoveStore { folder, to } => move_store(&Folder(folder), &to, context),
             Self::Audit { folder } => {
-                let report = audit::audit(&folder.join("cinema.sqlite"))?;
+                let report = match Folder(folder.clone()).server().ok().and_then(|server| server.database) {
+                    None => audit::audit(&folder.join("cinema.sqlite"))?,
+                    Some(address) => {
+                        // The same checks, on a copy.
+                        let copy = tempfile::tempdir().context("making room for a copy")?;
+                        moving::copy_to_sqlite(&address, copy.path())?;
+                        audit::audit(&copy.path().join("cinema.sqlite"))?
+                    }
+                };
                 if context.json {
                     show::json(&report)?;
                 } else {
@@ -171,9 +189,11 @@ fn import(folder: &Path, file: &Path, skip: bool, context: &Context) -> anyhow::
         .with_context(|| format!("{} is not a programme", file.display()))?;
     let now = Timestamp::now();
     let store = Folder(folder.to_owned()).cinema_store()?;
+    // From a database others may be selling at this moment.
+    let layouts = if store.shared().is_some() { Layouts::Stay } else { Layouts::MayChange };
     let mut checked = bundle.check_with(&store.catalogue()?, now);
     let prices = bundle.prices();
-    checked.keep_layouts(&store, Layouts::MayChange)?;
+    checked.keep_layouts(&*store, layouts)?;
     if !context.json {
         print_rows(&checked);
     }
@@ -185,7 +205,7 @@ fn import(folder: &Path, file: &Path, skip: bool, context: &Context) -> anyhow::
         let rows = show::count(refused.len(), "row");
         bail!("{rows} cannot be used, nothing was imported (--skip-bad-rows imports the others)");
     }
-    let disturbed = store.edit(&checked.edits, now, Layouts::MayChange)?;
+    let disturbed = store.edit(&checked.edits, now, layouts)?;
     let (cinemas, halls, films, screenings) = (checked.cinemas, checked.halls, checked.films, checked.screenings);
     if context.json {
         return show::json(&json!({
@@ -212,6 +232,53 @@ async fn import_at_server(server: &str, login: String, file: &Path, context: &Co
     imported.disturbed.iter().for_each(print_disturbed);
     print_prices(&imported.prices);
     print_imported(imported.cinemas, imported.halls, imported.films, imported.screenings);
+    Ok(())
+}
+
+/// Moves a cinema's data, and says where it is from now on.
+fn move_store(folder: &Folder, to: &str, context: &Context) -> anyhow::Result<()> {
+    let server = folder.server()?;
+    let file = folder.file("cinema.sqlite");
+    let (moved, address) = match (&server.database, to) {
+        (None, "folder") => bail!("it is in the folder already"),
+        (Some(address), "folder") => {
+            ensure!(!file.exists(), "{} is there already: move it away first", file.display());
+            (moving::to_sqlite(address, &folder.0), None)
+        }
+        (Some(address), _) => bail!("it is in a database already ({}): take it to `folder` first", show::host(address)),
+        (None, address) if address.starts_with("postgres") => {
+            ensure!(file.exists(), "there is no cinema in {}", folder.0.display());
+            (moving::to_postgres(&folder.0, address), Some(address))
+        }
+        (None, other) => {
+            bail!("{other:?} is neither `folder` nor an address such as postgres://cinema@db.local/cinema")
+        }
+    };
+    if moved.is_err() && address.is_none() {
+        // What was begun there is nothing.
+        let _ = fs::remove_file(&file);
+    }
+    let moved = moved?;
+    folder.set_database(address)?;
+    let kept = folder.file("cinema.sqlite.moved");
+    if address.is_some() {
+        fs::rename(&file, &kept).with_context(|| format!("renaming {}", file.display()))?;
+    }
+    if context.json {
+        return show::json(&moved);
+    }
+    let rows: u64 = moved.iter().map(|table| table.rows).sum();
+    let full = moved.iter().filter(|table| table.rows > 0).map(|table| format!("{} {}", table.rows, table.table));
+    show::line(&format!("moved {rows} rows, each compared: {}", full.collect::<Vec<_>>().join(", ")));
+    match address {
+        Some(address) => {
+            show::line(&format!("it is in the database at {} from now on, as server.toml says;", show::host(address)));
+            show::line(&format!("the file as it was is {}", kept.display()));
+        }
+        None => {
+            show::line(&format!("it is in {} from now on; from the database nobody sells any more", file.display()))
+        }
+    }
     Ok(())
 }
 

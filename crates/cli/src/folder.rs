@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use admit_index::Settings;
 use admit_protocol::booking::Buyer;
@@ -11,6 +12,8 @@ use admit_protocol::origin::{Origin, OriginPolicy};
 use admit_protocol::text::Texts;
 use admit_server::HouseRules;
 use admit_server::keys::KeyRing;
+use admit_server::store::StaffStore;
+use admit_server::store::postgres::PostgresStore;
 use admit_server::store::sqlite::SqliteStore;
 use anyhow::{Context as _, bail, ensure};
 use clap::Args;
@@ -32,6 +35,9 @@ pub(crate) struct ServerFile {
     pub(crate) name: String,
     /// How to reach them.
     pub(crate) email: String,
+    /// The PostgreSQL that a cinema's data is in; without it, it is in the folder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) database: Option<String>,
     /// Proxies whose word about a client's address is believed.
     #[serde(default)]
     pub(crate) trusted_proxies: Vec<std::net::IpAddr>,
@@ -110,10 +116,40 @@ impl Folder {
     }
 
     /// The store of the cinema in this folder.
-    pub(crate) fn cinema_store(&self) -> anyhow::Result<SqliteStore> {
-        self.server()?;
+    pub(crate) fn cinema_store(&self) -> anyhow::Result<Arc<dyn StaffStore>> {
+        let server = self.server()?;
         ensure!(!self.file("index.sqlite").exists(), "{} is the folder of an index, not of a cinema", self.0.display());
-        Ok(SqliteStore::open(&self.0)?)
+        Ok(match &server.database {
+            Some(address) => Arc::new(PostgresStore::open(address)?),
+            None => Arc::new(SqliteStore::open(&self.0)?),
+        })
+    }
+
+    /// Names the database that the data is in, or none: the folder. The rest of `server.toml` stays as it is.
+    pub(crate) fn set_database(&self, address: Option<&str>) -> anyhow::Result<()> {
+        const MEANING: &str = "# The PostgreSQL that its data is in. Several processes may sell from one.";
+        let path = self.file("server.toml");
+        let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+        let kept = |line: &&str| !line.starts_with("database =") && *line != MEANING;
+        let mut lines: Vec<String> = text.lines().filter(kept).map(str::to_owned).collect();
+        if let Some(address) = address {
+            // Before the first table: what comes after one belongs to it.
+            let at = lines.iter().position(|line| line.starts_with('[')).unwrap_or(lines.len());
+            let new = [MEANING.to_owned(), format!("database = {}", toml::Value::from(address)), String::new()];
+            lines.splice(at..at, new);
+        }
+        // What is written is what was meant, or nothing is.
+        let text = lines.join("\n") + "\n";
+        toml::from_str::<ServerFile>(&text).context("server.toml would not be readable any more")?;
+        // It may have a password in it.
+        let new = self.file("server.toml.new");
+        let mut private = fs::OpenOptions::new();
+        private.create(true).write(true).truncate(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut private, 0o600);
+        let mut file = private.open(&new).with_context(|| new.display().to_string())?;
+        std::io::Write::write_all(&mut file, text.as_bytes()).with_context(|| new.display().to_string())?;
+        fs::rename(&new, &path).with_context(|| path.display().to_string())
     }
 
     /// Who the index in this folder is, and which servers it looks at.
@@ -165,6 +201,7 @@ const MEANINGS: &[(&str, &str)] = &[
     ("origin", "Where the world reaches it. It is the server's name: once announced, it stays."),
     ("listen", "Where it listens: behind a proxy that speaks TLS, an address of this machine."),
     ("name", "Who runs it, and how to reach them: shown to buyers."),
+    ("database", "The PostgreSQL that its data is in. Several processes may sell from one."),
     ("trusted_proxies", "Addresses of proxies in front of it. Without them all buyers look like one."),
     ("connections_per_address", "Connections from one address; proxies may have any number."),
     ("payment_methods", "none: nothing to pay. at_cinema: paid at the counter, in time, or the seats go back on sale."),
@@ -197,6 +234,7 @@ impl ServerFile {
             listen,
             name,
             email,
+            database: None,
             trusted_proxies: vec![],
             connections_per_address: sixty_four(),
             rules: None,

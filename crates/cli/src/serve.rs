@@ -1,14 +1,13 @@
 //! Running servers.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use admit_http::listen::{Limits, serve};
 use admit_http::{TrustedProxies, headers};
 use admit_index::{Index, SqliteStore as IndexStore};
 use admit_server::Cinema;
 use admit_server::management::Management;
-use anyhow::{Context as _, anyhow};
+use anyhow::{Context as _, anyhow, ensure};
 use clap::Subcommand;
 use jiff::Timestamp;
 use serde_json::json;
@@ -24,6 +23,9 @@ pub(crate) enum Serve {
     Cinema {
         /// The folder, from `admit cinema init`.
         folder: PathBuf,
+        /// Another address to listen on than the one in server.toml: for a second process that sells from the same PostgreSQL.
+        #[arg(long)]
+        listen: Option<String>,
     },
     /// An index.
     Index {
@@ -35,16 +37,23 @@ pub(crate) enum Serve {
 impl Serve {
     pub(crate) async fn run(self, context: &Context) -> anyhow::Result<()> {
         match self {
-            Self::Cinema { folder } => cinema(Folder(folder), context).await,
+            Self::Cinema { folder, listen } => cinema(Folder(folder), listen, context).await,
             Self::Index { folder } => index(Folder(folder), context).await,
         }
     }
 }
 
-async fn cinema(folder: Folder, context: &Context) -> anyhow::Result<()> {
-    let server = folder.server()?;
+async fn cinema(folder: Folder, listen: Option<String>, context: &Context) -> anyhow::Result<()> {
+    let mut server = folder.server()?;
+    if let Some(listen) = listen {
+        ensure!(
+            server.database.is_some(),
+            "one process sells from a folder: a second one needs `database` in server.toml"
+        );
+        server.listen = listen;
+    }
     let address = server.check_listen()?;
-    let store = Arc::new(folder.cinema_store()?);
+    let store = folder.cinema_store()?;
     let rules = server.rules.clone().unwrap_or_default();
     rules.check().map_err(|e| anyhow!("{}: {e}", folder.file("server.toml").display()))?;
     let mut builder = Cinema::builder(server.origin.clone())

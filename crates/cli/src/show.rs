@@ -121,6 +121,12 @@ pub(crate) fn seat(seat: SeatId, layout: &Layout) -> String {
     format!("{row}{}{number}", if dash { "-" } else { "" })
 }
 
+/// Where a database is, without who opens it and how.
+pub(crate) fn host(address: &str) -> &str {
+    let after = address.split_once("://").map_or(address, |(_, rest)| rest);
+    after.rsplit_once('@').map_or(after, |(_, host)| host)
+}
+
 /// Whether somebody who types `a` means `b`.
 pub(crate) fn same(a: &str, b: &str) -> bool {
     a.to_lowercase() == b.to_lowercase()

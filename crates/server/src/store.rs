@@ -4,6 +4,7 @@
 
 mod editing;
 pub mod memory;
+pub mod moving;
 pub mod postgres;
 mod rows;
 pub mod sqlite;

@@ -234,9 +234,9 @@ fn why_layout_stays(
             "somebody had a seat in it, so it keeps its layout: give the new layout another name in the file, keep the old one \
              under its name, and say that name as the screening's `layout`",
         ),
-        (false, Layouts::Stay) => {
-            Some("it keeps its layout while the server runs: stop the server and use `admit cinema import`")
-        }
+        (false, Layouts::Stay) => Some(
+            "it keeps its layout while a server may sell it: with its data in the folder, stop the server and use `admit cinema import`",
+        ),
         (false, Layouts::MayChange) => None,
     })
 }

@@ -24,7 +24,8 @@ use tokio_postgres::{Config, Row};
 
 use self::load::{HOLDS_SINCE, PriceTables, SAVES_SINCE, SNAPSHOT, Seen};
 use self::save::TakenHouses;
-use self::session::{Params, Session, at, get, told, wait};
+use self::session::{Params, Session, at, get};
+pub(super) use self::session::{told, wait};
 use super::{
     Answer, CommitError, Device, Document, DocumentKind, KeyPrint, ListedScreening, Listing, Loaded, News, Outcome,
     RemovedScreening, Save, SharedStore, Store, StoreError, Taken,
@@ -90,6 +91,7 @@ impl PostgresStore {
             runtime: Some(runtime),
         };
         this.migrate()?;
+        this.is_here()?;
         this.begin_epoch()?;
         Ok(this)
     }
@@ -106,6 +108,21 @@ impl PostgresStore {
         // The lock ends with the connection.
         wait(migrations::migrations::runner().run_async(session.client_mut())).map_err(StoreError::at(STEP))?;
         Ok(())
+    }
+
+    /// What was moved elsewhere is sold there.
+    fn is_here(&self) -> Result<(), StoreError> {
+        const STEP: &str = "looking whether the cinema is still here";
+        let moved = self.reading(|session| {
+            let rows = session.query("SELECT value FROM setting WHERE name = 'moved'", &[]).map_err(at(STEP))?;
+            rows.first().map(|row| get::<String>(row, 0)).transpose()
+        })?;
+        match moved {
+            Some(when) => Err(StoreError::Refused(format!(
+                "this cinema was moved out of this database, on {when}: it is sold where it is now"
+            ))),
+            None => Ok(()),
+        }
     }
 
     /// A store that was never used gets its first epoch.

@@ -9,6 +9,7 @@ mod hostile;
 mod idempotency;
 mod live;
 mod management;
+mod moving;
 mod on;
 mod postgres;
 mod processes;

@@ -15,7 +15,7 @@ use crate::store::StoreError;
 
 /// Runs a future to its end on this thread. The connection itself runs elsewhere, so this may also be called where a runtime must not
 /// be blocked on by its own means.
-pub(super) fn wait<T>(future: impl Future<Output = T>) -> T {
+pub(in crate::store) fn wait<T>(future: impl Future<Output = T>) -> T {
     struct Unpark(Thread);
     impl Wake for Unpark {
         fn wake(self: Arc<Self>) {
@@ -98,7 +98,7 @@ impl Session {
 }
 
 /// What PostgreSQL said, with its own words: the error alone says only "db error".
-pub(super) fn told(error: &Error) -> String {
+pub(in crate::store) fn told(error: &Error) -> String {
     match error.as_db_error() {
         Some(said) => format!("{}: {}", said.code().code(), said.message()),
         None => {

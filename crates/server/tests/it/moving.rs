@@ -1,0 +1,123 @@
+//! A cinema that is sold is taken to PostgreSQL and back, and is what it was.
+
+use std::sync::Arc;
+
+use admit_server::clock::ManualClock;
+use admit_server::store::sqlite::SqliteStore;
+use admit_server::store::{AuditEntry, Role, Session, StaffMember, StaffStore, Store, StoreError, moving};
+use serde_json::json;
+
+use crate::on;
+use crate::stage::{ANNA, BEN, NOON, Stage, bundle, path};
+
+/// Every table of a SQLite cinema as text, row by row; of holds, without where their answers lie.
+fn tables(folder: &std::path::Path) -> Vec<(String, Vec<String>)> {
+    let db = rusqlite::Connection::open(folder.join("cinema.sqlite")).expect("opens");
+    let all = [
+        "SELECT * FROM setting ORDER BY 1",
+        "SELECT * FROM document ORDER BY 1",
+        "SELECT * FROM cinema ORDER BY 1",
+        "SELECT * FROM film ORDER BY 1",
+        "SELECT * FROM screening ORDER BY 1",
+        "SELECT * FROM device ORDER BY 1",
+        "SELECT screening, place, hold, block, until FROM claim ORDER BY 1, 2",
+        "SELECT screening, hold, owner, network, places, price_table, created_at, seq, version, state, at, details, \
+         length(answers), substr(answers, 1, 32) FROM hold ORDER BY 2",
+        "SELECT at, status, body FROM answer ORDER BY 1, 2, 3",
+        "SELECT * FROM scan ORDER BY 1, 2, 3",
+        "SELECT screening, version, at, entries FROM log ORDER BY 1, 2",
+        "SELECT * FROM till ORDER BY 1",
+        "SELECT * FROM outbox ORDER BY 1",
+        "SELECT * FROM staff ORDER BY 1",
+        "SELECT * FROM session ORDER BY 1",
+        "SELECT * FROM audit ORDER BY 1",
+    ];
+    let rows = |sql: &str| {
+        let mut statement = db.prepare(sql).expect("sql");
+        let columns = statement.column_count();
+        let row = |row: &rusqlite::Row<'_>| Ok((0..columns).map(|n| format!("{:?}", row.get_ref(n))).collect());
+        let read: Vec<String> = statement.query_map([], row).expect("reads").map(|r| r.expect("a row")).collect();
+        read
+    };
+    all.iter().map(|sql| ((*sql).to_owned(), rows(sql))).collect()
+}
+
+/// A cinema on SQLite with something in every table.
+async fn busy() -> Stage {
+    let s = Stage::on(on::On::Sqlite);
+    let hold = s.hold(ANNA, &["A1", "A2"]).await;
+    let mut with_address = crate::stage::book(&hold, 2050);
+    with_address["buyer"] = json!({"email": "anna@example.org"});
+    assert_eq!(s.post(ANNA, "/v1/screenings/eight/bookings", &with_address).await.status, 201);
+    s.booked(BEN, &["A4"]).await;
+    let gone = s.hold(BEN, &["B4"]).await;
+    assert_eq!(s.delete(BEN, &path(&gone)).await.status, 204);
+    s.hold(BEN, &["B3"]).await;
+    s
+}
+
+fn staff(store: &dyn StaffStore) {
+    let now = NOON.parse().expect("noon");
+    let boss = StaffMember { login: "boss".into(), name: "Bossová".into(), role: Role::Admin, disabled: false };
+    store.put_staff(&boss, Some("hash")).expect("saves");
+    let session = Session {
+        token_hash: [7; 32],
+        login: "boss".into(),
+        csrf: "c".into(),
+        expires_at: admit_protocol::time::after(now, 3600),
+    };
+    store.put_session(&session, now).expect("saves");
+    store.note(&AuditEntry { at: now, by: "boss".into(), did: "x".into(), subject: "y".into() }).expect("saves");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cinema_is_moved_to_postgres_and_back_and_is_what_it_was() {
+    if on::skipped("moving::a_cinema_is_moved_to_postgres_and_back_and_is_what_it_was") {
+        return;
+    }
+    let s = busy().await;
+    let first = s.post_with_key(ANNA, "/v1/screenings/tomorrow/holds", "k", &json!({"seats": [{"seat": "A1"}]})).await;
+    assert_eq!(first.status, 201);
+    let Stage { cinema, router, keys, store, folder, .. } = s;
+    drop((cinema, router, store));
+    let open = loop {
+        // The writer's thread lets go of the store when it has seen that nobody is left.
+        match SqliteStore::open(folder.path()) {
+            Ok(store) => break store,
+            Err(_) => tokio::time::sleep(std::time::Duration::from_millis(20)).await,
+        }
+    };
+    staff(&open);
+    drop(open);
+    let before = tables(folder.path());
+    assert!(before.iter().filter(|(_, rows)| rows.is_empty()).count() <= 3, "too little is in it: {before:?}");
+
+    let address = on::schema();
+    let moved = moving::to_postgres(folder.path(), &address).expect("moves");
+    let count = |table: &str| moved.iter().find(|m| m.table == table).map_or(0, |m| m.rows);
+    assert_eq!((count("hold"), count("screening"), count("staff"), count("session")), (5, 2, 1, 1));
+    assert!(
+        matches!(moving::to_postgres(folder.path(), &address), Err(StoreError::Refused(why)) if why.contains("already"))
+    );
+
+    // It is sold there, and who asks again gets the same answer.
+    let now = NOON.parse().expect("noon");
+    let elsewhere = tempfile::tempdir().expect("a folder");
+    let clock = Arc::new(ManualClock::new(now));
+    let there = Stage::with(Arc::new(on::postgres(&address)), clock, keys, tempfile::tempdir().expect("a folder"));
+    let again =
+        there.post_with_key(ANNA, "/v1/screenings/tomorrow/holds", "k", &json!({"seats": [{"seat": "A1"}]})).await;
+    assert_eq!((first.status, &first.bytes), (again.status, &again.bytes));
+    let sold = json!({"held": ["B3"], "sold": ["A1", "A2", "A4"]});
+    assert_eq!(there.seats().await["not_free"], sold);
+
+    moving::to_sqlite(&address, elsewhere.path()).expect("moves");
+    assert_eq!(tables(elsewhere.path()), before);
+    // A process that still runs there sells nothing any more, and none begins to.
+    let late = there.hold(BEN, &["B1"]).await;
+    assert_eq!((late.status.as_u16(), late.code().as_str()), (503, "busy"));
+    let opened = admit_server::store::postgres::PostgresStore::open(&address);
+    assert!(matches!(opened, Err(StoreError::Refused(why)) if why.contains("moved out")));
+    let back = SqliteStore::open(elsewhere.path()).expect("opens");
+    assert_eq!(back.catalogue().expect("reads").screenings.len(), bundle().check(now).screenings);
+}
