@@ -276,7 +276,7 @@ fn move_store(folder: &Folder, to: &str, context: &Context) -> anyhow::Result<()
             show::line(&format!("the file as it was is {}", kept.display()));
         }
         None => {
-            show::line(&format!("it is in {} from now on; from the database nobody sells any more", file.display()))
+            show::line(&format!("it is in {} from now on; from the database nobody sells any more", file.display()));
         }
     }
     Ok(())

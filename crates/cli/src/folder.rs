@@ -132,6 +132,8 @@ impl Folder {
         let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
         let kept = |line: &&str| !line.starts_with("database =") && *line != MEANING;
         let mut lines: Vec<String> = text.lines().filter(kept).map(str::to_owned).collect();
+        // What was between two empty lines leaves one.
+        lines.dedup_by(|line, before| line.is_empty() && before.is_empty());
         if let Some(address) = address {
             // Before the first table: what comes after one belongs to it.
             let at = lines.iter().position(|line| line.starts_with('[')).unwrap_or(lines.len());

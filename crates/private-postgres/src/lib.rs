@@ -133,6 +133,26 @@ impl Postgres {
     }
 }
 
+/// The database that tests may use, if there is one: [`ADDRESS`] names it.
+#[must_use]
+pub fn given() -> Option<String> {
+    std::env::var(ADDRESS).ok().filter(|address| !address.is_empty())
+}
+
+/// Makes an empty part of a database that nobody else uses, and says its address.
+///
+/// # Errors
+/// With what PostgreSQL said.
+pub fn new_schema(address: &str) -> anyhow::Result<String> {
+    let unique = tempfile::Builder::new().prefix("").rand_bytes(20).tempfile()?;
+    let name = unique.path().file_name().and_then(|name| name.to_str()).context("a name")?.to_lowercase();
+    let name = format!("t{}_{}", std::process::id(), name.replace(|c: char| !c.is_ascii_alphanumeric(), ""));
+    let mut psql = command(&programs()?, "psql", None);
+    let made = psql.args([address, "-q", "-X", "-c", &format!("CREATE SCHEMA {name}")]).output()?;
+    ensure!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    Ok(format!("{address}?options=-csearch_path%3D{name}"))
+}
+
 fn command(programs: &Path, program: &str, user: Option<(u32, u32)>) -> Command {
     let mut command = Command::new(programs.join(program));
     // A folder that it may look at.

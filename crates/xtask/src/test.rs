@@ -20,11 +20,8 @@ pub(crate) fn run() -> anyhow::Result<()> {
     cargo_with("tests", &["test", "--workspace", "--locked"], &[(ADDRESS, &address)])?;
     if postgres.is_some() {
         let on_postgres = [(ADDRESS, address.as_str()), ("ADMIT_TEST_STORE", "postgres")];
-        cargo_with(
-            "tests of the server on PostgreSQL",
-            &["test", "-p", "admit-server", "--locked", "--test", "it"],
-            &on_postgres,
-        )?;
+        let again = ["test", "-p", "admit-server", "-p", "admit-cli", "--locked", "--test", "it"];
+        cargo_with("tests of servers once more, on PostgreSQL", &again, &on_postgres)?;
     }
     drop(postgres);
     let docs = [("RUSTDOCFLAGS", "-D warnings")];

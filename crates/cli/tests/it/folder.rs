@@ -24,6 +24,11 @@ pub(crate) fn says(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
+/// Whether cinemas have their data in PostgreSQL.
+pub(crate) fn on_postgres() -> bool {
+    std::env::var("ADMIT_TEST_STORE").as_deref() == Ok("postgres")
+}
+
 /// A cinema's folder, ready to be served.
 pub(crate) struct Folder {
     pub(crate) path: PathBuf,
@@ -62,7 +67,21 @@ impl Folder {
         let text = path.to_str().expect("a path");
         let made = run(&[of, "init", text, "--origin", &origin, "--name", "Kino", "--email", "a@b.example"]);
         assert!(made.status.success(), "{}", says(&made));
-        Self { path, origin, _temporary: temporary }
+        let folder = Self { path, origin, _temporary: temporary };
+        // The whole suite runs once more on PostgreSQL.
+        if of == "cinema" && on_postgres() {
+            folder.use_postgres();
+        }
+        folder
+    }
+
+    /// Puts its data, of which there is none yet, into a database.
+    fn use_postgres(&self) {
+        let given = admit_private_postgres::given().expect("ADMIT_POSTGRES names a database");
+        let address = admit_private_postgres::new_schema(&given).expect("a schema");
+        let path = self.path.join("server.toml");
+        let settings = std::fs::read_to_string(&path).expect("reads");
+        std::fs::write(&path, format!("database = {address:?}\n{settings}")).expect("writes");
     }
 
     pub(crate) fn text(&self) -> &str {

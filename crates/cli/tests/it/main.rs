@@ -13,4 +13,5 @@ mod office;
 mod plans;
 mod replies;
 mod robustness;
+mod stores;
 mod wallet;

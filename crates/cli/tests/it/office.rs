@@ -124,6 +124,9 @@ async fn seats_are_sold_cancelled_and_given_back_at_the_counter() {
     assert!(later.contains("nothing went over the counter"), "{later}");
     let audit = says(&run(&["cinema", "audit", folder.text()]));
     assert!(audit.contains("all in order"), "{audit}");
+    if crate::folder::on_postgres() {
+        return;
+    }
     // Money that was taken and is in nobody's till.
     let books = rusqlite::Connection::open(folder.path.join("cinema.sqlite")).expect("opens");
     books.execute("DELETE FROM till WHERE amount < 0", []).expect("deletes");

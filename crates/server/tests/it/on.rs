@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use admit_private_postgres::given;
 use admit_server::store::StaffStore;
 use admit_server::store::postgres::PostgresStore;
 use admit_server::store::sqlite::SqliteStore;
@@ -14,14 +15,9 @@ pub(crate) enum On {
     Postgres,
 }
 
-/// The database that `cargo xtask test` starts, if there is one.
-fn database() -> Option<String> {
-    std::env::var("ADMIT_POSTGRES").ok().filter(|address| !address.is_empty())
-}
-
 /// Says by name that a test on PostgreSQL is skipped, if it must be.
 pub(crate) fn skipped(test: &str) -> bool {
-    let skipped = database().is_none();
+    let skipped = given().is_none();
     if skipped {
         eprintln!("SKIPPED {test}: no PostgreSQL (ADMIT_POSTGRES; `cargo xtask test` starts one)");
     }
@@ -53,24 +49,8 @@ impl On {
 
 /// An empty part of the database, for one test: what a process needs to find it.
 pub(crate) fn schema() -> String {
-    let address = database().expect("ADMIT_POSTGRES names a database");
-    let mut bytes = [0; 8];
-    getrandom::fill(&mut bytes).expect("randomness");
-    let name = format!("t{:016x}", u64::from_be_bytes(bytes));
-    let (made, sql) = (address.clone(), format!("CREATE SCHEMA {name}"));
-    let make = async move {
-        let (client, connection) = tokio_postgres::connect(&made, tokio_postgres::NoTls).await.expect("connects");
-        let connection = tokio::spawn(connection);
-        client.batch_execute(&sql).await.expect("a schema");
-        drop(client);
-        connection.await.expect("runs").expect("ends well");
-    };
-    // Tests are async themselves; this waits all the same.
-    let thread = std::thread::spawn(|| {
-        tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(make);
-    });
-    thread.join().expect("a schema is made");
-    format!("{address}?options=-csearch_path%3D{name}")
+    let address = given().expect("ADMIT_POSTGRES names a database");
+    admit_private_postgres::new_schema(&address).expect("a schema")
 }
 
 pub(crate) fn postgres(address: &str) -> PostgresStore {

@@ -1,0 +1,72 @@
+//! A cinema's data in another database: moved there, sold from there by two processes, audited, and moved back.
+
+use std::process::Stdio;
+
+use admit_protocol::origin::Origin;
+use serde_json::Value;
+
+use crate::folder::{Folder, Serving, admit, client, on_postgres, run, says};
+
+#[tokio::test]
+async fn a_cinema_moves_to_postgres_is_sold_by_two_processes_and_moves_back() {
+    let name = "stores::a_cinema_moves_to_postgres_is_sold_by_two_processes_and_moves_back";
+    let Some(given) = admit_private_postgres::given() else {
+        return eprintln!("SKIPPED {name}: no PostgreSQL (ADMIT_POSTGRES; `cargo xtask test` starts one)");
+    };
+    if on_postgres() {
+        return eprintln!("SKIPPED {name}: it begins in a folder");
+    }
+    let folder = Folder::new(4, 2);
+    let wallet = folder.path.join("wallet.json");
+    let wallet = ["--wallet", wallet.to_str().expect("a path")];
+    let buy = |seat: &str| {
+        let output = run(&[&wallet[..], &["book", &folder.origin, "show-0", seat, "--at-most", "10"]].concat());
+        assert!(output.status.success(), "{}", says(&output));
+    };
+    let serving = folder.serve();
+    folder.meet(&client(1)).await;
+    buy("1-1");
+    let address = admit_private_postgres::new_schema(&given).expect("a schema");
+    let busy = run(&["cinema", "move-store", folder.text(), "--to", &address]);
+    assert!(!busy.status.success() && says(&busy).contains("another process is using this folder"), "{}", says(&busy));
+    drop(serving);
+
+    let settings = std::fs::read_to_string(folder.path.join("server.toml")).expect("reads");
+    let moved = run(&["cinema", "move-store", folder.text(), "--to", &address]);
+    assert!(moved.status.success() && says(&moved).contains("each compared: "), "{}", says(&moved));
+    assert!(folder.path.join("cinema.sqlite.moved").exists() && !folder.path.join("cinema.sqlite").exists());
+    let again = run(&["cinema", "move-store", folder.text(), "--to", &address]);
+    assert!(!again.status.success() && says(&again).contains("it is in a database already"), "{}", says(&again));
+
+    // Two processes, one database: what one sells the other does not.
+    let one = folder.serve();
+    let listen = admit_http::listen::unused_address().expect("a port").to_string();
+    let other = admit(&["serve", "cinema", folder.text(), "--listen", &listen]);
+    let other = Serving({ other }.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("starts"));
+    let server = folder.meet(&client(1)).await;
+    buy("1-2");
+    let seats = |listen: String| async move {
+        let seats = format!("http://{listen}/v1/screenings/show-0/seats");
+        for _ in 0..400 {
+            if let Ok(answer) = reqwest::get(&seats).await {
+                let seats: Value = serde_json::from_slice(&answer.bytes().await.expect("a body")).expect("json");
+                return seats["not_free"]["sold"].clone();
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+        panic!("{seats} does not answer");
+    };
+    assert_eq!(seats(listen).await, serde_json::json!(["1-1", "1-2"]));
+    let _: &Origin = server.origin();
+    let audit = folder.audit();
+    assert_eq!((&audit["bookings"], audit["violations"].as_array().map(Vec::len)), (&2.into(), Some(0)), "{audit}");
+    drop((one, other));
+
+    let back = run(&["cinema", "move-store", folder.text(), "--to", "folder"]);
+    assert!(back.status.success() && says(&back).contains("nobody sells any more"), "{}", says(&back));
+    assert_eq!(std::fs::read_to_string(folder.path.join("server.toml")).expect("reads"), settings);
+    let _serving = folder.serve();
+    folder.meet(&client(1)).await;
+    buy("1-3");
+    assert_eq!(folder.audit()["bookings"], 3);
+}
