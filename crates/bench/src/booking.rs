@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use admit_private_postgres::Postgres;
+use admit_server::store::sqlite::SqliteStore;
 use anyhow::Context as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -63,7 +64,7 @@ impl Booking {
         std::fs::create_dir_all(&here)?;
         let here = here.canonicalize()?;
         let folder = tempfile::tempdir_in(&here)?;
-        let stage = Stage::open(folder.path(), self.screenings)?;
+        let stage = Stage::open(Arc::new(SqliteStore::open(folder.path())?), self.screenings)?;
         let peer = if self.brief { None } else { Some(Peer::open(&here, self.screenings)?) };
         // The generator has one thread of the two cores that it shares with the server.
         let load = Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
@@ -73,10 +74,10 @@ impl Booking {
         let mut rounds = Rounds::default();
         for _ in 0..self.rounds {
             rounds.trivial.push(trivial_round(&load, stage.address, self.connections, time)?);
-            rounds.spread.push(booking_round(&load, stage.address, self.connections, time, &spread)?);
+            rounds.spread.push(booking_round(&load, &[stage.address], self.connections, time, &spread)?);
             let Some(peer) = &peer else { continue };
-            rounds.hot.push(booking_round(&load, stage.address, self.connections, time, &hot)?);
-            rounds.light.push(booking_round(&load, stage.address, LIGHT, time, &spread)?);
+            rounds.hot.push(booking_round(&load, &[stage.address], self.connections, time, &hot)?);
+            rounds.light.push(booking_round(&load, &[stage.address], LIGHT, time, &spread)?);
             rounds.sync_ms.push(sync_ms(folder.path())?);
             rounds.serializable.push(peer.bookings_per_s(self.connections, self.seconds, self.screenings)?);
         }
@@ -132,7 +133,7 @@ impl Target {
         Arc::new(Self { hall, screenings, next: AtomicUsize::new(0) })
     }
 
-    fn one_after_another(hall: Hall) -> Arc<Self> {
+    pub(crate) fn one_after_another(hall: Hall) -> Arc<Self> {
         Self::spread(hall, 1)
     }
 
@@ -173,23 +174,53 @@ fn trivial_round(load: &Runtime, address: SocketAddr, connections: usize, time: 
     })
 }
 
+/// Holds and bookings, the connections spread over these servers.
 pub(crate) fn booking_round(
     load: &Runtime,
-    address: SocketAddr,
+    servers: &[SocketAddr],
     connections: usize,
     time: Duration,
     target: &Arc<Target>,
 ) -> anyhow::Result<Round> {
+    buying_round(load, servers, connections, time, target, Until::Booked)
+}
+
+/// Holds alone.
+pub(crate) fn holding_round(
+    load: &Runtime,
+    server: SocketAddr,
+    connections: usize,
+    time: Duration,
+    target: &Arc<Target>,
+) -> anyhow::Result<Round> {
+    buying_round(load, &[server], connections, time, target, Until::Held)
+}
+
+/// How far a purchase goes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Until {
+    Held,
+    Booked,
+}
+
+fn buying_round(
+    load: &Runtime,
+    servers: &[SocketAddr],
+    connections: usize,
+    time: Duration,
+    target: &Arc<Target>,
+    until: Until,
+) -> anyhow::Result<Round> {
     load.block_on(async {
         let (began, cpu) = (Instant::now(), cpu_s()?);
         let tasks: Vec<_> = (0..connections)
-            .map(|_| {
-                let target = target.clone();
+            .map(|n| {
+                let (target, address) = (target.clone(), servers[n % servers.len()]);
                 tokio::spawn(async move {
                     let mut connection = Connection::open(address).await?;
                     let mut round = Round::default();
                     while began.elapsed() < time {
-                        buy(&mut connection, &target, &mut round).await?;
+                        buy(&mut connection, &target, &mut round, until).await?;
                     }
                     anyhow::Ok(round)
                 })
@@ -212,7 +243,7 @@ async fn collect(
 }
 
 /// Four seats side by side.
-async fn buy(connection: &mut Connection, target: &Target, round: &mut Round) -> anyhow::Result<()> {
+async fn buy(connection: &mut Connection, target: &Target, round: &mut Round, until: Until) -> anyhow::Result<()> {
     let (n, screening, row, first) = target.take();
     let mut secret = [0; 32];
     getrandom::fill(&mut secret)?;
@@ -231,7 +262,7 @@ async fn buy(connection: &mut Connection, target: &Target, round: &mut Round) ->
     let asked = Instant::now();
     let answer = connection.ask(&request).await?;
     round.add(asked, answer.status);
-    if answer.status != 201 {
+    if answer.status != 201 || until == Until::Held {
         return Ok(());
     }
     let hold = std::str::from_utf8(answer.body)?;

@@ -2,15 +2,13 @@
 //!
 //! The server is a process of its own here: its memory is to be measured, and one process may not have so many connections at both ends.
 
-use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, ensure};
+use anyhow::ensure;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::Args;
@@ -22,7 +20,8 @@ use tokio::task::JoinSet;
 
 use crate::booking::{Target, booking_round};
 use crate::load::{Connection, median, post, round3};
-use crate::stage::{Hall, Stage};
+use crate::server::Server;
+use crate::stage::Hall;
 
 /// Rounds with watchers and without, in turns, and how many seconds each takes.
 const ROUNDS: usize = 3;
@@ -43,56 +42,6 @@ pub(crate) struct Live {
     /// Screenings that those spread over.
     #[arg(long, default_value_t = 20_000)]
     screenings: usize,
-}
-
-/// A server that is measured from outside, for the benches that start it.
-#[derive(Args)]
-pub(crate) struct ServeStage {
-    folder: std::path::PathBuf,
-    screenings: usize,
-}
-
-impl ServeStage {
-    /// Says its address, and serves until nobody holds its standard input any more.
-    pub(crate) fn run(self) -> anyhow::Result<()> {
-        let stage = Stage::open(&self.folder, self.screenings)?;
-        println!("{}", stage.address);
-        std::io::copy(&mut std::io::stdin(), &mut std::io::sink())?;
-        Ok(())
-    }
-}
-
-struct Server {
-    child: Child,
-    /// Held as long as it is to run.
-    _input: ChildStdin,
-    address: SocketAddr,
-}
-
-impl Server {
-    fn start(folder: &Path, screenings: usize) -> anyhow::Result<Self> {
-        let mut command = Command::new(std::env::current_exe()?);
-        command.arg("serve-stage").arg(folder).arg(screenings.to_string());
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
-        let input = child.stdin.take().context("piped")?;
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().context("piped")?).read_line(&mut line)?;
-        Ok(Self { child, _input: input, address: line.trim().parse().context("the server says its address")? })
-    }
-
-    /// What it has in memory, in KiB.
-    fn memory_kib(&self) -> anyhow::Result<f64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("it runs")?;
-        Ok(line.trim().trim_end_matches(" kB").parse()?)
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 /// When the last change was asked for, and how long it took to be with each watcher.
@@ -116,12 +65,12 @@ impl Live {
         std::fs::create_dir_all(&here)?;
         let folder = tempfile::tempdir_in(here.canonicalize()?)?;
         // One more than the load goes round: that one is watched.
-        let server = Server::start(folder.path(), self.screenings + 1)?;
+        let server = Server::on_sqlite(folder.path(), self.screenings + 1)?;
         let load = Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let spread = Target::spread(Hall::Ordinary, self.screenings);
         let holds = |seconds: u64| -> anyhow::Result<f64> {
             let time = Duration::from_secs(seconds);
-            Ok(booking_round(&load, server.address, self.connections, time, &spread)?.per_second())
+            Ok(booking_round(&load, &[server.address], self.connections, time, &spread)?.per_second())
         };
         // What is in memory for good is there before anything is counted.
         holds(4)?;

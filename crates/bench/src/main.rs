@@ -4,7 +4,10 @@
 mod booking;
 mod live;
 mod load;
+mod postgres;
+mod server;
 mod stage;
+mod textbook;
 
 use clap::{Parser, Subcommand};
 
@@ -29,8 +32,10 @@ enum Bench {
     Booking(booking::Booking),
     /// Ten thousand watchers of one screening: memory, delay, and what others lose by it.
     Live(live::Live),
+    /// On PostgreSQL: against the textbook design behind HTTP, two processes against one, one screening against many.
+    Postgres(postgres::Postgres),
     #[command(hide = true)]
-    ServeStage(live::ServeStage),
+    ServeStage(server::ServeStage),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -38,6 +43,7 @@ fn main() -> anyhow::Result<()> {
     match arguments.bench {
         Bench::Booking(bench) => bench.run(arguments.json),
         Bench::Live(bench) => bench.run(arguments.json),
+        Bench::Postgres(bench) => bench.run(arguments.json),
         Bench::ServeStage(stage) => stage.run(),
     }
 }

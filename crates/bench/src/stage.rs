@@ -1,7 +1,7 @@
 //! A server to be measured: on disk, with its limits on, behind a listed proxy.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::sync::Arc;
 
 use admit_http::listen::{Limits, serve};
 use admit_http::{StrictJson, TrustedProxies};
@@ -11,8 +11,7 @@ use admit_protocol::text::Texts;
 use admit_server::Cinema;
 use admit_server::bundle::Bundle;
 use admit_server::keys::KeyRing;
-use admit_server::store::sqlite::SqliteStore;
-use admit_server::store::{Layouts, StaffStore as _};
+use admit_server::store::{Layouts, StaffStore};
 use axum::Router;
 use axum::routing::post;
 use serde::{Deserialize, Serialize};
@@ -122,13 +121,14 @@ const NOTE: &str = "an answer of about five hundred bytes, as long as a hold of 
     routes move the same amount of data through the same sockets and differ only in what they do in between, and more words";
 
 impl Stage {
-    /// A cinema with so many screenings of 300 seats, and some of many more, in `folder`.
-    pub(crate) fn open(folder: &Path, screenings: usize) -> anyhow::Result<Self> {
-        let store = SqliteStore::open(folder)?;
+    /// A cinema with so many screenings of 300 seats, and some of many more, in a store; they may be there already.
+    pub(crate) fn open(store: Arc<dyn StaffStore>, screenings: usize) -> anyhow::Result<Self> {
         let now = jiff::Timestamp::now();
-        let checked = programme(screenings)?.check(now);
-        anyhow::ensure!(checked.refused.is_empty(), "{:?}", checked.refused.first());
-        store.edit(&checked.edits, now, Layouts::Stay)?;
+        if store.catalogue()?.screenings.is_empty() {
+            let checked = programme(screenings)?.check(now);
+            anyhow::ensure!(checked.refused.is_empty(), "{:?}", checked.refused.first());
+            store.edit(&checked.edits, now, Layouts::Stay)?;
+        }
         let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0"))?;
         let address = listener.local_addr()?;
@@ -137,7 +137,7 @@ impl Stage {
             .development()
             .operator(Texts::one("en", "Bench")?, Contact { email: "bench@kino.example".into(), website: None })
             .keys(keys)
-            .store(store)
+            .shared_store(store)
             .build()?;
         let router = cinema.router().merge(Router::new().route("/trivial", post(trivial)));
         let limits = Limits { proxies: TrustedProxies::new([IpAddr::V4(Ipv4Addr::LOCALHOST)]), ..Limits::default() };

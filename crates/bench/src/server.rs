@@ -1,0 +1,101 @@
+//! Servers as processes of their own, for benches that measure them from outside.
+
+use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::Arc;
+
+use admit_server::store::StaffStore;
+use admit_server::store::postgres::PostgresStore;
+use admit_server::store::sqlite::SqliteStore;
+use anyhow::{Context as _, bail};
+use clap::Args;
+
+use crate::stage::Stage;
+use crate::textbook::Textbook;
+
+/// A server that is measured from outside, for the benches that start it.
+#[derive(Args)]
+pub(crate) struct ServeStage {
+    /// Where SQLite has its file.
+    #[arg(long)]
+    folder: Option<PathBuf>,
+    /// Or a PostgreSQL.
+    #[arg(long)]
+    database: Option<String>,
+    /// The textbook design in its place.
+    #[arg(long)]
+    textbook: bool,
+    #[arg(long)]
+    screenings: usize,
+}
+
+impl ServeStage {
+    /// Says its address, and serves until nobody holds its standard input any more.
+    pub(crate) fn run(self) -> anyhow::Result<()> {
+        let store: Arc<dyn StaffStore> = match (&self.folder, &self.database) {
+            (Some(folder), None) => Arc::new(SqliteStore::open(folder)?),
+            (None, Some(database)) if self.textbook => {
+                let textbook = Textbook::serve(database)?;
+                return until_nobody_listens(textbook.address);
+            }
+            (None, Some(database)) => Arc::new(PostgresStore::open(database)?),
+            _ => bail!("a folder or a database"),
+        };
+        let stage = Stage::open(store, self.screenings)?;
+        until_nobody_listens(stage.address)
+    }
+}
+
+fn until_nobody_listens(address: SocketAddr) -> anyhow::Result<()> {
+    println!("{address}");
+    std::io::copy(&mut std::io::stdin(), &mut std::io::sink())?;
+    Ok(())
+}
+
+/// A server in a process of its own. It ends with its owner.
+pub(crate) struct Server {
+    child: Child,
+    /// Held as long as it is to run.
+    _input: ChildStdin,
+    pub(crate) address: SocketAddr,
+}
+
+impl Server {
+    pub(crate) fn on_sqlite(folder: &Path, screenings: usize) -> anyhow::Result<Self> {
+        Self::start(Command::new(std::env::current_exe()?).args(["serve-stage", "--folder"]).arg(folder), screenings)
+    }
+
+    pub(crate) fn on_postgres(database: &str, screenings: usize) -> anyhow::Result<Self> {
+        Self::start(Command::new(std::env::current_exe()?).args(["serve-stage", "--database", database]), screenings)
+    }
+
+    pub(crate) fn textbook(database: &str) -> anyhow::Result<Self> {
+        let mut command = Command::new(std::env::current_exe()?);
+        Self::start(command.args(["serve-stage", "--textbook", "--database", database]), 0)
+    }
+
+    fn start(command: &mut Command, screenings: usize) -> anyhow::Result<Self> {
+        command.arg("--screenings").arg(screenings.to_string());
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        let input = child.stdin.take().context("piped")?;
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().context("piped")?).read_line(&mut line)?;
+        Ok(Self { child, _input: input, address: line.trim().parse().context("the server says its address")? })
+    }
+
+    /// What it has in memory, in KiB.
+    pub(crate) fn memory_kib(&self) -> anyhow::Result<f64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("it runs")?;
+        Ok(line.trim().trim_end_matches(" kB").parse()?)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
