@@ -148,7 +148,6 @@ impl Engine {
         terms: Box<dyn TermsSource>,
         on_poisoned: Box<dyn Fn() + Send + Sync>,
     ) -> std::io::Result<Self> {
-        let (queue, jobs) = mpsc::sync_channel(QUEUE_MAX);
         let shared = Arc::new(Shared {
             store,
             clock,
@@ -167,6 +166,7 @@ impl Engine {
             Ok::<_, std::io::Error>(asks)
         });
         let follower = follower.transpose()?;
+        let (queue, jobs) = mpsc::sync_channel(QUEUE_MAX);
         let writer = writer::Writer::new(shared.clone(), jobs);
         std::thread::Builder::new().name("admit-writer".into()).spawn(move || writer.run())?;
         Ok(Self { shared, queue, follower, reads: tokio::sync::Semaphore::new(8) })

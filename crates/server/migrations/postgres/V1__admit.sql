@@ -114,7 +114,7 @@ CREATE TABLE log (
     version   bigint NOT NULL,
     at        bigint NOT NULL,
     entries   text NOT NULL,
-    holds     bytea[] NOT NULL,
+    holds     bytea NOT NULL, -- 16 bytes each
     whole     boolean NOT NULL,
     batch     bytea NOT NULL,
     PRIMARY KEY (screening, version)

@@ -10,7 +10,7 @@ mod staff;
 mod tables;
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use admit_booking::{HoldKey, Prices};
 use admit_protocol::digest::ContentName;
@@ -22,7 +22,7 @@ use tokio::runtime::Runtime;
 use tokio_postgres::config::SslMode;
 use tokio_postgres::{Config, Row};
 
-use self::load::{HOLDS_SINCE, PriceTables, SAVES_SINCE, SNAPSHOT, Seen};
+use self::load::{PriceTables, SNAPSHOT, Seen};
 use self::save::TakenHouses;
 use self::session::{Params, Session, at, get};
 pub(super) use self::session::{told, wait};
@@ -45,7 +45,8 @@ const PROGRAMME: &str = "SELECT value FROM setting WHERE name = 'programme'";
 /// A cinema's data in a PostgreSQL database.
 pub struct PostgresStore {
     config: Config,
-    writer: Mutex<Option<Session>>,
+    /// Connections that save houses: as many as there are batches at a time.
+    writers: Mutex<Vec<Session>>,
     readers: Mutex<Vec<Session>>,
     /// The numbers of screenings, as far as they were asked for. They never change.
     numbers: Mutex<HashMap<ScreeningId, i64>>,
@@ -85,7 +86,7 @@ impl PostgresStore {
             .map_err(StoreError::at("starting the connections' thread"))?;
         let this = Self {
             config,
-            writer: Mutex::default(),
+            writers: Mutex::default(),
             readers: Mutex::default(),
             numbers: Mutex::default(),
             runtime: Some(runtime),
@@ -136,8 +137,18 @@ impl PostgresStore {
         })
     }
 
-    fn writer(&self) -> Result<Writer<'_>, StoreError> {
-        Ok(Writer { store: self, session: self.writer.lock().unwrap_or_else(PoisonError::into_inner) })
+    /// A connection to save houses with.
+    fn writer(&self) -> Result<Session, StoreError> {
+        let idle = self.writers.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        if let Some(session) = idle.filter(|session| !session.is_closed()) {
+            return Ok(session);
+        }
+        self.connect()
+    }
+
+    /// Keeps a connection that saved houses for the next batch.
+    fn give_back(&self, session: Session) {
+        self.writers.lock().unwrap_or_else(PoisonError::into_inner).push(session);
     }
 
     /// Reads on a connection of its own: never behind a writer.
@@ -220,33 +231,6 @@ impl PostgresStore {
     }
 }
 
-/// The connection that saves houses: of one batch at a time.
-struct Writer<'a> {
-    store: &'a PostgresStore,
-    session: MutexGuard<'a, Option<Session>>,
-}
-
-impl Writer<'_> {
-    /// The connection; a new one, if it was lost.
-    fn session(&mut self) -> Result<&mut Session, StoreError> {
-        if self.session.as_ref().is_none_or(Session::is_closed) {
-            *self.session = Some(self.store.connect()?);
-        }
-        self.session.as_mut().ok_or_else(|| StoreError::Refused("no connection".into()))
-    }
-
-    /// Ends a transaction of which nothing is to stay.
-    fn roll_back(&mut self) {
-        if self.session.as_ref().is_some_and(|session| session.batch("ROLLBACK").is_err()) {
-            self.close();
-        }
-    }
-
-    fn close(&mut self) {
-        *self.session = None;
-    }
-}
-
 impl Store for PostgresStore {
     fn catalogue(&self) -> Result<Listing, StoreError> {
         self.reading(listing)
@@ -317,27 +301,19 @@ impl SharedStore for PostgresStore {
                 Some(Seen { number: *numbers.get(screening)?, version: version.cast_signed() })
             };
             let before: Vec<Option<Seen>> = seen.iter().map(known).collect();
-            let (ids, versions): (Vec<i64>, Vec<i64>) = before.iter().flatten().map(|s| (s.number, s.version)).unzip();
-            let [houses, saves, holds, number] =
-                session.prepare([HOUSES, SAVES_SINCE, HOLDS_SINCE, PROGRAMME]).map_err(at(STEP))?;
+            let ids: Vec<i64> = before.iter().flatten().map(|seen| seen.number).collect();
+            let [houses, number] = session.prepare([HOUSES, PROGRAMME]).map_err(at(STEP))?;
             let client = session.client();
-            let (of, since): (Params<'_>, Params<'_>) = (&[&ids], &[&ids, &versions]);
-            let (began, houses, saves, holds, number, ended) = wait(async {
-                tokio::join!(
-                    client.batch_execute(SNAPSHOT),
-                    client.query(&houses, of),
-                    client.query(&saves, since),
-                    client.query(&holds, since),
-                    client.query_one(&number, &[]),
-                    client.batch_execute("COMMIT"),
-                )
+            let of: Params<'_> = &[&ids];
+            let (began, houses, number) = wait(async {
+                tokio::join!(client.batch_execute(SNAPSHOT), client.query(&houses, of), client.query_one(&number, &[]))
             });
             began.map_err(at(STEP))?;
             let houses = load::houses(&houses.map_err(at(STEP))?)?;
-            let (saves, holds) = load::both(saves, holds).map_err(at(STEP))?;
-            let number = programme(&number.map_err(at(STEP))?)?;
-            ended.map_err(at(STEP))?;
-            Ok((number, load::news(&before, &houses, &saves, &holds, prices)?))
+            let number = programme(get(&number.map_err(at(STEP))?, 0)?)?;
+            let news = load::news(session, &before, &houses, prices)?;
+            session.batch("COMMIT").map_err(at(STEP))?;
+            Ok((number, news))
         })
     }
 
@@ -352,8 +328,8 @@ impl SharedStore for PostgresStore {
 }
 
 /// The number of the programme that is in force.
-fn programme(row: &Row) -> Result<u64, StoreError> {
-    get::<&str>(row, 0)?.parse().map_err(StoreError::at("reading the programme's number"))
+fn programme(value: &str) -> Result<u64, StoreError> {
+    value.parse().map_err(StoreError::at("reading the programme's number"))
 }
 
 fn listing(session: &mut Session) -> Result<Listing, StoreError> {

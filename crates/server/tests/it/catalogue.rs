@@ -207,7 +207,7 @@ async fn a_hall_is_corrected_until_somebody_had_a_seat_prog_004() {
     let Err(StoreError::Refused(why)) = store.edit(&smaller.edits, now, Layouts::Stay) else {
         panic!("a layout changed")
     };
-    assert!(why.contains("while the server runs"), "{why}");
+    assert!(why.contains("while a server may sell it"), "{why}");
     store.edit(&smaller.edits, now, Layouts::MayChange).expect("nobody was there yet");
     let before = bundle().check(now);
     let layout_of = |edits: &[Edit]| {

@@ -138,7 +138,7 @@ impl Side for Rows {
                 format!("INSERT INTO setting ({columns}) VALUES ({places}) ON CONFLICT (name) DO UPDATE SET value = $2")
             }
             // Who follows finds that more than holds changed, and loads.
-            "log" => format!("INSERT INTO log ({columns}, holds, whole, batch) VALUES ({places}, '{{}}', true, '')"),
+            "log" => format!("INSERT INTO log ({columns}, holds, whole, batch) VALUES ({places}, '', true, '')"),
             _ => format!("INSERT INTO {name} ({columns}) VALUES ({places})"),
         };
         let statement = wait(self.client.prepare(&sql)).map_err(|e| failed(&e))?;

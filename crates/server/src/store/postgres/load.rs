@@ -1,16 +1,16 @@
 //! Houses, read from PostgreSQL: whole, or what changed since.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use admit_booking::{Hold, Prices};
 use admit_protocol::digest::ContentName;
 use jiff::Timestamp;
-use tokio_postgres::{Error, Row};
+use tokio_postgres::Row;
 
 use super::session::{Params, Session, at, get, wait};
 use crate::store::rows::{ClaimRow, HoldRow, ScanRow, bad, hold_key, read_known};
-use crate::store::{Loaded, News, NewsOf, StoreError};
+use crate::store::{KnownKey, Loaded, News, NewsOf, StoreError};
 
 const LOADING: &str = "loading a house";
 
@@ -25,6 +25,12 @@ pub(super) fn house(session: &mut Session, number: i64, prices: PriceTables<'_>)
                          FROM hold WHERE screening = $1";
     const SCANS: &str = "SELECT device, id, kind, undoes, hold, line, generation, at, admitted, offline, verdict \
                          FROM scan WHERE screening = $1";
+    // Most houses that are loaded were never sold from: for them this is all.
+    const YOUNG: &str = "SELECT (SELECT value FROM setting WHERE name = 'programme') \
+                         WHERE NOT EXISTS (SELECT 1 FROM house WHERE screening = $1 AND version > 0)";
+    if let Some(row) = session.query(YOUNG, &[&number]).map_err(at(LOADING))?.first() {
+        return Ok(Loaded { programme: super::programme(get(row, 0)?)?, ..Loaded::default() });
+    }
     let [house, claims, holds, scans, programme] =
         session.prepare([HOUSE, CLAIMS, HOLDS, SCANS, super::PROGRAMME]).map_err(at(LOADING))?;
     let client = session.client();
@@ -47,7 +53,7 @@ pub(super) fn house(session: &mut Session, number: i64, prices: PriceTables<'_>)
         ended.map(|()| read)
     })()
     .map_err(at(LOADING))?;
-    let mut loaded = Loaded { programme: super::programme(&programme)?, ..Loaded::default() };
+    let mut loaded = Loaded { programme: super::programme(get(&programme, 0)?)?, ..Loaded::default() };
     let Some(house) = house else { return Ok(loaded) };
     loaded.house.version = get::<i64>(&house, 0)?.unsigned_abs();
     loaded.house.now = instant(get(&house, 1)?)?;
@@ -87,19 +93,6 @@ pub(super) fn house(session: &mut Session, number: i64, prices: PriceTables<'_>)
 /// One snapshot for everything that is read next.
 pub(super) const SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY";
 
-/// How often a house was saved after a version, and whether more than holds changed.
-pub(super) const SAVES_SINCE: &str = "SELECT l.screening, count(*), bool_or(l.whole) \
-     FROM log l JOIN unnest($1::bigint[], $2::bigint[]) AS s(screening, seen) \
-     ON l.screening = s.screening AND l.version > s.seen GROUP BY l.screening";
-
-/// The holds that were changed after a version.
-pub(super) const HOLDS_SINCE: &str = "SELECT DISTINCT ON (h.screening, h.hold) h.hold, owner, network, places, price_table, \
-     created_at, seq, state, h.at, details, answers, h.screening \
-     FROM log l JOIN unnest($1::bigint[], $2::bigint[]) AS s(screening, seen) \
-     ON l.screening = s.screening AND l.version > s.seen \
-     CROSS JOIN LATERAL unnest(l.holds) AS changed(hold) \
-     JOIN hold h ON h.screening = l.screening AND h.hold = changed.hold";
-
 /// What is known of a house: its number, and the version that somebody saw.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Seen {
@@ -107,44 +100,70 @@ pub(super) struct Seen {
     pub(super) version: i64,
 }
 
-/// Puts together what is new. `houses` has number, version and logical time of each house.
+/// What others saved of a house.
+#[derive(Default)]
+struct Since {
+    /// How often.
+    saves: i64,
+    /// Whether more than holds changed.
+    whole: bool,
+    /// The holds that changed.
+    holds: BTreeSet<[u8; 16]>,
+}
+
+/// Reads what others saved of those houses that are not as they were seen. `houses` has version and logical time of each, by number;
+/// the transaction sees no other versions than these.
 pub(super) fn news(
+    session: &mut Session,
     seen: &[Option<Seen>],
     houses: &HashMap<i64, (i64, i64)>,
-    saves: &[Row],
-    holds: &[Row],
     prices: PriceTables<'_>,
 ) -> Result<Vec<Option<News>>, StoreError> {
-    let mut since: HashMap<i64, (i64, bool)> = HashMap::with_capacity(saves.len());
-    for row in saves {
-        since.insert(get(row, 0)?, (get(row, 1)?, get(row, 2)?));
+    const STEP: &str = "reading what others saved";
+    const SAVES: &str = "SELECT l.screening, l.whole, l.holds FROM unnest($1::bigint[], $2::bigint[]) AS s(screening, seen) \
+                         JOIN log l ON l.screening = s.screening AND l.version > s.seen";
+    const HOLDS: &str = "SELECT h.hold, owner, network, places, price_table, created_at, seq, state, at, details, answers, \
+                         h.screening FROM unnest($1::bigint[], $2::bytea[]) AS u(screening, hold) \
+                         JOIN hold h ON h.screening = u.screening AND h.hold = u.hold";
+    let is_old = |seen: &&Seen| houses.get(&seen.number).is_some_and(|(version, _)| *version != seen.version);
+    let (old, versions): (Vec<i64>, Vec<i64>) =
+        seen.iter().flatten().filter(is_old).map(|seen| (seen.number, seen.version)).unzip();
+    if old.is_empty() {
+        return Ok(seen.iter().map(|_| None).collect());
     }
-    let mut changed: HashMap<i64, Vec<&Row>> = HashMap::new();
-    for row in holds {
-        changed.entry(get(row, 11)?).or_default().push(row);
+    let mut since: HashMap<i64, Since> = HashMap::with_capacity(old.len());
+    for row in session.query(SAVES, &[&old, &versions]).map_err(at(STEP))? {
+        let house = since.entry(get(&row, 0)?).or_default();
+        house.saves += 1;
+        house.whole |= get::<bool>(&row, 1)?;
+        let (keys, _) = get::<&[u8]>(&row, 2)?.as_chunks::<16>();
+        house.holds.extend(keys);
     }
-    let one = |seen: &Option<Seen>| {
+    let mut touched: (Vec<i64>, Vec<Vec<u8>>) = Default::default();
+    for (number, house) in since.iter().filter(|(_, house)| !house.whole) {
+        touched.extend(house.holds.iter().map(|key| (*number, key.to_vec())));
+    }
+    let mut changed: HashMap<i64, Vec<(Hold, Vec<KnownKey>)>> = HashMap::new();
+    for row in session.query(HOLDS, &[&touched.0, &touched.1]).map_err(at(STEP))? {
+        let number = get(&row, 11)?;
+        let hold = read_hold(&row, number, prices)?;
+        let keys = read_known(hold.key, get(&row, 10)?).map(|(known, _)| known).collect();
+        changed.entry(number).or_default().push((hold, keys));
+    }
+    let mut one = |seen: &Option<Seen>| {
         let Some(Seen { number, version: known }) = *seen else { return Ok(None) };
         let Some(&(version, now)) = houses.get(&number).filter(|(version, _)| *version != known) else {
             return Ok(None);
         };
         let what = match since.get(&number) {
             // Every save since is on record, and changed only holds.
-            Some(&(saves, false)) if known + saves == version => {
-                let rows = changed.remove(&number).unwrap_or_default();
-                let mut found = Vec::with_capacity(rows.len());
-                for row in rows {
-                    let hold = read_hold(row, number, prices)?;
-                    let keys = read_known(hold.key, get(row, 10)?).map(|(known, _)| known).collect();
-                    found.push((hold, keys));
-                }
-                NewsOf::Holds(found)
+            Some(Since { saves, whole: false, .. }) if known + saves == version => {
+                NewsOf::Holds(changed.remove(&number).unwrap_or_default())
             }
             _ => NewsOf::Everything,
         };
         Ok(Some(News { version: version.unsigned_abs(), now: instant(now)?, what }))
     };
-    let mut one = one;
     seen.iter().map(&mut one).collect()
 }
 
@@ -183,9 +202,4 @@ pub(super) fn standing_bookings(
 /// Number, version and logical time of houses.
 pub(super) fn houses(rows: &[Row]) -> Result<HashMap<i64, (i64, i64)>, StoreError> {
     rows.iter().map(|row| Ok((get(row, 0)?, (get(row, 1)?, get(row, 2)?)))).collect()
-}
-
-/// One after another: what went wrong first is what went wrong.
-pub(super) fn both<A, B>(first: Result<A, Error>, second: Result<B, Error>) -> Result<(A, B), Error> {
-    Ok((first?, second?))
 }

@@ -3,13 +3,15 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use admit_booking::{Changes, Claim, Hold, HoldKey, HoldState, Place, ScanRecord};
-use admit_protocol::id::ScreeningId;
+use admit_protocol::id::{ScanId, ScreeningId};
+use futures_util::future::join_all;
 use tokio_postgres::Error;
 use tokio_postgres::error::SqlState;
+use tokio_postgres::types::ToSql;
 
-use super::load::{self, HOLDS_SINCE, PriceTables, SAVES_SINCE, Seen};
+use super::PostgresStore;
+use super::load::{self, PriceTables, Seen};
 use super::session::{Params, Session, at, get, told, wait};
-use super::{PostgresStore, Writer};
 use crate::store::rows::{claim_columns, known_bytes, places_text, state_columns};
 use crate::store::{CashWay, CommitError, News, Outcome, Save, StoreError, Taken};
 
@@ -18,20 +20,19 @@ const SAVING: &str = "saving houses";
 /// Houses that nobody else can save until this is saved or dropped.
 pub(super) struct TakenHouses<'a> {
     store: &'a PostgresStore,
-    writer: Writer<'a>,
+    /// The connection with the open transaction; none, once it is lost or given back. It is never another one: what is left of a
+    /// transaction must not be sent where there is none.
+    session: Option<Session>,
     /// Number and version of each house, by its screening.
     houses: HashMap<ScreeningId, Seen>,
     news: Vec<Option<News>>,
     programme: u64,
-    /// Whether the transaction is still to be ended.
-    open: bool,
 }
 
 impl Drop for TakenHouses<'_> {
     fn drop(&mut self) {
-        if self.open {
-            self.writer.roll_back();
-        }
+        // Of what is not committed nothing is to stay.
+        self.end("ROLLBACK");
     }
 }
 
@@ -43,40 +44,29 @@ impl<'a> TakenHouses<'a> {
         seen: &[(ScreeningId, u64)],
         prices: Option<PriceTables<'_>>,
     ) -> Result<Self, StoreError> {
-        const LOCK: &str =
-            "SELECT screening, version, now FROM house WHERE screening = ANY($1) ORDER BY screening FOR UPDATE";
+        const LOCK: &str = "SELECT screening, version, now, (SELECT value FROM setting WHERE name = 'programme') FROM house \
+                            WHERE screening = ANY($1) ORDER BY screening FOR UPDATE OF house";
         const TAKING: &str = "taking houses";
-        let mut writer = store.writer()?;
-        let numbers = store.numbers(writer.session()?, seen.iter().map(|(screening, _)| *screening))?;
+        let mut session = store.writer()?;
+        let numbers = store.numbers(&mut session, seen.iter().map(|(screening, _)| *screening))?;
         let known = |(screening, version): &(ScreeningId, u64)| {
             Some(Seen { number: *numbers.get(screening)?, version: version.cast_signed() })
         };
         let before: Vec<Option<Seen>> = seen.iter().map(known).collect();
-        let (ids, versions): (Vec<i64>, Vec<i64>) = before.iter().flatten().map(|s| (s.number, s.version)).unzip();
-        let session = writer.session()?;
-        let [lock, saves, holds, programme] =
-            session.prepare([LOCK, SAVES_SINCE, HOLDS_SINCE, super::PROGRAMME]).map_err(at(TAKING))?;
+        let ids: Vec<i64> = before.iter().flatten().map(|seen| seen.number).collect();
+        let [lock] = session.prepare([LOCK]).map_err(at(TAKING))?;
         let client = session.client();
-        let (of, since): (Params<'_>, Params<'_>) = (&[&ids], &[&ids, &versions]);
-        // Sent in one go, answered one after another: what comes after the lock sees what was committed before it.
-        let (began, locked, saves, holds, programme) = wait(async {
-            tokio::join!(
-                client.batch_execute("BEGIN"),
-                client.query(&lock, of),
-                client.query(&saves, since),
-                client.query(&holds, since),
-                client.query_one(&programme, &[]),
-            )
-        });
+        let of: Params<'_> = &[&ids];
+        let (began, locked) = wait(async { tokio::join!(client.batch_execute("BEGIN"), client.query(&lock, of)) });
         // From here on there is a transaction to be ended.
-        let mut this =
-            Self { store, writer, houses: HashMap::new(), news: Vec::new(), programme: 0, open: began.is_ok() };
+        let mut this = Self { store, session: Some(session), houses: HashMap::new(), news: Vec::new(), programme: 0 };
         began.map_err(at(TAKING))?;
-        let locked = load::houses(&locked.map_err(at(TAKING))?)?;
-        let (saves, holds) = load::both(saves, holds).map_err(at(TAKING))?;
-        this.programme = super::programme(&programme.map_err(at(TAKING))?)?;
+        let rows = locked.map_err(at(TAKING))?;
+        this.programme = rows.first().map_or(Ok(0), |row| super::programme(get(row, 3)?))?;
+        let locked = load::houses(&rows)?;
         if let Some(prices) = prices {
-            this.news = load::news(&before, &locked, &saves, &holds, prices)?;
+            // What comes after the lock sees what was committed before it.
+            this.news = load::news(this.session()?, &before, &locked, prices)?;
         }
         for ((screening, _), seen) in seen.iter().zip(&before) {
             if let Some(Seen { number, .. }) = *seen
@@ -115,26 +105,21 @@ impl<'a> TakenHouses<'a> {
         if saved_now.is_empty() {
             return Ok(outcomes);
         }
-        match rows.write(self.writer.session().map_err(CommitError::NotDone)?) {
-            Ok(()) => {}
-            Err(NotWritten::Broken(_)) if batch.len() > 1 => return self.each_alone(batch),
-            Err(NotWritten::Broken(why)) => return Ok(vec![Outcome::Broken(why)]),
-            Err(NotWritten::Database(error)) => return Err(CommitError::NotDone(at(SAVING)(error))),
-        }
-        self.open = false;
-        let committed = self.writer.session().map_err(CommitError::NotDone)?.batch("COMMIT");
-        match committed {
-            Ok(()) => Ok(outcomes),
-            // PostgreSQL said no itself: then it is so.
-            Err(error) if error.as_db_error().is_some() => Err(CommitError::NotDone(at("committing")(error))),
-            Err(error) => self.settle(&error, &rows, outcomes),
+        let mut session = self.session.take().ok_or_else(|| CommitError::NotDone(gone()))?;
+        match rows.write(&mut session) {
+            Ok(()) => {
+                self.store.give_back(session);
+                Ok(outcomes)
+            }
+            Err(NotSaved::Unknown(error)) => settle(self.store, &error, &rows, outcomes),
+            Err(NotSaved::Database(error)) => Err(CommitError::NotDone(at(SAVING)(error))),
+            Err(NotSaved::Broken(_)) if batch.len() > 1 => self.each_alone(batch),
+            Err(NotSaved::Broken(why)) => Ok(vec![Outcome::Broken(why)]),
         }
     }
 
     /// One of them is broken: it is found, and the others are saved. Others may have been there in between.
-    fn each_alone(mut self, batch: &[Save<'_>]) -> Result<Vec<Outcome>, CommitError> {
-        self.writer.roll_back();
-        self.open = false;
+    fn each_alone(self, batch: &[Save<'_>]) -> Result<Vec<Outcome>, CommitError> {
         let store = self.store;
         drop(self);
         let mut outcomes = Vec::with_capacity(batch.len());
@@ -153,33 +138,53 @@ impl<'a> TakenHouses<'a> {
         Ok(outcomes)
     }
 
-    /// The connection was lost while the commit was under way. Its houses are locked once more: who gets the lock knows that the
-    /// commit has ended, and finds it in the log or not at all.
-    fn settle(mut self, lost: &Error, rows: &Rows<'_>, outcomes: Vec<Outcome>) -> Result<Vec<Outcome>, CommitError> {
-        tracing::warn!(
-            error = told(lost),
-            "the connection was lost while a commit was under way: finding out how it ended"
-        );
-        self.writer.close();
-        let found = (|| {
-            let session = self.writer.session()?;
-            session.batch("BEGIN").map_err(at("settling a commit"))?;
-            let lock = "SELECT 1 FROM house WHERE screening = ANY($1) ORDER BY screening FOR UPDATE";
-            session.query(lock, &[&rows.numbers]).map_err(at("settling a commit"))?;
-            let sql = "SELECT count(*) FROM log WHERE screening = ANY($1) AND batch = $2";
-            let found = session.query(sql, &[&rows.numbers, &rows.batch]).map_err(at("settling a commit"))?;
-            let found: i64 = found.first().map_or(Ok(0), |row| get(row, 0))?;
-            session.batch("ROLLBACK").map_err(at("settling a commit"))?;
-            Ok(found)
-        })();
-        match found {
-            Ok(0) => Err(CommitError::NotDone(StoreError::at("committing")(told(lost)))),
-            Ok(_) => Ok(outcomes),
-            Err(error) => {
-                self.writer.close();
-                Err(CommitError::Unknown(error))
-            }
+    fn session(&mut self) -> Result<&mut Session, StoreError> {
+        self.session.as_mut().ok_or_else(gone)
+    }
+
+    /// Ends the transaction, if it is still open.
+    fn end(&mut self, how: &str) {
+        if let Some(session) = self.session.take()
+            && session.batch(how).is_ok()
+        {
+            self.store.give_back(session);
         }
+    }
+}
+
+fn gone() -> StoreError {
+    StoreError::Refused("the connection is gone".into())
+}
+
+/// The connection was lost while a commit was under way. Its houses are locked once more: who gets the lock knows that the commit has
+/// ended, and finds it in the log or not at all.
+fn settle(
+    store: &PostgresStore,
+    lost: &Error,
+    rows: &Rows<'_>,
+    outcomes: Vec<Outcome>,
+) -> Result<Vec<Outcome>, CommitError> {
+    const STEP: &str = "finding out how a commit ended";
+    tracing::warn!(
+        error = told(lost),
+        "the connection was lost while a commit was under way: finding out how it ended"
+    );
+    let found = (|| {
+        let mut session = store.writer()?;
+        session.batch("BEGIN").map_err(at(STEP))?;
+        let lock = "SELECT 1 FROM house WHERE screening = ANY($1) ORDER BY screening FOR UPDATE";
+        session.query(lock, &[&rows.numbers]).map_err(at(STEP))?;
+        let sql = "SELECT count(*) FROM log WHERE screening = ANY($1) AND batch = $2";
+        let found = session.query(sql, &[&rows.numbers, &rows.batch]).map_err(at(STEP))?;
+        let found: i64 = found.first().map_or(Ok(0), |row| get(row, 0))?;
+        session.batch("ROLLBACK").map_err(at(STEP))?;
+        store.give_back(session);
+        Ok(found)
+    })();
+    match found {
+        Ok(0) => Err(CommitError::NotDone(StoreError::at("committing")(told(lost)))),
+        Ok(_) => Ok(outcomes),
+        Err(error) => Err(CommitError::Unknown(error)),
     }
 }
 
@@ -197,22 +202,25 @@ impl Taken for TakenHouses<'_> {
     }
 }
 
-/// Why a batch was not written.
-enum NotWritten {
+/// Why a batch was not saved, as far as is known.
+enum NotSaved {
     /// Its rows contradict it.
     Broken(String),
-    /// Not its fault.
+    /// PostgreSQL said no: nothing was.
     Database(Error),
+    /// Nobody heard the end.
+    Unknown(Error),
 }
 
-impl From<Error> for NotWritten {
+impl From<Error> for NotSaved {
     fn from(error: Error) -> Self {
         match error.code() {
             // S2: the key forbids it. That means a bug here, or a database that somebody else wrote.
             Some(code) if code.code().starts_with("23") && *code != SqlState::FOREIGN_KEY_VIOLATION => {
                 Self::Broken(told(&error))
             }
-            _ => Self::Database(error),
+            Some(_) => Self::Database(error),
+            None => Self::Unknown(error),
         }
     }
 }
@@ -262,8 +270,8 @@ struct Answers<'a> {
 #[derive(Default)]
 struct Log {
     entries: Vec<String>,
-    /// Hex digits, 32 for each hold: an array of arrays of any length is no type of PostgreSQL's.
-    holds: Vec<String>,
+    /// The keys of those that changed, one after another.
+    holds: Vec<Vec<u8>>,
     whole: Vec<bool>,
 }
 
@@ -315,7 +323,7 @@ impl<'a> Rows<'a> {
             self.add_changes(number, version, changes)?;
         }
         let touched = self.holds.range((number, HoldKey(0))..=(number, HoldKey(u128::MAX)));
-        self.log.holds.push(touched.map(|((_, key), _)| format!("{:032x}", key.0)).collect());
+        self.log.holds.push(touched.flat_map(|((_, key), _)| key.0.to_be_bytes()).collect());
         self.log.whole.push(whole);
         self.log.entries.push(serde_json::to_string(save.log).map_err(|e| e.to_string())?);
         for new in save.answers {
@@ -379,159 +387,151 @@ impl<'a> Rows<'a> {
         Ok(())
     }
 
-    /// Writes all of it, and counts (S3).
-    fn write(&self, session: &mut Session) -> Result<(), NotWritten> {
-        self.write_houses(session)?;
-        self.write_places(session)?;
-        self.write_holds(session)?;
-        self.write_scans(session)?;
-        self.write_rest(session)
-    }
-
-    fn write_houses(&self, session: &mut Session) -> Result<(), NotWritten> {
-        const HOUSES: &str = "UPDATE house h SET version = h.version + 1, now = u.now \
-             FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS u(screening, seen, now) \
-             WHERE h.screening = u.screening AND h.version = u.seen";
-        const LOG: &str = "INSERT INTO log (screening, version, at, entries, holds, whole, batch) \
-             SELECT screening, seen + 1, at, entries, \
-             ARRAY(SELECT decode(substr(holds, n, 32), 'hex') FROM generate_series(1, length(holds), 32) AS n), whole, $7 \
-             FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::bool[]) \
-             AS u(screening, seen, at, entries, holds, whole)";
-        let moved = session.execute(HOUSES, &[&self.numbers, &self.seen, &self.now])?;
-        all(moved, self.numbers.len(), "a house is not of the version that was locked")?;
-        let Log { entries, holds, whole } = &self.log;
-        session.execute(LOG, &[&self.numbers, &self.seen, &self.now, entries, holds, whole, &self.batch])?;
-        Ok(())
-    }
-
-    fn write_places(&self, session: &mut Session) -> Result<(), NotWritten> {
-        const FREE: &str = "DELETE FROM claim c \
-             USING unnest($1::bigint[], $2::int[], $3::bytea[], $4::text[]) AS u(screening, place, hold, block) \
-             WHERE c.screening = u.screening AND c.place = u.place \
-             AND c.hold IS NOT DISTINCT FROM u.hold AND c.block IS NOT DISTINCT FROM u.block";
-        const CLAIM: &str = "INSERT INTO claim (screening, place, hold, block, until) \
-             SELECT * FROM unnest($1::bigint[], $2::int[], $3::bytea[], $4::text[], $5::bigint[])";
+    /// Writes and commits all of it in one go.
+    fn write(&self, session: &mut Session) -> Result<(), NotSaved> {
         let changed = || self.places.iter().filter(|(_, moved)| moved.before != moved.after);
         let freed = Claims::of(changed().filter_map(|(at, moved)| Some((*at, moved.before?))));
-        if !freed.screening.is_empty() {
-            let Claims { screening, place, hold, block, .. } = &freed;
-            let gone = session.execute(FREE, &[screening, place, hold, block])?;
-            all(gone, screening.len(), "S3: a place is not whose it should be")?;
-        }
         let claimed = Claims::of(changed().filter_map(|(at, moved)| Some((*at, moved.after?))));
+        let holds = || self.holds.iter().map(|((_, key), moved)| (*key, moved));
+        let placed = Holds::of(holds().filter(|(_, moved)| moved.placed.is_some()));
+        let new = NewHolds::of(holds().filter_map(|(_, moved)| moved.placed));
+        let moved = Holds::of(holds().filter(|(_, moved)| moved.placed.is_none()));
+        let scans: Vec<Scan<'_>> = self.scans.iter().map(|(number, scan)| Scan::of(*number, scan)).collect();
+        let Log { entries, holds: touched, whole } = &self.log;
+        let Answers { screening, hold, key, at, status, body } = &self.answers;
+        let (till, outbox) = (&self.till, &self.outbox);
+
+        let mut steps: Vec<Step<'_>> = vec![
+            Step {
+                sql: MOVE_HOUSES,
+                row: vec![&self.numbers, &self.seen, &self.now],
+                counted: Some("a house is not of the version that was locked"),
+            },
+            Step::of(LOG, vec![&self.numbers, &self.seen, &self.now, entries, touched, whole, &self.batch]),
+        ];
+        if !freed.screening.is_empty() {
+            steps.push(Step {
+                sql: FREE,
+                row: vec![&freed.screening, &freed.place, &freed.hold, &freed.block],
+                counted: Some("S3: a place is not whose it should be"),
+            });
+        }
         if !claimed.screening.is_empty() {
             let Claims { screening, place, hold, block, until } = &claimed;
-            session.execute(CLAIM, &[screening, place, hold, block, until])?;
-        }
-        Ok(())
-    }
-
-    fn write_holds(&self, session: &mut Session) -> Result<(), NotWritten> {
-        const PLACE: &str = "INSERT INTO hold (screening, hold, owner, network, places, price_table, created_at, seq, version, \
-             state, at, answers, details) \
-             SELECT * FROM unnest($1::bigint[], $2::bytea[], $3::bytea[], $4::bigint[], $5::text[], $6::bytea[], $7::bigint[], \
-             $8::bigint[], $9::bigint[], $10::text[], $11::bigint[], $12::bytea[], $13::text[])";
-        const MOVE: &str = "UPDATE hold h SET version = u.version, state = u.state, at = u.at, \
-             answers = h.answers || u.answers, details = u.details \
-             FROM unnest($1::bigint[], $2::bytea[], $3::bigint[], $4::text[], $5::bigint[], $6::bytea[], $7::text[]) \
-             AS u(screening, hold, version, state, at, answers, details) \
-             WHERE h.screening = u.screening AND h.hold = u.hold";
-        let (mut placed, mut moved) = (Holds::default(), Holds::default());
-        let (mut owner, mut network, mut places, mut table) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        let (mut created_at, mut seq) = (Vec::new(), Vec::new());
-        for ((_, key), hold) in &self.holds {
-            match hold.placed {
-                Some(new) => {
-                    owner.push(&new.owner.0[..]);
-                    network.push(new.network.map(|n| n.0.cast_signed()));
-                    places.push(places_text(&new.places));
-                    table.push(new.prices.name.digest().to_vec());
-                    created_at.push(new.created_at.as_millisecond());
-                    seq.push(new.seq.cast_signed());
-                    placed.push(*key, hold);
-                }
-                None => moved.push(*key, hold),
-            }
+            steps.push(Step::of(CLAIM, vec![screening, place, hold, block, until]));
         }
         if !placed.screening.is_empty() {
             let Holds { screening, hold, version, state, at, answers, details } = &placed;
-            session.execute(
-                PLACE,
-                &[
-                    screening,
-                    hold,
-                    &owner,
-                    &network,
-                    &places,
-                    &table,
-                    &created_at,
-                    &seq,
-                    version,
-                    state,
-                    at,
-                    answers,
-                    details,
-                ],
-            )?;
+            let NewHolds { owner, network, places, price_table, created_at, seq } = &new;
+            let row: Vec<&(dyn ToSql + Sync)> = vec![
+                screening,
+                hold,
+                owner,
+                network,
+                places,
+                price_table,
+                created_at,
+                seq,
+                version,
+                state,
+                at,
+                answers,
+                details,
+            ];
+            steps.push(Step::of(PLACE, row));
         }
         if !moved.screening.is_empty() {
             let Holds { screening, hold, version, state, at, answers, details } = &moved;
-            let found = session.execute(MOVE, &[screening, hold, version, state, at, answers, details])?;
-            all(found, screening.len(), "a hold is not there")?;
+            steps.push(Step {
+                sql: MOVE,
+                row: vec![screening, hold, version, state, at, answers, details],
+                counted: Some("a hold is not there"),
+            });
         }
-        Ok(())
-    }
-
-    fn write_scans(&self, session: &mut Session) -> Result<(), NotWritten> {
-        const SCAN: &str = "INSERT INTO scan (screening, device, id, kind, undoes, hold, line, generation, at, admitted, offline, \
-             verdict) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
-        for (number, scan) in &self.scans {
-            let hold = scan.ticket.map(|t| t.booking.0.to_be_bytes().to_vec());
-            let undoes = scan.undoes.as_ref().map(admit_protocol::id::ScanId::as_str);
-            let (line, generation) =
-                (scan.ticket.map(|t| i64::from(t.line)), scan.ticket.map(|t| i64::from(t.generation)));
-            session.execute(
-                SCAN,
-                &[
-                    number,
-                    &scan.device.as_str(),
-                    &scan.id.as_str(),
-                    &scan.kind.as_str(),
-                    &undoes,
-                    &hold,
-                    &line,
-                    &generation,
-                    &scan.at.as_millisecond(),
-                    &scan.admitted,
-                    &scan.offline,
-                    &scan.verdict.as_str(),
-                ],
-            )?;
-        }
-        Ok(())
-    }
-
-    fn write_rest(&self, session: &mut Session) -> Result<(), NotWritten> {
-        const ANSWERS: &str = "INSERT INTO answer (screening, hold, key, at, status, body) \
-             SELECT * FROM unnest($1::bigint[], $2::bytea[], $3::bytea[], $4::bigint[], $5::int[], $6::bytea[])";
-        const TILL: &str = "INSERT INTO till (at, by, screening, hold, amount, currency) \
-             SELECT * FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::bytea[], $5::bigint[], $6::text[])";
-        const OUTBOX: &str = "INSERT INTO outbox (at, kind, body) \
-             SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[])";
-        let Answers { screening, hold, key, at, status, body } = &self.answers;
+        steps.extend(scans.iter().map(|scan| Step::of(SCAN, scan.row())));
         if !key.is_empty() {
-            session.execute(ANSWERS, &[screening, hold, key, at, status, body])?;
+            steps.push(Step::of(ANSWERS, vec![screening, hold, key, at, status, body]));
         }
-        let Till { at, by, screening, hold, amount, currency } = &self.till;
-        if !at.is_empty() {
-            session.execute(TILL, &[at, by, screening, hold, amount, currency])?;
+        if !till.at.is_empty() {
+            let Till { at, by, screening, hold, amount, currency } = till;
+            steps.push(Step::of(TILL, vec![at, by, screening, hold, amount, currency]));
         }
-        let Outbox { at, kind, body } = &self.outbox;
-        if !at.is_empty() {
-            session.execute(OUTBOX, &[at, kind, body])?;
+        if !outbox.at.is_empty() {
+            steps.push(Step::of(OUTBOX, vec![&outbox.at, &outbox.kind, &outbox.body]));
         }
-        Ok(())
+        run(session, &steps)
     }
+}
+
+// Where rows are counted, a wrong number is a division by zero: the transaction is over, and the commit that was sent with it commits
+// nothing.
+const MOVE_HOUSES: &str = "WITH done AS (UPDATE house h SET version = h.version + 1, now = u.now \
+     FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS u(screening, seen, now) \
+     WHERE h.screening = u.screening AND h.version = u.seen RETURNING 1) \
+     SELECT 1 / (count(*) = cardinality($1::bigint[]))::int FROM done";
+const LOG: &str = "INSERT INTO log (screening, version, at, entries, holds, whole, batch) \
+     SELECT screening, seen + 1, at, entries, \
+     holds, whole, $7 \
+     FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::bytea[], $6::bool[]) \
+     AS u(screening, seen, at, entries, holds, whole)";
+const FREE: &str = "WITH done AS (DELETE FROM claim c \
+     USING unnest($1::bigint[], $2::int[], $3::bytea[], $4::text[]) AS u(screening, place, hold, block) \
+     WHERE c.screening = u.screening AND c.place = u.place \
+     AND c.hold IS NOT DISTINCT FROM u.hold AND c.block IS NOT DISTINCT FROM u.block RETURNING 1) \
+     SELECT 1 / (count(*) = cardinality($1::bigint[]))::int FROM done";
+const CLAIM: &str = "INSERT INTO claim (screening, place, hold, block, until) \
+     SELECT * FROM unnest($1::bigint[], $2::int[], $3::bytea[], $4::text[], $5::bigint[])";
+const PLACE: &str = "INSERT INTO hold (screening, hold, owner, network, places, price_table, created_at, seq, version, \
+     state, at, answers, details) \
+     SELECT * FROM unnest($1::bigint[], $2::bytea[], $3::bytea[], $4::bigint[], $5::text[], $6::bytea[], $7::bigint[], \
+     $8::bigint[], $9::bigint[], $10::text[], $11::bigint[], $12::bytea[], $13::text[])";
+const MOVE: &str = "WITH done AS (UPDATE hold h SET version = u.version, state = u.state, at = u.at, \
+     answers = h.answers || u.answers, details = u.details \
+     FROM unnest($1::bigint[], $2::bytea[], $3::bigint[], $4::text[], $5::bigint[], $6::bytea[], $7::text[]) \
+     AS u(screening, hold, version, state, at, answers, details) \
+     WHERE h.screening = u.screening AND h.hold = u.hold RETURNING 1) \
+     SELECT 1 / (count(*) = cardinality($1::bigint[]))::int FROM done";
+const SCAN: &str = "INSERT INTO scan (screening, device, id, kind, undoes, hold, line, generation, at, admitted, offline, \
+     verdict) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
+const ANSWERS: &str = "INSERT INTO answer (screening, hold, key, at, status, body) \
+     SELECT * FROM unnest($1::bigint[], $2::bytea[], $3::bytea[], $4::bigint[], $5::int[], $6::bytea[])";
+const TILL: &str = "INSERT INTO till (at, by, screening, hold, amount, currency) \
+     SELECT * FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::bytea[], $5::bigint[], $6::text[])";
+const OUTBOX: &str = "INSERT INTO outbox (at, kind, body) \
+     SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[])";
+
+/// A statement of a save, and what it means that it does not find all rows that it names.
+struct Step<'a> {
+    sql: &'static str,
+    row: Vec<&'a (dyn ToSql + Sync)>,
+    counted: Option<&'static str>,
+}
+
+impl<'a> Step<'a> {
+    fn of(sql: &'static str, row: Vec<&'a (dyn ToSql + Sync)>) -> Self {
+        Self { sql, row, counted: None }
+    }
+}
+
+/// Sends all steps and the commit in one go. After one that fails nothing is done, and nothing is committed.
+fn run(session: &mut Session, steps: &[Step<'_>]) -> Result<(), NotSaved> {
+    let mut statements = Vec::with_capacity(steps.len());
+    for step in steps {
+        statements.extend(session.prepare([step.sql]).map_err(NotSaved::Database)?);
+    }
+    let client = session.client();
+    let running = steps.iter().zip(&statements).map(|(step, statement)| client.execute(statement, &step.row));
+    let (done, committed) = wait(async { tokio::join!(join_all(running), client.batch_execute("COMMIT")) });
+    for (step, done) in steps.iter().zip(done) {
+        match (done, step.counted) {
+            (Ok(_), _) => {}
+            (Err(error), Some(otherwise)) if error.code() == Some(&SqlState::DIVISION_BY_ZERO) => {
+                return Err(NotSaved::Broken(otherwise.into()));
+            }
+            (Err(error), _) => return Err(error.into()),
+        }
+    }
+    committed.map_err(NotSaved::from)
 }
 
 /// Whether other processes must read more than the holds that changed: blocks, scans, and what was decided by staff.
@@ -578,18 +578,96 @@ struct Holds<'a> {
 }
 
 impl<'a> Holds<'a> {
-    fn push(&mut self, key: HoldKey, moved: &'a HoldMoved<'_>) {
-        let (state, at, details) = state_columns(moved.state);
-        self.screening.push(moved.number);
-        self.hold.push(key.0.to_be_bytes().to_vec());
-        self.version.push(moved.version);
-        self.state.push(state);
-        self.at.push(at);
-        self.answers.push(&moved.answers);
-        self.details.push(details);
+    fn of(holds: impl Iterator<Item = (HoldKey, &'a HoldMoved<'a>)>) -> Self {
+        let mut columns = Self::default();
+        for (key, moved) in holds {
+            let (state, at, details) = state_columns(moved.state);
+            columns.screening.push(moved.number);
+            columns.hold.push(key.0.to_be_bytes().to_vec());
+            columns.version.push(moved.version);
+            columns.state.push(state);
+            columns.at.push(at);
+            columns.answers.push(&moved.answers);
+            columns.details.push(details);
+        }
+        columns
     }
 }
 
-fn all(rows: u64, wanted: usize, otherwise: &str) -> Result<(), NotWritten> {
-    if usize::try_from(rows) == Ok(wanted) { Ok(()) } else { Err(NotWritten::Broken(otherwise.into())) }
+/// Columns of `hold` that are written once.
+#[derive(Default)]
+struct NewHolds<'a> {
+    owner: Vec<&'a [u8]>,
+    network: Vec<Option<i64>>,
+    places: Vec<String>,
+    price_table: Vec<&'a [u8]>,
+    created_at: Vec<i64>,
+    seq: Vec<i64>,
+}
+
+impl<'a> NewHolds<'a> {
+    fn of(holds: impl Iterator<Item = &'a Hold>) -> Self {
+        let mut columns = Self::default();
+        for hold in holds {
+            columns.owner.push(&hold.owner.0);
+            columns.network.push(hold.network.map(|n| n.0.cast_signed()));
+            columns.places.push(places_text(&hold.places));
+            columns.price_table.push(hold.prices.name.digest());
+            columns.created_at.push(hold.created_at.as_millisecond());
+            columns.seq.push(hold.seq.cast_signed());
+        }
+        columns
+    }
+}
+
+/// A row of `scan`.
+struct Scan<'a> {
+    number: i64,
+    device: &'a str,
+    id: &'a str,
+    kind: &'a str,
+    undoes: Option<&'a str>,
+    hold: Option<Vec<u8>>,
+    line: Option<i64>,
+    generation: Option<i64>,
+    at: i64,
+    admitted: bool,
+    offline: bool,
+    verdict: &'a str,
+}
+
+impl<'a> Scan<'a> {
+    fn of(number: i64, scan: &'a ScanRecord) -> Self {
+        Self {
+            number,
+            device: scan.device.as_str(),
+            id: scan.id.as_str(),
+            kind: scan.kind.as_str(),
+            undoes: scan.undoes.as_ref().map(ScanId::as_str),
+            hold: scan.ticket.map(|t| t.booking.0.to_be_bytes().to_vec()),
+            line: scan.ticket.map(|t| t.line.into()),
+            generation: scan.ticket.map(|t| t.generation.into()),
+            at: scan.at.as_millisecond(),
+            admitted: scan.admitted,
+            offline: scan.offline,
+            verdict: scan.verdict.as_str(),
+        }
+    }
+
+    fn row(&self) -> Vec<&(dyn ToSql + Sync)> {
+        vec![
+            &self.number,
+            &self.device,
+            &self.id,
+            &self.kind,
+            &self.undoes,
+            &self.hold,
+            &self.line,
+            &self.generation,
+            &self.at,
+            &self.admitted,
+            &self.offline,
+            &self.verdict,
+        ]
+    }
 }

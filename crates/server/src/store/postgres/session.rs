@@ -33,6 +33,11 @@ pub(in crate::store) fn wait<T>(future: impl Future<Output = T>) -> T {
     }
 }
 
+/// A process that stands still must not keep others from selling. And what finds rows by their keys does so whatever the statistics
+/// of a young table say.
+const SETTINGS: &str = "SET idle_in_transaction_session_timeout = '10s'; SET lock_timeout = '10s';
+    SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; SET plan_cache_mode = force_generic_plan";
+
 /// A connection, and the statements that were prepared on it.
 pub(super) struct Session {
     client: Client,
@@ -50,8 +55,7 @@ impl Session {
             let (client, connection) = config.connect(NoTls).await?;
             // Ends when the client is dropped, or the connection is lost.
             tokio::spawn(connection);
-            // A process that stands still must not keep others from selling.
-            client.batch_execute("SET idle_in_transaction_session_timeout = '10s'; SET lock_timeout = '10s'").await?;
+            client.batch_execute(SETTINGS).await?;
             Ok::<_, Error>(client)
         });
         let client = wait(connecting).map_err(StoreError::at("connecting to PostgreSQL"))?;

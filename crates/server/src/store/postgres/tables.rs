@@ -93,7 +93,7 @@ impl Tables for Within<'_> {
                        UPDATE house SET version = version + 1, now = greatest(now, $2) WHERE screening = $1
                        RETURNING screening, version, now)
                    INSERT INTO log (screening, version, at, entries, holds, whole, batch)
-                   SELECT screening, version, now, $3, '{}', true, '' FROM moved";
+                   SELECT screening, version, now, $3, '', true, '' FROM moved";
         self.run(sql, &[&number, &now.as_millisecond(), &entries]).map(drop)
     }
 
