@@ -123,8 +123,10 @@ pub(crate) enum Failed {
     KeyReused,
     /// The house changed under us: look again.
     Again,
-    /// Too much is waiting, or the store cannot be had just now.
+    /// Too much is waiting.
     Busy,
+    /// The store cannot be had just now.
+    NoStore,
     /// This machine's clock is not the store's.
     ClockIsWrong,
     /// The commit may have happened or not.

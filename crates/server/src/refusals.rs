@@ -30,6 +30,10 @@ pub(crate) fn reply(failed: Failed) -> Reply {
                 .retry_after_ms(200)
                 .into()
         }
+        Failed::NoStore => {
+            let why = "the cinema's data cannot be reached just now: try again with the same key";
+            Problem::new(Code::Busy, why).retry_after_ms(1000).into()
+        }
         Failed::ClockIsWrong => {
             let why = "this machine's clock is wrong, and it sells nothing until it is right: try again later";
             Problem::new(Code::Busy, why).retry_after_ms(5000).into()

@@ -66,7 +66,7 @@ impl Follower {
                 tracing::warn!(?error, "what other processes saved could not be read");
             }
             for ask in asks {
-                let _ = ask.reply.send(if failed.is_some() { Err(Failed::Busy) } else { Ok(()) });
+                let _ = ask.reply.send(if failed.is_some() { Err(Failed::NoStore) } else { Ok(()) });
             }
         }
     }

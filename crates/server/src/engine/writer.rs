@@ -247,7 +247,7 @@ fn in_parts(batch: Vec<Job>) -> Vec<Vec<Job>> {
 
 /// Nothing was decided: they may ask again.
 fn refuse(jobs: Vec<Job>) {
-    jobs.into_iter().for_each(|job| drop(job.reply.send(Err(Failed::Busy))));
+    jobs.into_iter().for_each(|job| drop(job.reply.send(Err(Failed::NoStore))));
 }
 
 fn answer_all(turns: Vec<Turn>, failed: impl Fn() -> Failed) {

@@ -205,6 +205,7 @@ async fn a_database_that_is_gone_for_a_while_is_a_busy_server_and_then_all_is_as
         let said = s.hold(BEN, &["A2"]).await;
         assert_eq!((said.status.as_u16(), said.code().as_str()), (503, "busy"), "{}", said.body);
         assert!(said.headers.contains_key("retry-after"));
+        assert!(said.body["detail"].as_str().is_some_and(|why| why.contains("cannot be reached")), "{}", said.body);
         let seats = s.get(ANNA, "/v1/screenings/eight/seats").await;
         assert_eq!(seats.status, 503, "nobody is shown what may not be so any more");
     }
