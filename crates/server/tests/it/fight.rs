@@ -231,6 +231,16 @@ async fn fight(on: On) {
         let seats: Value = serde_json::from_slice(&seats).expect("json");
         assert_eq!(seats["not_free"], json!({}), "something is left over");
     }
+    // And every process still sells.
+    for (n, door) in arena.doors.iter().enumerate() {
+        let request = Request::post(format!("{HERE}/holds"))
+            .header("authorization", format!("Bearer {}", URL_SAFE_NO_PAD.encode([200; 32])))
+            .header("content-type", "application/json")
+            .header("idempotency-key", format!("last-{n}"))
+            .body(Body::from(json!({"seats": [{"seat": format!("s{}", n * 2)}]}).to_string()));
+        let held = door.clone().oneshot(request.expect("a request")).await.expect("infallible");
+        assert_eq!(held.status(), 201, "process {n} sells nothing any more");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
