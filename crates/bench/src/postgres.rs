@@ -12,7 +12,7 @@ use serde_json::json;
 use tokio::runtime::Builder;
 
 use crate::booking::{Target, booking_round, holding_round};
-use crate::load::{Round, median, round3};
+use crate::load::{Connection, Round, median, round3};
 use crate::server::Server;
 use crate::stage::Hall;
 
@@ -59,6 +59,10 @@ impl Postgres {
         let (spread, hot) = (Target::spread(Hall::Ordinary, self.screenings), Target::one_after_another(Hall::Largest));
         let theirs = Target::spread(Hall::Ordinary, self.screenings);
         let both: [SocketAddr; 2] = [first.address, second.address];
+        // As after a day of selling: every house is in the memory of who sells it, as every row of the textbook's is in the database's.
+        for server in both {
+            load.block_on(look_at_all(server, self.connections, self.screenings))?;
+        }
         let mut rounds = Rounds::default();
         for _ in 0..self.rounds {
             let held = holding_round(&load, textbook.address, self.connections, time, &theirs)?;
@@ -77,6 +81,29 @@ impl Postgres {
         rounds.report(sold_twice, as_json);
         Ok(())
     }
+}
+
+/// Asks for the seats of every screening once.
+async fn look_at_all(server: SocketAddr, connections: usize, screenings: usize) -> anyhow::Result<()> {
+    let mut looking = tokio::task::JoinSet::new();
+    for first in 0..connections {
+        looking.spawn(async move {
+            let mut connection = Connection::open(server).await?;
+            for n in (first..screenings).step_by(connections) {
+                let screening = Hall::Ordinary.screening(n);
+                let request = format!(
+                    "GET /v1/screenings/{screening}/seats HTTP/1.1\r\nhost: bench\r\nx-forwarded-for: 9.9.9.9\r\n\r\n"
+                );
+                let status = connection.ask(request.as_bytes()).await?.status;
+                ensure!(status == 200, "the seats of {screening}: {status}");
+            }
+            anyhow::Ok(())
+        });
+    }
+    while let Some(done) = looking.join_next().await {
+        done??;
+    }
+    Ok(())
 }
 
 impl Rounds {
