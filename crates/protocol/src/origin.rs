@@ -25,7 +25,7 @@ pub enum OriginError {
     #[error("a server's address is https:// and a domain, without user, port, path or query")]
     NotAnOrigin,
     /// A domain has at least two labels and no dot at the end.
-    #[error("not a domain of the public network")]
+    #[error("not the domain of a server on the public network, such as https://kino.example")]
     NotADomain,
 }
 

@@ -36,13 +36,21 @@ struct Inner {
     /// Argon2id takes 19 MiB and 20 ms each: two at a time.
     hashing: Semaphore,
     failures: session::Failures,
+    /// Held from the look at a version until the edit that was made on it is in force.
+    editing: tokio::sync::Mutex<()>,
 }
 
 impl Management {
     /// The staff's side of `cinema`, whose data is in `store`.
     #[must_use]
     pub fn new(cinema: Cinema, store: Arc<dyn StaffStore>) -> Self {
-        Self(Arc::new(Inner { cinema, store, hashing: Semaphore::new(2), failures: session::Failures::default() }))
+        Self(Arc::new(Inner {
+            cinema,
+            store,
+            hashing: Semaphore::new(2),
+            failures: session::Failures::default(),
+            editing: tokio::sync::Mutex::default(),
+        }))
     }
 
     /// The buyers' routes of its cinema, for the counter, too: whoever sends a session of staff who may sell is not limited as

@@ -67,6 +67,15 @@ fn invalid(why: impl Into<String>) -> Reply {
 }
 
 impl Management {
+    /// Begins an edit: whoever edits next sees what this one left, at every process that has begun to look.
+    async fn editing(&self) -> Result<tokio::sync::MutexGuard<'_, ()>, Reply> {
+        let editing = self.0.editing.lock().await;
+        if self.0.store.shared().is_some() {
+            self.0.cinema.reload().await.map_err(|e| Reply::internal(&e))?;
+        }
+        Ok(editing)
+    }
+
     async fn edit(
         &self,
         somebody: &SignedInAs,
@@ -104,6 +113,7 @@ pub(super) async fn put_cinema(
 ) -> Result<StatusCode, Reply> {
     somebody.may(Permission::Edit)?;
     let cinema: Cinema = exactly(&body.value)?;
+    let _editing = management.editing().await?;
     check_version(&request, management.0.cinema.catalogue().cinemas.get(&id))?;
     if cinema.id != id {
         return Err(invalid("the id in the address and in the body differ"));
@@ -131,6 +141,7 @@ pub(super) async fn put_film(
 ) -> Result<StatusCode, Reply> {
     somebody.may(Permission::Edit)?;
     let film: Film = exactly(&body.value)?;
+    let _editing = management.editing().await?;
     check_version(&request, management.0.cinema.catalogue().films.get(&id))?;
     if film.id != id {
         return Err(invalid("the id in the address and in the body differ"));
@@ -158,6 +169,7 @@ pub(super) async fn put_screening(
 ) -> Result<StatusCode, Reply> {
     somebody.may(Permission::Edit)?;
     let screening: Screening = exactly(&body.value)?;
+    let _editing = management.editing().await?;
     let catalogue = management.0.cinema.catalogue();
     check_version(&request, catalogue.screening(id))?;
     if screening.id != id {

@@ -448,6 +448,30 @@ async fn what_staff_write_is_read_to_the_letter() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_two_edits_of_one_version_one_is_made() {
+    let office = Office::new();
+    let session = office.sign_in("programme", PASSWORD).await.expect("signs in");
+    for round in 0..10 {
+        let read = office.ask(&session, Method::GET, "/films/nosferatu", &[], &json!({})).await;
+        let tag = read.headers["etag"].to_str().expect("text").to_owned();
+        let changed = |year: i32| {
+            let mut film = read.body.clone();
+            film["release_year"] = json!(year);
+            film
+        };
+        let (one, other) = (changed(1900 + round), changed(1950 + round));
+        let version = [("if-match", tag.as_str())];
+        let (one, other) = tokio::join!(
+            office.ask(&session, Method::PUT, "/films/nosferatu", &version, &one),
+            office.ask(&session, Method::PUT, "/films/nosferatu", &version, &other),
+        );
+        let mut codes = [one.code(), other.code()];
+        codes.sort();
+        assert_eq!(codes, ["204", "precondition_failed"], "round {round}");
+    }
+}
+
 #[tokio::test]
 async fn an_import_says_what_it_came_to() {
     let office = Office::new();
