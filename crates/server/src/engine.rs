@@ -342,6 +342,15 @@ impl Shared {
         Ok(())
     }
 
+    /// Why a house could not be read: a screening that was taken out is no more, and its house leaves the memory.
+    fn why_unread(&self, screening: ScreeningId) -> Failed {
+        if self.terms.terms(screening).is_some() {
+            return Failed::NoStore;
+        }
+        self.houses.lock().unwrap_or_else(PoisonError::into_inner).remove(&screening);
+        Failed::NoScreening
+    }
+
     /// Houses that somebody watches.
     fn watched(&self) -> Vec<(ScreeningId, Arc<Resident>)> {
         let houses = self.houses.lock().unwrap_or_else(PoisonError::into_inner);

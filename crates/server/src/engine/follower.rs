@@ -3,7 +3,7 @@
 //! Nobody is told no, and nobody is shown seats, before somebody has looked, after they asked, whether the house is as it is in memory:
 //! one look for everybody who waits.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -61,12 +61,17 @@ impl Follower {
                 looked = Instant::now();
                 houses.extend(self.shared.watched());
             }
-            let failed = look(&self.shared, store, &houses).err();
-            if let Some(error) = &failed {
+            let looked_at = look(&self.shared, store, &houses);
+            if let Err(error) = &looked_at {
                 tracing::warn!(?error, "what other processes saved could not be read");
             }
             for ask in asks {
-                let _ = ask.reply.send(if failed.is_some() { Err(Failed::NoStore) } else { Ok(()) });
+                let screening = ask.resident.screening();
+                let _ = ask.reply.send(match &looked_at {
+                    Err(_) => Err(Failed::NoStore),
+                    Ok(unread) if unread.contains(&screening) => Err(self.shared.why_unread(screening)),
+                    Ok(_) => Ok(()),
+                });
             }
         }
     }
@@ -99,20 +104,29 @@ fn off_by(before: Timestamp, theirs: Timestamp, after: Timestamp) -> i64 {
     (before - theirs).max(theirs - after).max(0)
 }
 
-/// Takes over what others saved of these houses.
-fn look(shared: &Shared, store: &dyn SharedStore, houses: &BTreeMap<ScreeningId, Arc<Resident>>) -> Result<(), Failed> {
+/// Takes over what others saved of these houses. Says which could not be read.
+fn look(
+    shared: &Shared,
+    store: &dyn SharedStore,
+    houses: &BTreeMap<ScreeningId, Arc<Resident>>,
+) -> Result<BTreeSet<ScreeningId>, Failed> {
+    // A house that cannot be read keeps nobody else waiting.
+    let mut unread = BTreeSet::new();
     if houses.is_empty() {
-        return Ok(());
+        return Ok(unread);
     }
     let seen: Vec<(ScreeningId, u64)> = houses.iter().map(|(id, resident)| (*id, resident.version())).collect();
     let (programme, news) = store.news(&seen, &|name| shared.terms.prices(name))?;
     shared.terms.keep_up(programme)?;
     for (resident, news) in houses.values().zip(news) {
-        if let Some(news) = news {
-            take_over(shared, resident, news)?;
+        if let Some(news) = news
+            && let Err(error) = take_over(shared, resident, news)
+        {
+            tracing::warn!(screening = %resident.screening(), ?error, "a house could not be loaded again");
+            unread.insert(resident.screening());
         }
     }
-    Ok(())
+    Ok(unread)
 }
 
 /// Makes true in memory what somebody else saved, unless it is older than what is there.

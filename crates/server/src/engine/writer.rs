@@ -78,8 +78,12 @@ impl Writer {
                 unread.insert(resident.screening());
             }
         }
-        let (lost, batch) = batch.into_iter().partition(|job| unread.contains(&job.resident.screening()));
-        refuse(lost);
+        let (lost, batch): (Vec<Job>, Vec<Job>) =
+            batch.into_iter().partition(|job| unread.contains(&job.resident.screening()));
+        lost.into_iter().for_each(|job: Job| {
+            let why = shared.why_unread(job.resident.screening());
+            drop(job.reply.send(Err(why)));
+        });
         let turns = self.decide(batch);
         self.commit(turns, |saves| taken.save(saves));
     }

@@ -276,13 +276,17 @@ pub(super) fn kept_layouts(
 
 fn remove_screening(tables: &mut impl Tables, id: ScreeningId, changed: i64, now: Timestamp) -> Result<(), StoreError> {
     let refused = |why: Cow<'_, str>| Err(StoreError::Refused(why.into_owned()));
-    if let Some(known) = tables.screening(id)?
+    let known = tables.screening(id)?;
+    if let Some(known) = &known
         && tables.had_a_ticket(known.number)?
     {
         return refused(Cow::Owned(format!(
             "somebody has or had a ticket for screening {id}: set its status to cancelled instead, so that they are told, and what \
              they get back is known"
         )));
+    }
+    if let Some(known) = known {
+        tables.amended(known.number, now)?;
     }
     if tables.remove_screening(id, changed, now)? {
         Ok(())

@@ -11,6 +11,7 @@ mod tables;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use admit_booking::{HoldKey, Prices};
 use admit_protocol::digest::ContentName;
@@ -76,8 +77,14 @@ impl PostgresStore {
         }
         config.application_name("admit");
         if config.get_connect_timeout().is_none() {
-            config.connect_timeout(std::time::Duration::from_secs(5));
+            config.connect_timeout(Duration::from_secs(5));
         }
+        // A database that vanished without a word is noticed within half a minute.
+        config.tcp_user_timeout(Duration::from_secs(20));
+        config
+            .keepalives_idle(Duration::from_secs(10))
+            .keepalives_interval(Duration::from_secs(5))
+            .keepalives_retries(3);
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .thread_name("admit-postgres")
@@ -208,12 +215,14 @@ impl PostgresStore {
         screenings: impl Iterator<Item = ScreeningId>,
     ) -> Result<HashMap<ScreeningId, i64>, StoreError> {
         const STEP: &str = "finding screenings";
-        let mut known = self.numbers.lock().unwrap_or_else(PoisonError::into_inner);
         let (mut found, mut asked) = (HashMap::new(), Vec::new());
-        for screening in screenings {
-            match known.get(&screening) {
-                Some(number) => drop(found.insert(screening, *number)),
-                None => asked.push(screening),
+        {
+            let known = self.numbers.lock().unwrap_or_else(PoisonError::into_inner);
+            for screening in screenings {
+                match known.get(&screening) {
+                    Some(number) => drop(found.insert(screening, *number)),
+                    None => asked.push(screening),
+                }
             }
         }
         if !asked.is_empty() {
@@ -223,7 +232,7 @@ impl PostgresStore {
             for row in &rows {
                 let id: ScreeningId = get::<&str>(row, 0)?.parse().map_err(StoreError::at(STEP))?;
                 let number = get(row, 1)?;
-                known.insert(id, number);
+                self.numbers.lock().unwrap_or_else(PoisonError::into_inner).insert(id, number);
                 found.insert(id, number);
             }
         }

@@ -137,6 +137,19 @@ on_postgres! {
         assert_eq!(two.other.get(ANNA, "/v1/screenings/never/seats").await.status, 404);
     }
 
+    what_was_taken_out_at_one_process_is_not_sold_at_the_other(two) {
+        let wish = json!({"seats": [{"seat": "A1"}]});
+        // Both have it in memory.
+        for stage in [&two.one, &two.other] {
+            assert_eq!(stage.get(ANNA, "/v1/screenings/tomorrow/seats").await.status, 200);
+        }
+        let gone = admit_server::store::Edit::RemoveScreening("tomorrow".parse().expect("an id"));
+        two.store.edit(&[gone], NOON.parse().expect("noon"), Layouts::Stay).expect("edits");
+        assert_eq!(two.one.post(ANNA, "/v1/screenings/tomorrow/holds", &wish).await.status, 404);
+        assert_eq!(two.other.get(ANNA, "/v1/screenings/tomorrow/seats").await.status, 404);
+        assert_eq!(two.other.hold(ANNA, &["A1"]).await.status, 201, "the others are sold as before");
+    }
+
     who_watches_at_one_process_sees_what_is_held_at_the_other(two) {
         let mut watcher = Watcher::begin(&two.one, None).await;
         let (_, _, first) = watcher.next().await.expect("a snapshot");

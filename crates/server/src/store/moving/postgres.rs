@@ -5,7 +5,7 @@ use tokio::runtime::Runtime;
 use tokio_postgres::types::{FromSql, IsNull, ToSql, Type};
 use tokio_postgres::{Client, NoTls, Row};
 
-use super::{Alone, Kind, Side, Table, Value};
+use super::{Alone, Kind, Side, TABLES, Table, Value};
 use crate::store::StoreError;
 use crate::store::postgres::{told, wait};
 
@@ -93,7 +93,10 @@ impl Side for Rows {
         self.batch("BEGIN ISOLATION LEVEL REPEATABLE READ")?;
         match alone {
             // Who sells from here at this moment ends what is under way, and nobody begins anything.
-            Alone::Yes => self.batch("LOCK TABLE house IN ACCESS EXCLUSIVE MODE"),
+            Alone::Yes => {
+                let all = TABLES.iter().map(|table| table.name).collect::<Vec<_>>().join(", ");
+                self.batch(&format!("LOCK TABLE {all} IN ACCESS EXCLUSIVE MODE"))
+            }
             Alone::No => Ok(()),
         }
     }
@@ -165,7 +168,12 @@ impl Side for Rows {
 
     fn leave(&mut self) -> Result<(), StoreError> {
         // A process that still runs, or starts with old settings, must not sell what is sold elsewhere now.
-        self.batch("ALTER TABLE house RENAME TO house_moved; INSERT INTO setting VALUES ('moved', now()::text)")
+        self.batch(
+            "ALTER TABLE house RENAME TO house_moved;
+             ALTER TABLE staff RENAME TO staff_moved;
+             ALTER TABLE session RENAME TO session_moved;
+             INSERT INTO setting VALUES ('moved', now()::text)",
+        )
     }
 
     fn commit(&mut self) -> Result<(), StoreError> {

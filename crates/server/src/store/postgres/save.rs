@@ -44,8 +44,8 @@ impl<'a> TakenHouses<'a> {
         seen: &[(ScreeningId, u64)],
         prices: Option<PriceTables<'_>>,
     ) -> Result<Self, StoreError> {
-        const LOCK: &str = "SELECT screening, version, now, (SELECT value FROM setting WHERE name = 'programme') FROM house \
-                            WHERE screening = ANY($1) ORDER BY screening FOR UPDATE OF house";
+        const LOCK: &str =
+            "SELECT screening, version, now FROM house WHERE screening = ANY($1) ORDER BY screening FOR UPDATE";
         const TAKING: &str = "taking houses";
         let mut session = store.writer()?;
         let numbers = store.numbers(&mut session, seen.iter().map(|(screening, _)| *screening))?;
@@ -54,18 +54,19 @@ impl<'a> TakenHouses<'a> {
         };
         let before: Vec<Option<Seen>> = seen.iter().map(known).collect();
         let ids: Vec<i64> = before.iter().flatten().map(|seen| seen.number).collect();
-        let [lock] = session.prepare([LOCK]).map_err(at(TAKING))?;
+        let [lock, programme] = session.prepare([LOCK, super::PROGRAMME]).map_err(at(TAKING))?;
         let client = session.client();
         let of: Params<'_> = &[&ids];
-        let (began, locked) = wait(async { tokio::join!(client.batch_execute("BEGIN"), client.query(&lock, of)) });
+        // Sent in one go, answered one after another: what comes after the lock sees what was committed before it.
+        let (began, locked, programme) = wait(async {
+            tokio::join!(client.batch_execute("BEGIN"), client.query(&lock, of), client.query_one(&programme, &[]))
+        });
         // From here on there is a transaction to be ended.
         let mut this = Self { store, session: Some(session), houses: HashMap::new(), news: Vec::new(), programme: 0 };
         began.map_err(at(TAKING))?;
-        let rows = locked.map_err(at(TAKING))?;
-        this.programme = rows.first().map_or(Ok(0), |row| super::programme(get(row, 3)?))?;
-        let locked = load::houses(&rows)?;
+        let locked = load::houses(&locked.map_err(at(TAKING))?)?;
+        this.programme = super::programme(get(&programme.map_err(at(TAKING))?, 0)?)?;
         if let Some(prices) = prices {
-            // What comes after the lock sees what was committed before it.
             this.news = load::news(this.session()?, &before, &locked, prices)?;
         }
         for ((screening, _), seen) in seen.iter().zip(&before) {
@@ -130,10 +131,12 @@ impl<'a> TakenHouses<'a> {
                 continue;
             }
             let alone = [(save.screening, save.seen)];
-            let taken = Self::take(store, &alone, None).map_err(CommitError::NotDone)?;
-            let outcome = taken.save_all(std::slice::from_ref(save))?;
-            saved_now.extend((outcome == [Outcome::Saved]).then_some(save.screening));
-            outcomes.extend(outcome);
+            let saved = Self::take(store, &alone, None).map_err(CommitError::NotDone);
+            let outcome = saved.and_then(|taken| taken.save_all(std::slice::from_ref(save)));
+            // What became of the others stays so: of this one, whoever decides it again finds out.
+            let outcome = outcome.ok().and_then(|mut outcomes| outcomes.pop()).unwrap_or(Outcome::Conflict);
+            saved_now.extend((outcome == Outcome::Saved).then_some(save.screening));
+            outcomes.push(outcome);
         }
         Ok(outcomes)
     }
@@ -219,6 +222,8 @@ impl From<Error> for NotSaved {
             Some(code) if code.code().starts_with("23") && *code != SqlState::FOREIGN_KEY_VIOLATION => {
                 Self::Broken(told(&error))
             }
+            // Who says so is on the way to the database, or the database as it goes down: what it did before is not said.
+            Some(code) if ["08", "57"].iter().any(|class| code.code().starts_with(class)) => Self::Unknown(error),
             Some(_) => Self::Database(error),
             None => Self::Unknown(error),
         }
@@ -396,7 +401,7 @@ impl<'a> Rows<'a> {
         let placed = Holds::of(holds().filter(|(_, moved)| moved.placed.is_some()));
         let new = NewHolds::of(holds().filter_map(|(_, moved)| moved.placed));
         let moved = Holds::of(holds().filter(|(_, moved)| moved.placed.is_none()));
-        let scans: Vec<Scan<'_>> = self.scans.iter().map(|(number, scan)| Scan::of(*number, scan)).collect();
+        let scans = Scans::of(&self.scans);
         let Log { entries, holds: touched, whole } = &self.log;
         let Answers { screening, hold, key, at, status, body } = &self.answers;
         let (till, outbox) = (&self.till, &self.outbox);
@@ -448,7 +453,9 @@ impl<'a> Rows<'a> {
                 counted: Some("a hold is not there"),
             });
         }
-        steps.extend(scans.iter().map(|scan| Step::of(SCAN, scan.row())));
+        if !scans.screening.is_empty() {
+            steps.push(Step::of(SCAN, scans.row()));
+        }
         if !key.is_empty() {
             steps.push(Step::of(ANSWERS, vec![screening, hold, key, at, status, body]));
         }
@@ -492,7 +499,9 @@ const MOVE: &str = "WITH done AS (UPDATE hold h SET version = u.version, state =
      WHERE h.screening = u.screening AND h.hold = u.hold RETURNING 1) \
      SELECT 1 / (count(*) = cardinality($1::bigint[]))::int FROM done";
 const SCAN: &str = "INSERT INTO scan (screening, device, id, kind, undoes, hold, line, generation, at, admitted, offline, \
-     verdict) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
+     verdict) \
+     SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bytea[], $7::bigint[], \
+     $8::bigint[], $9::bigint[], $10::bool[], $11::bool[], $12::text[])";
 const ANSWERS: &str = "INSERT INTO answer (screening, hold, key, at, status, body) \
      SELECT * FROM unnest($1::bigint[], $2::bytea[], $3::bytea[], $4::bigint[], $5::int[], $6::bytea[])";
 const TILL: &str = "INSERT INTO till (at, by, screening, hold, amount, currency) \
@@ -531,7 +540,7 @@ fn run(session: &mut Session, steps: &[Step<'_>]) -> Result<(), NotSaved> {
             (Err(error), _) => return Err(error.into()),
         }
     }
-    committed.map_err(NotSaved::from)
+    committed.map_err(NotSaved::Unknown)
 }
 
 /// Whether other processes must read more than the holds that changed: blocks, scans, and what was decided by staff.
@@ -620,43 +629,46 @@ impl<'a> NewHolds<'a> {
     }
 }
 
-/// A row of `scan`.
-struct Scan<'a> {
-    number: i64,
-    device: &'a str,
-    id: &'a str,
-    kind: &'a str,
-    undoes: Option<&'a str>,
-    hold: Option<Vec<u8>>,
-    line: Option<i64>,
-    generation: Option<i64>,
-    at: i64,
-    admitted: bool,
-    offline: bool,
-    verdict: &'a str,
+/// Columns of `scan`.
+#[derive(Default)]
+struct Scans<'a> {
+    screening: Vec<i64>,
+    device: Vec<&'a str>,
+    id: Vec<&'a str>,
+    kind: Vec<&'a str>,
+    undoes: Vec<Option<&'a str>>,
+    hold: Vec<Option<Vec<u8>>>,
+    line: Vec<Option<i64>>,
+    generation: Vec<Option<i64>>,
+    at: Vec<i64>,
+    admitted: Vec<bool>,
+    offline: Vec<bool>,
+    verdict: Vec<&'a str>,
 }
 
-impl<'a> Scan<'a> {
-    fn of(number: i64, scan: &'a ScanRecord) -> Self {
-        Self {
-            number,
-            device: scan.device.as_str(),
-            id: scan.id.as_str(),
-            kind: scan.kind.as_str(),
-            undoes: scan.undoes.as_ref().map(ScanId::as_str),
-            hold: scan.ticket.map(|t| t.booking.0.to_be_bytes().to_vec()),
-            line: scan.ticket.map(|t| t.line.into()),
-            generation: scan.ticket.map(|t| t.generation.into()),
-            at: scan.at.as_millisecond(),
-            admitted: scan.admitted,
-            offline: scan.offline,
-            verdict: scan.verdict.as_str(),
+impl<'a> Scans<'a> {
+    fn of(scans: &'a [(i64, &'a ScanRecord)]) -> Self {
+        let mut columns = Self::default();
+        for (number, scan) in scans {
+            columns.screening.push(*number);
+            columns.device.push(scan.device.as_str());
+            columns.id.push(scan.id.as_str());
+            columns.kind.push(scan.kind.as_str());
+            columns.undoes.push(scan.undoes.as_ref().map(ScanId::as_str));
+            columns.hold.push(scan.ticket.map(|t| t.booking.0.to_be_bytes().to_vec()));
+            columns.line.push(scan.ticket.map(|t| t.line.into()));
+            columns.generation.push(scan.ticket.map(|t| t.generation.into()));
+            columns.at.push(scan.at.as_millisecond());
+            columns.admitted.push(scan.admitted);
+            columns.offline.push(scan.offline);
+            columns.verdict.push(scan.verdict.as_str());
         }
+        columns
     }
 
     fn row(&self) -> Vec<&(dyn ToSql + Sync)> {
         vec![
-            &self.number,
+            &self.screening,
             &self.device,
             &self.id,
             &self.kind,

@@ -35,7 +35,15 @@ impl StaffStore for PostgresStore {
             // One edit at a time: whoever edits has this row.
             let sql = "UPDATE setting SET value = (value::bigint + 1)::text WHERE name = 'programme'";
             session.execute(sql, &[]).map_err(at("beginning an edit"))?;
-            edit_all(&mut Within(session), edits, now, layouts)
+            let edited = edits.iter().filter_map(|edit| match edit {
+                Edit::Screening(screening) => Some(screening.id.as_str()),
+                Edit::RemoveScreening(id) => Some(id.as_str()),
+                _ => None,
+            });
+            let edited: Vec<&str> = edited.collect();
+            let mut within = Within(session);
+            within.lock(&edited)?;
+            edit_all(&mut within, edits, now, layouts)
         })
     }
 

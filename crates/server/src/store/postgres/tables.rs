@@ -15,6 +15,13 @@ use crate::store::{Device, Document, StoreError};
 pub(super) struct Within<'a>(pub(super) &'a mut Session);
 
 impl Within<'_> {
+    /// Locks the houses of screenings, in the order in which batches lock theirs: nobody sells of them until the edit is done.
+    pub(super) fn lock(&mut self, screenings: &[&str]) -> Result<(), StoreError> {
+        let sql = "SELECT 1 FROM house JOIN screening ON number = house.screening WHERE id = ANY($1) \
+                   ORDER BY house.screening FOR UPDATE OF house";
+        self.all(sql, &[&screenings]).map(drop)
+    }
+
     fn run(&mut self, sql: &'static str, row: Params<'_>) -> Result<u64, StoreError> {
         self.0.execute(sql, row).map_err(at(WRITING))
     }
@@ -35,9 +42,7 @@ impl Tables for Within<'_> {
     }
 
     fn screening(&mut self, id: ScreeningId) -> Result<Option<KnownScreening>, StoreError> {
-        // Its house is locked: nobody sells of it until this edit is done.
-        let sql = "SELECT number, data, removed FROM screening JOIN house ON house.screening = number WHERE id = $1 \
-                   FOR UPDATE OF house";
+        let sql = "SELECT number, data, removed FROM screening WHERE id = $1";
         let rows = self.all(sql, &[&id.as_str()])?;
         let read = |row| Ok(KnownScreening { number: get(row, 0)?, data: get(row, 1)?, removed: get(row, 2)? });
         rows.first().map(read).transpose()
