@@ -11,7 +11,8 @@ pub const CLOCK_SKEW_S: i64 = 300;
 
 /// What the person at the door sees. `ticket` is there only if its signature fitted one of the cinema's keys; `state`
 /// gives what is known of a ticket. The first that applies, in the order of the spec (DOOR-004): a ticket that nobody
-/// knows here was replaced or never sold, so it is revoked, never green (T6).
+/// knows here was replaced or never sold, so it is revoked, never green (T6); who has one is not sent home to come
+/// back in time.
 #[must_use]
 pub fn verdict(
     ticket: Option<&Ticket>,
@@ -23,13 +24,14 @@ pub fn verdict(
     if ticket.screening != screening_digest(&screening) {
         return Verdict::WrongShow;
     }
-    if now < after(ticket.not_before, -CLOCK_SKEW_S) || now >= after(ticket.not_after, CLOCK_SKEW_S) {
-        return Verdict::Expired;
-    }
-    match state(ticket.id) {
+    let in_time = match state(ticket.id) {
         Some(AllowState::Valid) => Verdict::Green,
         Some(AllowState::Used) => Verdict::Duplicate,
         Some(AllowState::Unpaid) => Verdict::Unpaid,
-        Some(AllowState::Revoked | _) | None => Verdict::Revoked,
+        Some(AllowState::Revoked | _) | None => return Verdict::Revoked,
+    };
+    if now < after(ticket.not_before, -CLOCK_SKEW_S) || now >= after(ticket.not_after, CLOCK_SKEW_S) {
+        return Verdict::Expired;
     }
+    in_time
 }

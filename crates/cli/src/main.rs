@@ -24,7 +24,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use admit_client::{ClientError, WalletError};
-use clap::{Parser, Subcommand};
+use clap::error::{ContextKind, ContextValue};
+use clap::{CommandFactory as _, Parser, Subcommand};
 use etcetera::BaseStrategy as _;
 
 /// A request makes some hundred small pieces of memory: this one hands them out in half the time of the usual.
@@ -132,7 +133,7 @@ fn main() -> ExitCode {
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .init();
-    let Arguments { json, development, wallet, command } = match Arguments::try_parse() {
+    let Arguments { json, development, wallet, command } = match Arguments::try_parse().map_err(with_whole_usage) {
         Ok(arguments) => arguments,
         Err(error) if error.use_stderr() && std::env::args().any(|a| a == "--json") => {
             show::error_as_json(&anyhow::anyhow!(error.render().to_string().trim().to_owned()));
@@ -168,6 +169,18 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// An error whose usage line is that of the help: clap's own, made from what was typed, names as required what is not.
+fn with_whole_usage(mut error: clap::Error) -> clap::Error {
+    let mut program = Arguments::command();
+    program.build();
+    let words = std::env::args().skip(1);
+    let command = words.fold(&program, |command, word| command.find_subcommand(word).unwrap_or(command));
+    if error.remove(ContextKind::Usage).is_some() {
+        error.insert(ContextKind::Usage, ContextValue::StyledStr(command.clone().render_usage()));
+    }
+    error
 }
 
 async fn run(command: Command, context: &Context) -> anyhow::Result<()> {

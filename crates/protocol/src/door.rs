@@ -100,17 +100,17 @@ open_enum! {
         Undo = "undo",
     }
 
-    /// What the person at the door sees. The first that applies, in this order (T5). Of an unknown verdict: do not
+    /// What the person at the door sees. The first that applies, in this order (DOOR-004). Of an unknown verdict: do not
     /// let in.
     Verdict {
         /// No ticket of this cinema.
         Invalid = "invalid",
         /// A ticket for another screening.
         WrongShow = "wrong_show",
-        /// Too early or too late.
-        Expired = "expired",
         /// Cancelled, or replaced by a newer one.
         Revoked = "revoked",
+        /// Too early or too late.
+        Expired = "expired",
         /// To be paid at the box office first.
         Unpaid = "unpaid",
         /// Somebody came in with it.

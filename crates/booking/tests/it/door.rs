@@ -90,6 +90,7 @@ fn the_first_reason_in_the_order_of_the_spec_is_shown() {
     let start = s.house.terms().starts_at;
     let early = Ticket { not_before: after(s.now, 301), not_after: after(start, 400), ..good.clone() };
     let unknown = Ticket { id: TicketId([0; 16]), ..good.clone() };
+    let early_unknown = Ticket { id: TicketId([0; 16]), ..early.clone() };
     let late_elsewhere = Ticket { not_after: after(s.now, -400), ..elsewhere.clone() };
     let scans = vec![
         entry("s1", None, &s),
@@ -97,10 +98,18 @@ fn the_first_reason_in_the_order_of_the_spec_is_shown() {
         entry("s3", Some(late_elsewhere), &s),
         entry("s4", Some(early), &s),
         entry("s5", Some(unknown), &s),
+        entry("s6", Some(early_unknown), &s),
     ];
-    let expected = [Verdict::Invalid, Verdict::WrongShow, Verdict::WrongShow, Verdict::Expired, Verdict::Revoked];
+    let expected = [
+        Verdict::Invalid,
+        Verdict::WrongShow,
+        Verdict::WrongShow,
+        Verdict::Expired,
+        Verdict::Revoked,
+        Verdict::Revoked,
+    ];
     assert_eq!(scan(&mut s, "door-1", scans), expected);
-    assert_eq!(s.house.scans().count(), 5, "the odd ones are kept, too");
+    assert_eq!(s.house.scans().count(), 6, "the odd ones are kept, too");
 }
 
 #[test]

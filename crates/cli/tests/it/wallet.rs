@@ -176,3 +176,13 @@ async fn tickets_are_shown_without_the_cinema_and_a_cancelled_one_is_not() {
     assert!(!again.status.success() && says(&again).contains("cancelled already"), "{}", says(&again));
     assert!(!Wallet::open(&wallet).expect("opens").purchases().expect("reads")[0].is_open());
 }
+
+#[test]
+fn the_usage_after_an_error_is_that_of_the_help() {
+    let wallet = std::env::temp_dir().join("not-needed.json");
+    for arguments in [&["find"][..], &["find", "--index", "https://index.example", "--nonsense"]] {
+        let refused = run(&wallet, arguments);
+        let said = String::from_utf8_lossy(&refused.stderr);
+        assert!(said.contains("Usage: admit find [OPTIONS] --index <INDEX> [TEXT]..."), "{said}");
+    }
+}
