@@ -4,6 +4,7 @@
 //! what is not so any more, and nobody decides twice. `spec/rationale.md` says why.
 
 mod load;
+mod rows;
 mod save;
 mod session;
 mod staff;

@@ -1,0 +1,495 @@
+//! The rows of a batch in PostgreSQL: what houses, holds, claims and the trail become, written column by column in one go.
+
+use std::collections::BTreeMap;
+
+use admit_booking::{Changes, Claim, Hold, HoldKey, HoldState, Place, ScanRecord};
+use admit_protocol::id::ScanId;
+use futures_util::future::join_all;
+use tokio_postgres::Error;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::types::ToSql;
+
+use super::session::{Session, told, wait};
+use crate::store::rows::{claim_columns, known_bytes, places_text, state_columns};
+use crate::store::{CashWay, Save, StoreError};
+
+/// Why a batch was not saved, as far as is known.
+pub(super) enum NotSaved {
+    /// Its rows contradict it.
+    Broken(String),
+    /// PostgreSQL said no: nothing was.
+    Database(Error),
+    /// Nobody heard the end.
+    Unknown(Error),
+}
+
+impl From<Error> for NotSaved {
+    fn from(error: Error) -> Self {
+        match error.code() {
+            // S2: the key forbids it. That means a bug here, or a database that somebody else wrote.
+            Some(code) if code.code().starts_with("23") && *code != SqlState::FOREIGN_KEY_VIOLATION => {
+                Self::Broken(told(&error))
+            }
+            // Who says so is on the way to the database, or the database as it goes down: what it did before is not said.
+            Some(code) if ["08", "57"].iter().any(|class| code.code().starts_with(class)) => Self::Unknown(error),
+            Some(_) => Self::Database(error),
+            None => Self::Unknown(error),
+        }
+    }
+}
+
+/// What became of a place in a batch.
+#[derive(Clone, Copy)]
+struct PlaceMoved {
+    before: Option<Claim>,
+    after: Option<Claim>,
+}
+
+/// What became of a hold in a batch.
+struct HoldMoved<'a> {
+    number: i64,
+    version: i64,
+    /// The whole hold, if it is new.
+    placed: Option<&'a Hold>,
+    state: &'a HoldState,
+    answers: Vec<u8>,
+}
+
+/// All rows of a batch, column by column, what comes and goes within it left out.
+pub(super) struct Rows<'a> {
+    /// What the log calls this batch.
+    pub(super) batch: Vec<u8>,
+    /// Its houses.
+    pub(super) numbers: Vec<i64>,
+    seen: Vec<i64>,
+    now: Vec<i64>,
+    places: BTreeMap<(i64, Place), PlaceMoved>,
+    holds: BTreeMap<(i64, HoldKey), HoldMoved<'a>>,
+    scans: Vec<(i64, &'a ScanRecord)>,
+    answers: Answers<'a>,
+    log: Log,
+    till: Till<'a>,
+    outbox: Outbox<'a>,
+}
+
+#[derive(Default)]
+struct Answers<'a> {
+    screening: Vec<i64>,
+    hold: Vec<Vec<u8>>,
+    key: Vec<Vec<u8>>,
+    at: Vec<i64>,
+    status: Vec<i32>,
+    body: Vec<&'a [u8]>,
+}
+
+#[derive(Default)]
+struct Log {
+    entries: Vec<String>,
+    /// The keys of those that changed, one after another.
+    holds: Vec<Vec<u8>>,
+    whole: Vec<bool>,
+}
+
+#[derive(Default)]
+struct Till<'a> {
+    at: Vec<i64>,
+    by: Vec<&'a str>,
+    screening: Vec<i64>,
+    hold: Vec<Vec<u8>>,
+    amount: Vec<i64>,
+    currency: Vec<String>,
+}
+
+#[derive(Default)]
+struct Outbox<'a> {
+    at: Vec<i64>,
+    kind: Vec<&'a str>,
+    body: Vec<&'a str>,
+}
+
+impl<'a> Rows<'a> {
+    pub(super) fn new() -> Result<Self, StoreError> {
+        let mut batch = vec![0; 16];
+        getrandom::fill(&mut batch).map_err(StoreError::at("asking for randomness"))?;
+        Ok(Self {
+            batch,
+            numbers: Vec::new(),
+            seen: Vec::new(),
+            now: Vec::new(),
+            places: BTreeMap::new(),
+            holds: BTreeMap::new(),
+            scans: Vec::new(),
+            answers: Answers::default(),
+            log: Log::default(),
+            till: Till::default(),
+            outbox: Outbox::default(),
+        })
+    }
+
+    /// Adds what is to be saved of one house; says what contradicts itself.
+    pub(super) fn add(&mut self, number: i64, save: &'a Save<'_>) -> Result<(), String> {
+        let (version, now) = ((save.seen + 1).cast_signed(), save.now.as_millisecond());
+        self.numbers.push(number);
+        self.seen.push(save.seen.cast_signed());
+        self.now.push(now);
+        let mut whole = save.changes.iter().all(|c| c.placed.is_empty() && c.moved.is_empty());
+        for changes in save.changes {
+            whole |= more_than_holds(changes);
+            self.add_changes(number, version, changes)?;
+        }
+        let touched = self.holds.range((number, HoldKey(0))..=(number, HoldKey(u128::MAX)));
+        self.log.holds.push(touched.flat_map(|((_, key), _)| key.0.to_be_bytes()).collect());
+        self.log.whole.push(whole);
+        self.log.entries.push(serde_json::to_string(save.log).map_err(|e| e.to_string())?);
+        for new in save.answers {
+            let hold = new.known.hold;
+            // A request has its effect on the hold that it is about, and is on record there.
+            let Some(moved) = self.holds.get_mut(&(number, hold)) else {
+                return Err(format!("an answer is about hold {:032x}, which did not change", hold.0));
+            };
+            moved.answers.extend(known_bytes(&new.known, 0));
+            self.answers.screening.push(number);
+            self.answers.hold.push(hold.0.to_be_bytes().to_vec());
+            self.answers.key.push(new.known.key.0.to_vec());
+            self.answers.at.push(now);
+            self.answers.status.push(new.answer.status.into());
+            self.answers.body.push(new.answer.body.as_deref().unwrap_or_default());
+        }
+        for entry in save.till {
+            let amount = entry.amount.amount();
+            self.till.at.push(now);
+            self.till.by.push(&entry.by);
+            self.till.screening.push(number);
+            self.till.hold.push(entry.booking.0.to_be_bytes().to_vec());
+            self.till.amount.push(if entry.way == CashWay::Taken { amount } else { -amount });
+            self.till.currency.push(entry.amount.currency().to_string());
+        }
+        for message in save.outbox {
+            self.outbox.at.push(now);
+            self.outbox.kind.push(message.kind);
+            self.outbox.body.push(&message.body);
+        }
+        Ok(())
+    }
+
+    fn add_changes(&mut self, number: i64, version: i64, changes: &'a Changes) -> Result<(), String> {
+        for &(place, expected) in &changes.freed {
+            let known = self.places.entry((number, place));
+            let moved = known.or_insert(PlaceMoved { before: Some(expected), after: Some(expected) });
+            if moved.after != Some(expected) {
+                return Err(format!("S3: place {} is not {expected:?}'s", place.0));
+            }
+            moved.after = None;
+        }
+        for &(place, claim) in &changes.claimed {
+            let moved = self.places.entry((number, place)).or_insert(PlaceMoved { before: None, after: None });
+            if moved.after.is_some() {
+                return Err(format!("S2: place {} is taken twice", place.0));
+            }
+            moved.after = Some(claim);
+        }
+        for hold in &changes.placed {
+            let placed = HoldMoved { number, version, placed: Some(hold), state: &hold.state, answers: Vec::new() };
+            if self.holds.insert((number, hold.key), placed).is_some() {
+                return Err(format!("hold {:032x} is placed twice", hold.key.0));
+            }
+        }
+        for (key, state) in &changes.moved {
+            let new = HoldMoved { number, version, placed: None, state, answers: Vec::new() };
+            self.holds.entry((number, *key)).or_insert(new).state = state;
+        }
+        self.scans.extend(changes.scans.iter().map(|scan| (number, scan)));
+        Ok(())
+    }
+
+    /// Writes and commits all of it in one go.
+    pub(super) fn write(&self, session: &mut Session) -> Result<(), NotSaved> {
+        let changed = || self.places.iter().filter(|(_, moved)| moved.before != moved.after);
+        let freed = Claims::of(changed().filter_map(|(at, moved)| Some((*at, moved.before?))));
+        let claimed = Claims::of(changed().filter_map(|(at, moved)| Some((*at, moved.after?))));
+        let holds = || self.holds.iter().map(|((_, key), moved)| (*key, moved));
+        let placed = Holds::of(holds().filter(|(_, moved)| moved.placed.is_some()));
+        let new = NewHolds::of(holds().filter_map(|(_, moved)| moved.placed));
+        let moved = Holds::of(holds().filter(|(_, moved)| moved.placed.is_none()));
+        let scans = Scans::of(&self.scans);
+        let Log { entries, holds: touched, whole } = &self.log;
+        let Answers { screening, hold, key, at, status, body } = &self.answers;
+        let (till, outbox) = (&self.till, &self.outbox);
+
+        let mut steps: Vec<Step<'_>> = vec![
+            Step {
+                sql: MOVE_HOUSES,
+                row: vec![&self.numbers, &self.seen, &self.now],
+                counted: Some("a house is not of the version that was locked"),
+            },
+            Step::of(LOG, vec![&self.numbers, &self.seen, &self.now, entries, touched, whole, &self.batch]),
+        ];
+        if !freed.screening.is_empty() {
+            steps.push(Step {
+                sql: FREE,
+                row: vec![&freed.screening, &freed.place, &freed.hold, &freed.block],
+                counted: Some("S3: a place is not whose it should be"),
+            });
+        }
+        if !claimed.screening.is_empty() {
+            let Claims { screening, place, hold, block, until } = &claimed;
+            steps.push(Step::of(CLAIM, vec![screening, place, hold, block, until]));
+        }
+        if !placed.screening.is_empty() {
+            let Holds { screening, hold, version, state, at, answers, details } = &placed;
+            let NewHolds { owner, network, places, price_table, created_at, seq } = &new;
+            let row: Vec<&(dyn ToSql + Sync)> = vec![
+                screening,
+                hold,
+                owner,
+                network,
+                places,
+                price_table,
+                created_at,
+                seq,
+                version,
+                state,
+                at,
+                answers,
+                details,
+            ];
+            steps.push(Step::of(PLACE, row));
+        }
+        if !moved.screening.is_empty() {
+            let Holds { screening, hold, version, state, at, answers, details } = &moved;
+            steps.push(Step {
+                sql: MOVE,
+                row: vec![screening, hold, version, state, at, answers, details],
+                counted: Some("a hold is not there"),
+            });
+        }
+        if !scans.screening.is_empty() {
+            steps.push(Step::of(SCAN, scans.row()));
+        }
+        if !key.is_empty() {
+            steps.push(Step::of(ANSWERS, vec![screening, hold, key, at, status, body]));
+        }
+        if !till.at.is_empty() {
+            let Till { at, by, screening, hold, amount, currency } = till;
+            steps.push(Step::of(TILL, vec![at, by, screening, hold, amount, currency]));
+        }
+        if !outbox.at.is_empty() {
+            steps.push(Step::of(OUTBOX, vec![&outbox.at, &outbox.kind, &outbox.body]));
+        }
+        run(session, &steps)
+    }
+}
+
+// Where rows are counted, a wrong number is a division by zero: the transaction is over, and the commit that was sent with it commits
+// nothing.
+const MOVE_HOUSES: &str = "WITH done AS (UPDATE house h SET version = h.version + 1, now = u.now \
+     FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS u(screening, seen, now) \
+     WHERE h.screening = u.screening AND h.version = u.seen RETURNING 1) \
+     SELECT 1 / (count(*) = cardinality($1::bigint[]))::int FROM done";
+const LOG: &str = "INSERT INTO log (screening, version, at, entries, holds, whole, batch) \
+     SELECT screening, seen + 1, at, entries, \
+     holds, whole, $7 \
+     FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::bytea[], $6::bool[]) \
+     AS u(screening, seen, at, entries, holds, whole)";
+const FREE: &str = "WITH done AS (DELETE FROM claim c \
+     USING unnest($1::bigint[], $2::int[], $3::bytea[], $4::text[]) AS u(screening, place, hold, block) \
+     WHERE c.screening = u.screening AND c.place = u.place \
+     AND c.hold IS NOT DISTINCT FROM u.hold AND c.block IS NOT DISTINCT FROM u.block RETURNING 1) \
+     SELECT 1 / (count(*) = cardinality($1::bigint[]))::int FROM done";
+const CLAIM: &str = "INSERT INTO claim (screening, place, hold, block, until) \
+     SELECT * FROM unnest($1::bigint[], $2::int[], $3::bytea[], $4::text[], $5::bigint[])";
+const PLACE: &str = "INSERT INTO hold (screening, hold, owner, network, places, price_table, created_at, seq, version, \
+     state, at, answers, details) \
+     SELECT * FROM unnest($1::bigint[], $2::bytea[], $3::bytea[], $4::bigint[], $5::text[], $6::bytea[], $7::bigint[], \
+     $8::bigint[], $9::bigint[], $10::text[], $11::bigint[], $12::bytea[], $13::text[])";
+const MOVE: &str = "WITH done AS (UPDATE hold h SET version = u.version, state = u.state, at = u.at, \
+     answers = h.answers || u.answers, details = u.details \
+     FROM unnest($1::bigint[], $2::bytea[], $3::bigint[], $4::text[], $5::bigint[], $6::bytea[], $7::text[]) \
+     AS u(screening, hold, version, state, at, answers, details) \
+     WHERE h.screening = u.screening AND h.hold = u.hold RETURNING 1) \
+     SELECT 1 / (count(*) = cardinality($1::bigint[]))::int FROM done";
+const SCAN: &str = "INSERT INTO scan (screening, device, id, kind, undoes, hold, line, generation, at, admitted, offline, \
+     verdict) \
+     SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bytea[], $7::bigint[], \
+     $8::bigint[], $9::bigint[], $10::bool[], $11::bool[], $12::text[])";
+const ANSWERS: &str = "INSERT INTO answer (screening, hold, key, at, status, body) \
+     SELECT * FROM unnest($1::bigint[], $2::bytea[], $3::bytea[], $4::bigint[], $5::int[], $6::bytea[])";
+const TILL: &str = "INSERT INTO till (at, by, screening, hold, amount, currency) \
+     SELECT * FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::bytea[], $5::bigint[], $6::text[])";
+const OUTBOX: &str = "INSERT INTO outbox (at, kind, body) \
+     SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[])";
+
+/// A statement of a save, and what it means that it does not find all rows that it names.
+struct Step<'a> {
+    sql: &'static str,
+    row: Vec<&'a (dyn ToSql + Sync)>,
+    counted: Option<&'static str>,
+}
+
+impl<'a> Step<'a> {
+    fn of(sql: &'static str, row: Vec<&'a (dyn ToSql + Sync)>) -> Self {
+        Self { sql, row, counted: None }
+    }
+}
+
+/// Sends all steps and the commit in one go. After one that fails nothing is done, and nothing is committed.
+fn run(session: &mut Session, steps: &[Step<'_>]) -> Result<(), NotSaved> {
+    let mut statements = Vec::with_capacity(steps.len());
+    for step in steps {
+        statements.extend(session.prepare([step.sql]).map_err(NotSaved::Database)?);
+    }
+    let client = session.client();
+    let running = steps.iter().zip(&statements).map(|(step, statement)| client.execute(statement, &step.row));
+    let (done, committed) = wait(async { tokio::join!(join_all(running), client.batch_execute("COMMIT")) });
+    for (step, done) in steps.iter().zip(done) {
+        match (done, step.counted) {
+            (Ok(_), _) => {}
+            (Err(error), Some(otherwise)) if error.code() == Some(&SqlState::DIVISION_BY_ZERO) => {
+                return Err(NotSaved::Broken(otherwise.into()));
+            }
+            (Err(error), _) => return Err(error.into()),
+        }
+    }
+    committed.map_err(NotSaved::Unknown)
+}
+
+/// Whether other processes must read more than the holds that changed: blocks, scans, and what was decided by staff.
+fn more_than_holds(changes: &Changes) -> bool {
+    let block = |(_, claim): &(Place, Claim)| matches!(claim, Claim::Block(_));
+    changes.freed.iter().chain(&changes.claimed).any(block) || !changes.scans.is_empty() || changes.terms.is_some()
+}
+
+/// Columns of `claim`.
+#[derive(Default)]
+struct Claims {
+    screening: Vec<i64>,
+    place: Vec<i32>,
+    hold: Vec<Option<Vec<u8>>>,
+    block: Vec<Option<String>>,
+    until: Vec<Option<i64>>,
+}
+
+impl Claims {
+    fn of(claims: impl Iterator<Item = ((i64, Place), Claim)>) -> Self {
+        let mut columns = Self::default();
+        for ((number, place), claim) in claims {
+            let (hold, block, until) = claim_columns(claim);
+            columns.screening.push(number);
+            columns.place.push(place.0.into());
+            columns.hold.push(hold.map(|h| h.to_vec()));
+            columns.block.push(block);
+            columns.until.push(until);
+        }
+        columns
+    }
+}
+
+/// Columns of `hold` that every change writes.
+#[derive(Default)]
+struct Holds<'a> {
+    screening: Vec<i64>,
+    hold: Vec<Vec<u8>>,
+    version: Vec<i64>,
+    state: Vec<&'static str>,
+    at: Vec<i64>,
+    answers: Vec<&'a [u8]>,
+    details: Vec<Option<String>>,
+}
+
+impl<'a> Holds<'a> {
+    fn of(holds: impl Iterator<Item = (HoldKey, &'a HoldMoved<'a>)>) -> Self {
+        let mut columns = Self::default();
+        for (key, moved) in holds {
+            let (state, at, details) = state_columns(moved.state);
+            columns.screening.push(moved.number);
+            columns.hold.push(key.0.to_be_bytes().to_vec());
+            columns.version.push(moved.version);
+            columns.state.push(state);
+            columns.at.push(at);
+            columns.answers.push(&moved.answers);
+            columns.details.push(details);
+        }
+        columns
+    }
+}
+
+/// Columns of `hold` that are written once.
+#[derive(Default)]
+struct NewHolds<'a> {
+    owner: Vec<&'a [u8]>,
+    network: Vec<Option<i64>>,
+    places: Vec<String>,
+    price_table: Vec<&'a [u8]>,
+    created_at: Vec<i64>,
+    seq: Vec<i64>,
+}
+
+impl<'a> NewHolds<'a> {
+    fn of(holds: impl Iterator<Item = &'a Hold>) -> Self {
+        let mut columns = Self::default();
+        for hold in holds {
+            columns.owner.push(&hold.owner.0);
+            columns.network.push(hold.network.map(|n| n.0.cast_signed()));
+            columns.places.push(places_text(&hold.places));
+            columns.price_table.push(hold.prices.name.digest());
+            columns.created_at.push(hold.created_at.as_millisecond());
+            columns.seq.push(hold.seq.cast_signed());
+        }
+        columns
+    }
+}
+
+/// Columns of `scan`.
+#[derive(Default)]
+struct Scans<'a> {
+    screening: Vec<i64>,
+    device: Vec<&'a str>,
+    id: Vec<&'a str>,
+    kind: Vec<&'a str>,
+    undoes: Vec<Option<&'a str>>,
+    hold: Vec<Option<Vec<u8>>>,
+    line: Vec<Option<i64>>,
+    generation: Vec<Option<i64>>,
+    at: Vec<i64>,
+    admitted: Vec<bool>,
+    offline: Vec<bool>,
+    verdict: Vec<&'a str>,
+}
+
+impl<'a> Scans<'a> {
+    fn of(scans: &'a [(i64, &'a ScanRecord)]) -> Self {
+        let mut columns = Self::default();
+        for (number, scan) in scans {
+            columns.screening.push(*number);
+            columns.device.push(scan.device.as_str());
+            columns.id.push(scan.id.as_str());
+            columns.kind.push(scan.kind.as_str());
+            columns.undoes.push(scan.undoes.as_ref().map(ScanId::as_str));
+            columns.hold.push(scan.ticket.map(|t| t.booking.0.to_be_bytes().to_vec()));
+            columns.line.push(scan.ticket.map(|t| t.line.into()));
+            columns.generation.push(scan.ticket.map(|t| t.generation.into()));
+            columns.at.push(scan.at.as_millisecond());
+            columns.admitted.push(scan.admitted);
+            columns.offline.push(scan.offline);
+            columns.verdict.push(scan.verdict.as_str());
+        }
+        columns
+    }
+
+    fn row(&self) -> Vec<&(dyn ToSql + Sync)> {
+        vec![
+            &self.screening,
+            &self.device,
+            &self.id,
+            &self.kind,
+            &self.undoes,
+            &self.hold,
+            &self.line,
+            &self.generation,
+            &self.at,
+            &self.admitted,
+            &self.offline,
+            &self.verdict,
+        ]
+    }
+}
