@@ -2,7 +2,7 @@
 
 use admit_protocol::capability::PaymentMethod;
 use admit_protocol::hold::Quote;
-use admit_protocol::id::{AreaId, SeatId};
+use admit_protocol::id::{AreaId, SeatId, ZoneId};
 use admit_protocol::money::Money;
 use admit_protocol::price::TicketRule;
 use admit_protocol::problem::SeatConflict;
@@ -25,6 +25,10 @@ pub enum Refusal {
     },
     /// The hall has no such seats.
     UnknownSeats(Vec<SeatId>),
+    /// These seats are named twice.
+    NamedTwice(Vec<SeatId>),
+    /// The hall has no such price zones.
+    UnknownZones(Vec<ZoneId>),
     /// The hall has no such area.
     UnknownArea(AreaId),
     /// Some seats cannot be had: all of them, with reasons.
@@ -84,8 +88,10 @@ pub enum Refusal {
     RefundOwed,
     /// The ticket of this seat opened the door.
     TicketUsed(SeatId),
-    /// The ticket of this seat is cancelled, or there is none.
-    NoSuchTicket(SeatId),
+    /// The ticket of this seat is cancelled.
+    TicketCancelled(SeatId),
+    /// The booking has no ticket for these seats.
+    NotInBooking(Vec<SeatId>),
     /// These tickets would be left without the one that they are only sold with.
     LeftAlone(Vec<SeatId>),
     /// The policy does not allow it, or not any more.

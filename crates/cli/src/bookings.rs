@@ -1,7 +1,9 @@
 //! What a person has bought: listed, and cancelled.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+use std::convert::Infallible;
 use std::fmt;
+use std::str::FromStr;
 
 use admit_client::{ClientError, Purchase, PurchaseNumber, Server, Wallet, WalletError, Which};
 use admit_protocol::booking::{Booking, BookingLine, BookingState, TicketState};
@@ -32,7 +34,7 @@ impl List {
         if context.json {
             let rows = purchases.iter().map(|p| {
                 json!({"number": p.number, "title": p.title, "origin": p.origin, "screening": p.screening,
-                    "state": state(p, &news), "booking": p.booking, "hold": p.hold.as_ref().filter(|_| p.booking.is_none())})
+                    "state": state(p, &news), "not_asked": news.silent.get(&p.number), "booking": p.booking, "hold": p.hold.as_ref().filter(|_| p.booking.is_none())})
             });
             return show::json(&rows.collect::<Vec<_>>());
         }
@@ -47,6 +49,9 @@ impl List {
             show::line(&format!("nothing booked yet in {}", context.wallet().display()));
         } else {
             show::table(&["no", "ref", "what", "seats", "state"], &rows);
+        }
+        for why in news.silent.values().collect::<BTreeSet<_>>() {
+            show::warn(why);
         }
         Ok(())
     }
@@ -73,7 +78,7 @@ impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Off(what_to_do) => f.write_str(what_to_do),
-            Self::Other(now) => write!(f, "NOW {now}"),
+            Self::Other(now) => write!(f, "CHANGED, it is now {now}"),
         }
     }
 }
@@ -160,8 +165,8 @@ fn seats(purchase: &Purchase) -> String {
 
 fn state(purchase: &Purchase, news: &News) -> String {
     let why = news.silent.get(&purchase.number);
-    if let (true, Some(why)) = (purchase.is_open(), why) {
-        return format!("not known yet, this asks again each time: {why}");
+    if purchase.is_open() && why.is_some() {
+        return "not known yet: this asks again each time".to_owned();
     }
     // By the cinema's clock: that is where it counts.
     let there = |at: Timestamp| match purchase.zone.as_ref().and_then(|zone| Moment::new(at, zone).ok()) {
@@ -175,7 +180,7 @@ fn state(purchase: &Purchase, news: &News) -> String {
     };
     let stands = purchase.booking.as_ref().is_some_and(|b| b.state != BookingState::Cancelled);
     match (why, news.changed.get(&purchase.number).filter(|_| stands)) {
-        (Some(why), _) => format!("{known}, when it was last asked: {why}"),
+        (Some(_), _) => format!("{known}, when it was last asked"),
         (None, Some(change @ Change::Other(_))) => format!("{change}: {known}"),
         (None, Some(change @ Change::Off(_))) => change.to_string(),
         (None, None) => known,
@@ -201,18 +206,49 @@ fn booked_state(booking: &Booking, there: impl Fn(Timestamp) -> String) -> Strin
     format!("{known}, {} to pay at the cinema{by}", booking.balance_due)
 }
 
-/// A purchase by its number.
-pub(crate) fn purchase(wallet: &Wallet, number: PurchaseNumber) -> anyhow::Result<(Purchase, Booking)> {
-    let purchase = wallet.purchase(number).map_err(|e| anyhow!("{e}: see `admit bookings`"))?;
-    let booking = purchase.booking.clone();
-    Ok((purchase, booking.context("this is not booked: see `admit bookings`")?))
+/// How somebody names what they have bought.
+#[derive(Debug, Clone)]
+pub(crate) enum Named {
+    /// By its number in `admit bookings`.
+    Number(PurchaseNumber),
+    /// By what it is called at the box office.
+    Reference(String),
+}
+
+impl FromStr for Named {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(text.parse().map_or_else(|_| Self::Reference(text.to_uppercase()), Self::Number))
+    }
+}
+
+impl Named {
+    /// What is meant, whatever became of it.
+    pub(crate) fn purchase(&self, wallet: &Wallet) -> anyhow::Result<Purchase> {
+        match self {
+            Self::Number(number) => wallet.purchase(*number).map_err(|e| anyhow!("{e}: see `admit bookings`")),
+            Self::Reference(reference) => {
+                let called = |p: &Purchase| p.booking.as_ref().is_some_and(|b| b.reference == *reference);
+                let found = wallet.purchases()?.into_iter().find(called);
+                found.with_context(|| format!("there is no booking {reference} in this wallet: see `admit bookings`"))
+            }
+        }
+    }
+
+    /// What is meant, with its booking.
+    pub(crate) fn booked(&self, wallet: &Wallet) -> anyhow::Result<(Purchase, Booking)> {
+        let purchase = self.purchase(wallet)?;
+        let booking = purchase.booking.clone();
+        Ok((purchase, booking.context("this is not booked: see `admit bookings`")?))
+    }
 }
 
 /// Cancel tickets of a booking.
 #[derive(Args)]
 pub(crate) struct Cancel {
-    /// The booking's number in `admit bookings`.
-    number: PurchaseNumber,
+    /// The booking: its number in `admit bookings`, or its reference.
+    booking: Named,
     /// Which seats; all of them if none are named.
     #[arg(value_delimiter = ',')]
     seats: Vec<String>,
@@ -227,19 +263,20 @@ impl Cancel {
             bail!("say --yes: with --json nobody is asked");
         }
         let wallet = Wallet::open(&context.wallet())?;
-        let held = wallet.purchase(self.number).ok().filter(|p| p.booking.is_none() && !p.is_open());
-        if let Some(held) = held {
+        let held = self.booking.purchase(&wallet)?;
+        if held.booking.is_none() && !held.is_open() {
             let server = wallet.meet(&find::client(context)?, held.origin.as_str()).await?;
             wallet.release(&server, held.number).await?;
             show::line("this was held, not booked: the seats are free again");
             return Ok(());
         }
-        let (purchase, booking) = purchase(&wallet, self.number)?;
+        let (purchase, booking) = self.booking.booked(&wallet)?;
         let seat = |text: &String| -> anyhow::Result<SeatId> {
             let named =
                 |l: &&BookingLine| show::same(l.seat.as_str(), text) || show::same(purchase.printed(&l.seat), text);
             let line = booking.lines.iter().find(named);
-            let line = line.with_context(|| format!("{text} is not in this booking"))?;
+            let has = || booking.lines.iter().map(|l| purchase.printed(&l.seat)).collect::<Vec<_>>().join(" ");
+            let line = line.with_context(|| format!("{text} is not in this booking, which has {}", has()))?;
             if line.state == TicketState::Revoked {
                 bail!("{text} is cancelled already");
             }
@@ -253,7 +290,7 @@ impl Cancel {
         let server = wallet.meet(&find::client(context)?, purchase.origin.as_str()).await?;
         let quote = server.quote_cancellation(purchase.screening, &purchase.secret, booking.id, which).await?;
         let back = if quote.refund.is_zero() && !quote.balance_reduction.is_zero() {
-            format!("nothing was paid for it, and {} less is due", quote.balance_reduction)
+            format!("nothing was paid for it: {} less to pay", quote.balance_reduction)
         } else {
             format!("{} comes back", quote.refund)
         };
@@ -263,15 +300,16 @@ impl Cancel {
                 let seat = purchase.printed(&line.seat);
                 show::line(&format!("  {seat:10} {:10} {}", purchase.called(&line.ticket_type), line.total));
             }
-            if !booking.booking_fees.is_zero() && quote.lines.len() == booking.lines.len() {
+            let standing = booking.lines.iter().filter(|l| l.state != TicketState::Revoked).count();
+            if !booking.booking_fees.is_zero() && quote.lines.len() == standing {
                 show::line(&format!("  {:21} {}", "fees", booking.booking_fees));
             }
             show::line(&format!("  {back}"));
         }
         if !self.yes && !show::agreed("cancel this?", &mut show::Stop::listen()?).await {
-            bail!("nothing was cancelled");
+            bail!("nothing was cancelled{}", show::nobody_to_ask("--yes"));
         }
-        let cancelled = wallet.cancel(&server, self.number, quote.id).await?;
+        let cancelled = wallet.cancel(&server, purchase.number, quote.id).await?;
         if context.json {
             return show::json(&cancelled);
         }

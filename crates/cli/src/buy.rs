@@ -8,7 +8,7 @@ use admit_protocol::booking::{Book as BookRequest, Booking, Buyer, TicketChoice,
 use admit_protocol::capability::PaymentMethod;
 use admit_protocol::hold::{Hold, PlaceHold, Quote};
 use admit_protocol::id::{ScreeningId, SeatId, TicketTypeId, ZoneId};
-use admit_protocol::layout::Layout;
+use admit_protocol::layout::{Layout, SeatKind};
 use admit_protocol::money::{Currency, Money};
 use admit_protocol::price::{PriceTable, TicketRule};
 use admit_protocol::problem::ProblemCode;
@@ -190,7 +190,7 @@ impl Wanted {
             }
         };
         if !agreed {
-            return Err(anyhow!("you did not say yes").into());
+            return Err(anyhow!("you did not say yes{}", show::nobody_to_ask("--at-most AMOUNT")).into());
         }
         let payment_method = if quote.total.is_zero() { PaymentMethod::None } else { PaymentMethod::AtCinema };
         let book = BookRequest {
@@ -297,13 +297,10 @@ async fn unfinished(
 fn price_of(table: &PriceTable, tickets: &[Ticket]) -> anyhow::Result<Quote> {
     let name = |id: &TicketTypeId| table.ticket_type(*id).map_or(id.as_str(), |t| show::text(&t.name)).to_owned();
     price::quote(table, tickets).map_err(|refusal| match refusal {
-        Refusal::TicketRule { rule: TicketRule::NeedsCompany { ticket_type, needs_one_of }, .. } => {
-            let others: Vec<String> = needs_one_of.iter().map(name).collect();
-            anyhow!(
-                "each {} goes with a ticket of its own of another type: {}",
-                name(&ticket_type),
-                others.join(" or ")
-            )
+        Refusal::TicketRule {
+            rule: TicketRule::NeedsCompany { ticket_type, needs_one_of, each_goes_with }, ..
+        } => {
+            anyhow!(TicketRule::company(ticket_type, &needs_one_of, each_goes_with, |id| name(&id)))
         }
         Refusal::TicketRule { seat: Some(seat), rule: TicketRule::NotSold(ticket_type) } => {
             anyhow!("{} is not sold for {seat}", name(&ticket_type))
@@ -334,7 +331,9 @@ fn print_tickets(quote: &Quote, layout: &Layout, table: &PriceTable) {
     for line in &quote.lines {
         let seat = show::seat(line.seat, layout);
         let kind = table.ticket_type(line.ticket_type).map_or(line.ticket_type.as_str(), |t| show::text(&t.name));
-        show::line(&format!("  {seat:10} {kind:10} {}", line.total));
+        let place = layout.seats.iter().find(|s| s.id == line.seat).map(|s| s.kind);
+        let space = if place == Some(SeatKind::WheelchairSpace) { "  (wheelchair space: no chair)" } else { "" };
+        show::line(&format!("  {seat:10} {kind:10} {}{space}", line.total));
     }
     if !quote.booking_fees.is_zero() {
         let names: Vec<&str> = table.booking_fees.iter().map(|fee| show::text(&fee.name)).collect();

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use admit_protocol::screening::Screening;
 use admit_server::HouseRules;
-use admit_server::bundle::{Bundle, Checked, RowReport};
-use admit_server::management::{Role, StaffMember, hash_password};
+use admit_server::bundle::{Bundle, Checked, RowReport, ScreeningChanges};
+use admit_server::management::{Imported, Role, StaffMember, hash_password};
 use admit_server::store::sqlite::SqliteStore;
 use admit_server::store::{Device, Disturbed, Edit, Layouts, moving};
 use anyhow::{Context as _, bail, ensure};
@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use crate::folder::{Folder, Init, new_token};
-use crate::office::{Desk, read_password};
+use crate::office::{Desk, Rehearsal, read_password};
 use crate::{Context, audit, sample, show};
 
 #[derive(Subcommand)]
@@ -37,6 +37,9 @@ pub(crate) enum CinemaCommand {
         /// What you sign in with at a server that runs. The password is asked for, or read from standard input.
         #[arg(long, env = "ADMIT_LOGIN", conflicts_with = "skip_bad_rows")]
         login: Option<String>,
+        /// Also where there is something to look at: prices that jump, bookings that are not what they were. Else that is asked first.
+        #[arg(long)]
+        yes: bool,
     },
     /// Print the programme as a file that can be imported again.
     Export {
@@ -102,13 +105,13 @@ impl CinemaCommand {
                 show::line(&format!("  admit serve cinema {path}"));
                 Ok(())
             }
-            Self::Import { folder, file, skip_bad_rows, login } => {
+            Self::Import { folder, file, skip_bad_rows, login, yes } => {
                 match folder.to_str().filter(|f| f.starts_with("http")) {
                     Some(server) => {
                         let login = login.context("say --login: who changes a server that runs signs in")?;
-                        import_at_server(server, login, &file, context).await
+                        import_at_server(server, login, &file, yes, context).await
                     }
-                    None => import(&folder, &file, skip_bad_rows, context),
+                    None => import(&folder, &file, skip_bad_rows, yes, context).await,
                 }
             }
             Self::Export { folder } => {
@@ -180,7 +183,7 @@ impl CinemaCommand {
     }
 }
 
-fn import(folder: &Path, file: &Path, skip: bool, context: &Context) -> anyhow::Result<()> {
+async fn import(folder: &Path, file: &Path, skip: bool, yes: bool, context: &Context) -> anyhow::Result<()> {
     let bytes = fs::read(file).with_context(|| format!("reading {}", file.display()))?;
     // Some editors begin a file with a mark that JSON does not have.
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
@@ -188,51 +191,90 @@ fn import(folder: &Path, file: &Path, skip: bool, context: &Context) -> anyhow::
     let bundle: Bundle = admit_protocol::json::read(bytes, limit, admit_protocol::json::Numbers::Any)
         .with_context(|| format!("{} is not a programme", file.display()))?;
     let now = Timestamp::now();
-    let store = Folder(folder.to_owned()).cinema_store()?;
-    // From a database others may be selling at this moment.
-    let layouts = if store.shared().is_some() { Layouts::Stay } else { Layouts::MayChange };
+    let store = Folder(folder.to_owned()).cinema_store_alone()?;
+    let layouts = Layouts::MayChange;
     let mut checked = bundle.check_with(&store.catalogue()?, now);
     let prices = bundle.prices();
     checked.keep_layouts(&*store, layouts)?;
+    let (refused, strange) = (std::mem::take(&mut checked.refused), std::mem::take(&mut checked.strange));
     if !context.json {
-        print_rows(&checked);
+        print_refused(&refused);
     }
-    let (refused, strange) = (&checked.refused, &checked.strange);
     if !refused.is_empty() && !skip {
         if context.json {
             show::json(&json!({"imported": false, "refused": refused, "strange": strange}))?;
+        } else {
+            print_strange(&strange);
         }
         let rows = show::count(refused.len(), "row");
         bail!("{rows} cannot be used, nothing was imported (--skip-bad-rows imports the others)");
     }
-    let disturbed = store.edit(&checked.edits, now, layouts)?;
-    let (cinemas, halls, films, screenings) = (checked.cinemas, checked.halls, checked.films, checked.screenings);
+    let disturbed = store.rehearse(&checked.edits, now, layouts).context("nothing was imported")?;
+    let Checked { edits, cinemas, halls, films, screenings, changes, .. } = checked;
+    let would = Imported { cinemas, halls, films, screenings, strange, disturbed, changes, prices };
+    if !agreed(&would, yes, context).await? {
+        return Ok(());
+    }
+    store.edit(&edits, now, layouts)?;
+    imported(&would, &refused, context)
+}
+
+/// Shows what an import would come to. Where something is to be looked at, it is asked first whether it is meant.
+async fn agreed(would: &Imported, yes: bool, context: &Context) -> anyhow::Result<bool> {
+    let to_look_at = !would.strange.is_empty() || !would.disturbed.is_empty();
+    if !context.json {
+        print_strange(&would.strange);
+        would.disturbed.iter().for_each(print_disturbed);
+        print_changes(&would.changes);
+        print_prices(&would.prices);
+    }
+    if yes || !to_look_at {
+        return Ok(true);
+    }
+    if context.json {
+        show::json(&json!({"imported": false, "would": would}))?;
+        bail!("nothing was imported: there is something to look at; say --yes if it is meant");
+    }
+    if show::agreed("import this?", &mut show::Stop::listen()?).await {
+        return Ok(true);
+    }
+    bail!("nothing was imported{}", show::nobody_to_ask("--yes"))
+}
+
+fn imported(what: &Imported, refused: &[RowReport], context: &Context) -> anyhow::Result<()> {
     if context.json {
         return show::json(&json!({
-            "imported": true, "cinemas": cinemas, "halls": halls, "films": films, "screenings": screenings,
-            "refused": refused, "strange": strange,
-            "disturbed": disturbed, "prices": prices,
+            "imported": true, "cinemas": what.cinemas, "halls": what.halls, "films": what.films,
+            "screenings": what.screenings, "refused": refused, "strange": what.strange, "disturbed": what.disturbed,
+            "changes": what.changes, "prices": what.prices,
         }));
     }
-    disturbed.iter().for_each(print_disturbed);
-    print_prices(&prices);
-    print_imported(cinemas, halls, films, screenings);
+    show::line(&format!(
+        "imported {}, {}, {}, {}",
+        show::count(what.cinemas, "cinema"),
+        show::count(what.halls, "hall"),
+        show::count(what.films, "film"),
+        show::count(what.screenings, "screening")
+    ));
     Ok(())
 }
 
 /// As [`import`], at a server that runs.
-async fn import_at_server(server: &str, login: String, file: &Path, context: &Context) -> anyhow::Result<()> {
+async fn import_at_server(
+    server: &str,
+    login: String,
+    file: &Path,
+    yes: bool,
+    context: &Context,
+) -> anyhow::Result<()> {
     let bytes = fs::read(file).with_context(|| format!("reading {}", file.display()))?;
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes).to_vec();
-    let imported = Desk::of(server, login).sign_in(context).await?.import(bytes).await?;
-    if context.json {
-        return show::json(&imported);
+    let office = Desk::of(server, login).sign_in(context).await?;
+    let would = office.import(bytes.clone(), Rehearsal::Yes).await?;
+    if !agreed(&would, yes, context).await? {
+        return Ok(());
     }
-    print_strange(&imported.strange);
-    imported.disturbed.iter().for_each(print_disturbed);
-    print_prices(&imported.prices);
-    print_imported(imported.cinemas, imported.halls, imported.films, imported.screenings);
-    Ok(())
+    imported(&office.import(bytes, Rehearsal::No).await?, &[], context)
 }
 
 /// Moves a cinema's data, and says where it is from now on.
@@ -282,14 +324,22 @@ fn move_store(folder: &Folder, to: &str, context: &Context) -> anyhow::Result<()
     Ok(())
 }
 
-fn print_imported(cinemas: usize, halls: usize, films: usize, screenings: usize) {
-    show::line(&format!(
-        "imported {}, {}, {}, {}",
-        show::count(cinemas, "cinema"),
-        show::count(halls, "hall"),
-        show::count(films, "film"),
-        show::count(screenings, "screening")
-    ));
+/// What becomes of the screenings that were there: a file may be older than somebody else's last change.
+fn print_changes(changes: &ScreeningChanges) {
+    let ScreeningChanges { new, changed, same, left_out } = changes;
+    for (screening, members) in changed.iter().take(20) {
+        show::line(&format!("changes screening {screening}: {}", members.join(", ")));
+    }
+    if changed.len() > 20 {
+        show::line(&format!("and changes {} more", changed.len() - 20));
+    }
+    if changed.len() + same > 0 {
+        show::line(&format!("screenings: {new} new, {} changed, {same} as they were", changed.len()));
+    }
+    if *left_out > 0 {
+        let those = show::count(*left_out, "screening");
+        show::line(&format!("{those} to come that this file leaves out: as before, on sale if they were"));
+    }
 }
 
 /// What tickets cost, to be looked at: a slip of the point is not seen in a file.
@@ -299,16 +349,15 @@ fn print_prices(prices: &[(String, Vec<String>)]) {
     }
 }
 
-/// What is wrong, each cause once, and what is strange.
-fn print_rows(checked: &Checked) {
-    let (causes, follow): (Vec<_>, Vec<_>) = checked.refused.iter().partition(|r| r.because_of.is_none());
+/// What is wrong, each cause once.
+fn print_refused(refused: &[RowReport]) {
+    let (causes, follow): (Vec<_>, Vec<_>) = refused.iter().partition(|r| r.because_of.is_none());
     for (names, why) in by_cause(&causes) {
         show::line(&format!("{names}: {why}"));
     }
     for (names, _) in by_cause(&follow) {
         show::line(&format!("and so, as they need one of these: {names}"));
     }
-    print_strange(&checked.strange);
 }
 
 fn print_strange(strange: &[RowReport]) {
@@ -340,17 +389,24 @@ fn by_cause<'a>(rows: &[&'a RowReport]) -> Vec<(String, &'a str)> {
 /// Somebody must be told.
 fn print_disturbed(d: &Disturbed) {
     let films = |s: &Screening| s.items.iter().map(|i| i.film.to_string()).collect::<Vec<_>>().join(" + ");
-    let what = |s: &Screening| format!("{}, {}, hall {}, {}", films(s), show::start(s), s.hall, s.status);
-    let mail = match d.without_address.as_slice() {
-        [] => "all left an address".to_owned(),
-        some => format!("to be told some other way, as they left no address: {}", some.join(", ")),
+    let differs = [
+        (films(&d.before), films(&d.after)),
+        (show::start(&d.before), show::start(&d.after)),
+        (format!("hall {}", d.before.hall), format!("hall {}", d.after.hall)),
+        (d.before.status.to_string(), d.after.status.to_string()),
+    ];
+    let differs = differs.iter().filter(|(before, after)| before != after);
+    let differs: Vec<String> = differs.map(|(before, after)| format!("{after} (was {before})")).collect();
+    let left_none = match d.without_address.as_slice() {
+        [] => String::new(),
+        some => format!("; these left no address: {}", some.join(", ")),
     };
     show::line(&format!(
-        "{} screening {}: {} (was {}); {} for it, {mail}",
+        "{} screening {}: {}; {} to be told: {}{left_none}. Nothing is mailed yet: messages wait in the outbox",
         show::colour("33", "look at"),
         d.after.id,
-        what(&d.after),
-        what(&d.before),
+        differs.join(", "),
         show::count(d.bookings.len(), "booking"),
+        d.bookings.join(", "),
     ));
 }

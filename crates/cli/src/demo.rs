@@ -30,6 +30,7 @@ use jiff::Timestamp;
 use crate::folder::{Folder, ServerFile, new_token};
 use crate::office::Office;
 use crate::serve::asked_to_stop;
+use crate::showing::Showing;
 use crate::{audit, door, sample, show};
 
 /// Start an index and three cinemas on this machine, and buy a seat.
@@ -267,7 +268,9 @@ impl<'a> Stage<'a> {
             })
         };
         let wallet = Wallet::open(&self.folder.join("wallet.json"))?;
-        let purchase = wallet.hold(&server, screening.id, "Anna's evening", wish(wanted, "adult")?).await?;
+        let purchase = wallet
+            .hold(&server, screening.id, &*Showing::of(&server, &screening).await?.title(), wish(wanted, "adult")?)
+            .await?;
         let number = purchase.number;
         let hold = purchase.hold.context("the hold is not known")?;
         let until = Moment::new(hold.expires_at, screening.starts_at.zone())?;
@@ -355,7 +358,12 @@ impl<'a> Stage<'a> {
             let report = audit::audit(&cinema.folder.join("cinema.sqlite"))?;
             ensure!(report.violations.is_empty(), "{}: {:?}", cinema.folder.display(), report.violations);
             let name = cinema.folder.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-            seen(&format!("{name}: {} bookings, {} tickets, in order", report.bookings, report.tickets));
+            let (bookings, tickets) = (usize::try_from(report.bookings)?, usize::try_from(report.tickets)?);
+            seen(&format!(
+                "{name}: {}, {}, in order",
+                show::count(bookings, "booking"),
+                show::count(tickets, "ticket")
+            ));
         }
         Ok(())
     }
@@ -375,6 +383,9 @@ impl<'a> Stage<'a> {
         for cinema in self.cinemas.iter().filter(|cinema| cinema.origin != *server) {
             show::line(&format!("  admit programme {}", cinema.origin));
         }
+        let wallet = self.folder.join("wallet.json");
+        show::line(&format!("  admit bookings --wallet {}    # what Anna has", wallet.display()));
+        show::line(&format!("  admit door scan {server} {} --token {}", sold.screening, self.door));
         show::line(&format!("  admit cinema audit {}", self.cinemas[0].folder.display()));
     }
 }

@@ -4,7 +4,7 @@ use std::io::BufRead as _;
 
 use admit_client::{RequestKey, Scanner, Secret, Server};
 use admit_protocol::door::{Scan, ScanKind, ScanResult, UploadScans, Verdict};
-use admit_protocol::id::{ScreeningId, TicketTypeId};
+use admit_protocol::id::{ScanId, ScreeningId, TicketTypeId};
 use admit_protocol::layout::Layout;
 use admit_protocol::price::TicketType;
 use admit_protocol::ticket::{Ticket, screening_digest};
@@ -18,7 +18,8 @@ use crate::{Context, find, show};
 
 #[derive(Subcommand)]
 pub(crate) enum DoorCommand {
-    /// Scan tickets: one code a line on standard input, as a hand scanner types them.
+    /// Scan tickets: one code a line on standard input, as a hand scanner types them. The word `undo` takes the last one back that was
+    /// let in.
     Scan {
         /// The cinema's server.
         server: String,
@@ -33,7 +34,8 @@ pub(crate) enum DoorCommand {
 impl DoorCommand {
     pub(crate) async fn run(self, context: &Context) -> anyhow::Result<()> {
         let Self::Scan { server, screening, token } = self;
-        let token: Secret = token.parse().context("the scanner's token")?;
+        let token: Secret =
+            token.parse().context("this is not a scanner's token, as `admit cinema device` prints it")?;
         let screening: ScreeningId = screening.parse().with_context(|| screening.clone())?;
         let server = find::client(context)?.server(&server, None).await?;
         let shown = find::screening(&server, screening).await?;
@@ -49,16 +51,25 @@ impl DoorCommand {
         let scanner = server.scanner(token);
         let layout = server.layout(shown.layout).await?;
         let types = server.price_table(shown.price_table).await?.ticket_types;
+        let mut last_in: Option<ScanResult> = None;
         for line in std::io::stdin().lock().lines() {
             let line = line?;
-            if !line.trim().is_empty() {
-                let code = line.trim();
-                let result = scan(&scanner, screening, code).await?;
-                let good_for = match result.verdict {
-                    Verdict::WrongShow => good_for(&server, code).await,
-                    _ => None,
-                };
-                print(&result, good_for, (&layout, &types), &zone, context)?;
+            let code = match line.trim() {
+                "" => continue,
+                word if word.eq_ignore_ascii_case("undo") => {
+                    undo(&scanner, screening, last_in.take(), &layout, context).await?;
+                    continue;
+                }
+                code => code,
+            };
+            let result = scan(&scanner, screening, code).await?;
+            let good_for = match result.verdict {
+                Verdict::WrongShow => good_for(&server, code).await,
+                _ => None,
+            };
+            print(&result, good_for, (&layout, &types), &zone, context)?;
+            if result.verdict == Verdict::Green {
+                last_in = Some(result);
             }
         }
         Ok(())
@@ -67,13 +78,42 @@ impl DoorCommand {
 
 /// Scans one code, now.
 pub(crate) async fn scan(scanner: &Scanner, screening: ScreeningId, code: &str) -> anyhow::Result<ScanResult> {
+    upload(scanner, screening, (ScanKind::Entry, code, None)).await
+}
+
+/// Takes back that somebody was let in.
+async fn undo(
+    scanner: &Scanner,
+    screening: ScreeningId,
+    last_in: Option<ScanResult>,
+    layout: &Layout,
+    context: &Context,
+) -> anyhow::Result<()> {
+    let Some(scan) = last_in else {
+        show::warn("nobody was let in here since you began, or the last one was taken back");
+        return Ok(());
+    };
+    let result = upload(scanner, screening, (ScanKind::Undo, "", Some(scan.id))).await?;
+    if context.json {
+        return show::json(&result);
+    }
+    let seat = scan.seat.map(|s| format!(": seat {}", show::seat(s, layout))).unwrap_or_default();
+    show::line(&format!("taken back{seat}, the ticket lets in again"));
+    Ok(())
+}
+
+async fn upload(
+    scanner: &Scanner,
+    screening: ScreeningId,
+    (kind, code, undoes): (ScanKind, &str, Option<ScanId>),
+) -> anyhow::Result<ScanResult> {
     // A random name: never used again, also after a restart.
     let id = serde_json::to_value(RequestKey::new()?)?;
     let scan = Scan {
         id: id.as_str().context("a name")?.parse()?,
-        kind: ScanKind::Entry,
+        kind,
         code: code.to_owned(),
-        undoes: None,
+        undoes,
         at: Timestamp::now(),
         offline: false,
     };

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use admit_client::{Client, Index, Indexes, Near, Options, Search, Server};
+use admit_protocol::capability::Role;
 use admit_protocol::cinema::Country;
 use admit_protocol::directory::{Day, ListingKind, NotADay};
 use admit_protocol::geo::Position;
@@ -21,7 +22,7 @@ pub(crate) struct Find {
     /// A name or title, as you would say it; typos are forgiven.
     text: Vec<String>,
     /// The index to ask; several can be named, with commas or again.
-    #[arg(long, env = "ADMIT_INDEX", required = true, value_delimiter = ',')]
+    #[arg(long, env = "ADMIT_INDEX", value_delimiter = ',')]
     index: Vec<String>,
     /// Around this place: a city that the index knows, or LATITUDE,LONGITUDE in degrees.
     #[arg(long, allow_hyphen_values = true)]
@@ -69,6 +70,7 @@ fn options(context: &Context) -> Options {
 /// A screening of a cinema, by its id.
 pub(crate) async fn screening(server: &Server, id: ScreeningId) -> anyhow::Result<Screening> {
     server.screening(id).await.map_err(|error| match error.code() {
+        Some(ProblemCode::NotFound) if server.manifest().role != Role::Server => no_cinema(server),
         Some(ProblemCode::NotFound) => {
             let origin = server.origin();
             anyhow::Error::from(error)
@@ -76,6 +78,11 @@ pub(crate) async fn screening(server: &Server, id: ScreeningId) -> anyhow::Resul
         }
         _ => error.into(),
     })
+}
+
+/// What somebody hears who takes an index for a cinema.
+pub(crate) fn no_cinema(server: &Server) -> anyhow::Error {
+    anyhow!("{} is an index, not a cinema: look for one with `admit find --index`", server.origin())
 }
 
 /// Meets an index.
@@ -126,6 +133,7 @@ async fn city(name: &str, indexes: &Indexes) -> anyhow::Result<Position> {
 impl Find {
     /// The indexes to ask, and what.
     async fn search(&self, context: &Context) -> anyhow::Result<(Indexes, Search)> {
+        ensure!(!self.index.is_empty(), "which index? say --index https://..., or set ADMIT_INDEX to its address");
         let degrees = self.near.as_deref().map(read_degrees).transpose()?.flatten();
         ensure!(self.radius_km <= 20_100, "nothing on earth is further away than 20,038 km");
         let indexes = client(context)?.indexes(&self.index).await?;
@@ -165,7 +173,7 @@ impl Find {
     fn wider(&self) -> String {
         let mut ways = Vec::new();
         ways.extend((!self.text.is_empty()).then_some("fewer words"));
-        ways.extend(self.date.is_some().then_some("another --date"));
+        ways.extend(self.date.is_some().then_some("another --date (the night belongs to the evening before)"));
         ways.extend(self.near.is_some().then_some("a larger --radius-km"));
         ways.extend(self.city.is_some().then_some("another spelling of the city"));
         ways.extend(self.country.is_some().then_some("no --country"));

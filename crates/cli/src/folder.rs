@@ -125,6 +125,14 @@ impl Folder {
         })
     }
 
+    /// As [`Self::cinema_store`], where nobody sells from it meanwhile.
+    pub(crate) fn cinema_store_alone(&self) -> anyhow::Result<Arc<dyn StaffStore>> {
+        match &self.server()?.database {
+            Some(address) => Ok(Arc::new(PostgresStore::open_alone(address)?)),
+            None => self.cinema_store(),
+        }
+    }
+
     /// Names the database that the data is in, or none: the folder. The rest of `server.toml` stays as it is.
     pub(crate) fn set_database(&self, address: Option<&str>) -> anyhow::Result<()> {
         const MEANING: &str = "# The PostgreSQL that its data is in. Several processes may sell from one.";

@@ -33,8 +33,8 @@ pub(crate) enum IndexCommand {
         /// The list: OpenStreetMap as GeoJSON, or the French national list (CSV).
         file: PathBuf,
         /// For points of a GeoJSON file that do not say in which country they are.
-        #[arg(long, default_value = "ZZ")]
-        country: String,
+        #[arg(long)]
+        country: Option<String>,
     },
     /// Tell an index of a server. Anybody may; the index looks for itself.
     Announce {
@@ -81,13 +81,18 @@ impl IndexCommand {
                 show::line(&format!("  admit serve index {path}"));
                 Ok(())
             }
-            Self::Import { folder, file, country } => import(&folder, &file, &country, context),
+            Self::Import { folder, file, country } => import(&folder, &file, country.as_deref(), context),
             Self::Announce { index, server } => {
                 let asked = Timestamp::now();
                 let found = find::meet(&index, context).await?.announce(&server).await?;
                 let looked = found.steps.last().is_some_and(|step| step.at >= after(asked, -30));
                 if !looked && !context.json {
-                    show::warn("it has looked a short while ago, and not again: it does so once in five minutes");
+                    let again =
+                        found.steps.last().map(|step| format!(", from {} on again", show::here(after(step.at, 300))));
+                    show::warn(&format!(
+                        "this is what it found when it looked last: it does so once in five minutes{}",
+                        again.unwrap_or_default()
+                    ));
                 }
                 report(&found, context)
             }
@@ -124,12 +129,14 @@ fn open(folder: &Path) -> anyhow::Result<Index> {
     Ok(Index::open(settings, SqliteStore::open(folder)?)?)
 }
 
-fn import(folder: &Path, file: &Path, country: &str, context: &Context) -> anyhow::Result<()> {
+fn import(folder: &Path, file: &Path, country: Option<&str>, context: &Context) -> anyhow::Result<()> {
     let bytes = fs::read(file).with_context(|| format!("reading {}", file.display()))?;
     let spinner = indicatif::ProgressBar::new_spinner().with_message("reading");
     spinner.enable_steady_tick(Duration::from_millis(100));
     let is_json = bytes.iter().find(|b| !b.is_ascii_whitespace() && !b"\xef\xbb\xbf".contains(b)) == Some(&b'{');
-    let country = Country::parse(&country.to_uppercase()).with_context(|| country.to_owned())?;
+    // ZZ: nobody knows (ISO 3166-1 leaves it to its users).
+    let code = country.unwrap_or("ZZ");
+    let country = Country::parse(&code.to_uppercase()).with_context(|| code.to_owned())?;
     let list: List = if is_json {
         read_geojson(&bytes, country).with_context(|| format!("{} is not GeoJSON", file.display()))?
     } else {
@@ -149,6 +156,10 @@ fn import(folder: &Path, file: &Path, country: &str, context: &Context) -> anyho
     }
     let (entries, refused) = (show::count(list.entries.len(), "cinema"), show::count(list.refused.len(), "row"));
     show::line(&format!("imported {entries}, {refused} could not be used"));
+    let nowhere = list.entries.iter().filter(|entry| entry.address.country.to_string() == "ZZ").count();
+    if nowhere > 0 {
+        show::warn(&format!("of {nowhere} the list does not say the country: import it again with --country"));
+    }
     Ok(())
 }
 
@@ -174,5 +185,5 @@ fn report(found: &Announcement, context: &Context) -> anyhow::Result<()> {
     if found.steps.iter().all(|step| step.ok) {
         return Ok(());
     }
-    bail!("fix the step that failed, then announce it again: an index looks at a server once in five minutes")
+    bail!("the step that failed is to be put in order; then `admit index announce` makes the index look again")
 }

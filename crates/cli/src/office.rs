@@ -205,6 +205,13 @@ pub(crate) struct Office {
     session: Session,
 }
 
+/// Whether something is only to be tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rehearsal {
+    Yes,
+    No,
+}
+
 impl Office {
     pub(crate) async fn sign_in(server: Server, login: &str, password: &str) -> anyhow::Result<Self> {
         let (http, base) = manage(&server)?;
@@ -248,9 +255,10 @@ impl Office {
         Ok(())
     }
 
-    /// Takes over a programme: all of it, or nothing and why.
-    pub(crate) async fn import(&self, programme: Vec<u8>) -> anyhow::Result<Imported> {
-        let request = self.changing(self.http.post(format!("{}/imports", self.base)));
+    /// Takes over a programme, or only says what would come of it: all of it, or nothing and why.
+    pub(crate) async fn import(&self, programme: Vec<u8>, rehearsal: Rehearsal) -> anyhow::Result<Imported> {
+        let rehearsal = rehearsal == Rehearsal::Yes;
+        let request = self.changing(self.http.post(format!("{}/imports?rehearsal={rehearsal}", self.base)));
         Ok(answered(request.header("content-type", "application/json").body(programme)).await?.json().await?)
     }
 

@@ -7,7 +7,6 @@ use admit_protocol::directory::{Day, NotADay};
 use admit_protocol::film::Film;
 use admit_protocol::screening::{Screening, ScreeningStatus};
 use admit_protocol::time::Moment;
-use anyhow::bail;
 use clap::Args;
 use jiff::{Timestamp, ToSpan as _};
 use serde_json::json;
@@ -28,7 +27,7 @@ impl Programme {
     pub(crate) async fn run(self, context: &Context) -> anyhow::Result<()> {
         let server = find::client(context)?.server(&self.server, None).await?;
         if server.manifest().role != Role::Server {
-            bail!("{} is an index, not a cinema: look for one with `admit find --index`", server.origin());
+            return Err(find::no_cinema(&server));
         }
         let now = Timestamp::now();
         let (mut shown, mut evenings) = (Vec::new(), BTreeSet::new());

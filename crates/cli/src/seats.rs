@@ -6,7 +6,7 @@ use admit_client::{Choice, Choosing, Server};
 use admit_protocol::hold::Best;
 use admit_protocol::id::{ScreeningId, SeatId, ZoneId};
 use admit_protocol::layout::{Layout, Seat, SeatKind};
-use admit_protocol::price::PriceTable;
+use admit_protocol::price::{PriceTable, TicketRule};
 use admit_protocol::seats::{AreaSeats, NotFree, SalesState, Seats as Taken};
 use anyhow::{Context as _, ensure};
 use clap::Args;
@@ -326,9 +326,8 @@ fn costs(layout: &Layout, prices: &PriceTable, in_words: bool) -> Vec<String> {
 fn conditions(layout: &Layout, prices: &PriceTable, taken: &Taken) -> Vec<String> {
     let mut lines = Vec::new();
     for t in prices.ticket_types.iter().filter(|t| !t.needs_one_of.is_empty()) {
-        let others = t.needs_one_of.iter().filter_map(|id| prices.ticket_type(*id)).map(|t| show::text(&t.name));
-        let others: Vec<&str> = others.collect();
-        lines.push(format!("{}: only together with {}", show::text(&t.name), others.join(" or ")));
+        let called = |id| prices.ticket_type(id).map_or_else(|| id.to_string(), |t| show::text(&t.name).to_owned());
+        lines.push(TicketRule::company(t.id, &t.needs_one_of, t.each_goes_with, called));
     }
     if layout.seats.iter().any(|s| s.kind == SeatKind::Companion) {
         lines.push("a companion's seat is sold to who has the wheelchair space beside it".into());

@@ -8,8 +8,8 @@ use admit_protocol::layout::Layout;
 use admit_protocol::screening::Screening;
 use admit_protocol::text::{LanguageTag, Texts};
 use admit_protocol::time::Moment;
-use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 /// Prints a value as JSON.
@@ -46,7 +46,11 @@ pub(crate) fn error(error: &anyhow::Error) {
     let mut all = said.clone();
     for (of, cause) in error.chain().zip(error.chain().skip(1)) {
         // It says itself why, in words for people; below it is how a connection is made.
-        if matches!(of.downcast_ref(), Some(ClientError::Unreachable { .. })) {
+        let of_wallet = of.downcast_ref().and_then(|error| match error {
+            WalletError::Client(error) => Some(error),
+            _ => None,
+        });
+        if matches!(of_wallet.or(of.downcast_ref()), Some(ClientError::Unreachable { .. })) {
             break;
         }
         let cause = cause.to_string();
@@ -90,7 +94,10 @@ pub(crate) fn text(texts: &Texts) -> &str {
 
 /// `Sat 21 Nov 20:15 (Paris)`: by the clock of the cinema, and where that clock hangs.
 pub(crate) fn moment(moment: &Moment) -> String {
-    format!("{} ({})", moment.local().strftime("%a %d %b %H:%M"), place(moment))
+    // A date that is far away may be of any year.
+    let near = Timestamp::now().duration_since(moment.at()).abs() < SignedDuration::from_hours(24 * 180);
+    let form = if near { "%a %d %b %H:%M" } else { "%a %d %b %Y %H:%M" };
+    format!("{} ({})", moment.local().strftime(form), place(moment))
 }
 
 fn place(moment: &Moment) -> String {
@@ -177,12 +184,23 @@ pub(crate) async fn agreed(question: &str, stop: &mut Stop) -> bool {
         let _ = tell.send(read && matches!(line.trim().to_lowercase().as_str(), "y" | "yes"));
     });
     tokio::select! {
-        answer = told => answer.unwrap_or(false),
+        answer = told => {
+            // Nobody typed a line end.
+            if !std::io::stdin().is_terminal() {
+                let _ = writeln!(std::io::stderr());
+            }
+            answer.unwrap_or(false)
+        }
         () = stop.asked() => {
             let _ = writeln!(std::io::stderr());
             false
         }
     }
+}
+
+/// What to say beforehand where nobody can be asked; nothing where somebody can.
+pub(crate) fn nobody_to_ask(flag: &str) -> String {
+    if std::io::stdin().is_terminal() { String::new() } else { format!("; where nobody can be asked, say {flag}") }
 }
 
 /// A table without lines: columns as wide as they need to be. The terminal breaks what is too long for it, so that what is to be

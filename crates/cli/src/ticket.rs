@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use admit_client::{PurchaseNumber, Wallet};
+use admit_client::Wallet;
 use admit_protocol::key::PublicKey;
 use admit_protocol::ticket::Ticket;
 use anyhow::{Context as _, anyhow, ensure};
@@ -13,14 +13,15 @@ use fast_qr::qr::{QRBuilder, QRCode};
 use jiff::Timestamp;
 use serde_json::json;
 
-use crate::{Context, bookings, find, show};
+use crate::bookings::{self, Named};
+use crate::{Context, find, show};
 
 #[derive(Subcommand)]
 pub(crate) enum TicketCommand {
     /// Your tickets, as QR codes. Once they were read they are kept, and shown also when the cinema cannot be reached.
     Show {
-        /// The booking's number in `admit bookings`.
-        number: PurchaseNumber,
+        /// The booking: its number in `admit bookings`, or its reference.
+        booking: Named,
         /// Words only, without the codes as pictures.
         #[arg(long)]
         no_qr: bool,
@@ -35,25 +36,25 @@ pub(crate) enum TicketCommand {
 impl TicketCommand {
     pub(crate) async fn run(self, context: &Context) -> anyhow::Result<()> {
         match self {
-            Self::Show { number, no_qr, save } => show_tickets(number, no_qr, save, context).await,
+            Self::Show { booking, no_qr, save } => show_tickets(&booking, no_qr, save, context).await,
             Self::Verify(verify) => verify.run(context).await,
         }
     }
 }
 
 pub(crate) async fn show_tickets(
-    number: PurchaseNumber,
+    booking: &Named,
     no_qr: bool,
     save: Option<PathBuf>,
     context: &Context,
 ) -> anyhow::Result<()> {
     let wallet = Wallet::open(&context.wallet())?;
-    let (kept, _) = bookings::purchase(&wallet, number)?;
+    let (kept, _) = booking.booked(&wallet)?;
     let mut change = None;
     let fresh = match wallet.meet(&find::client(context)?, kept.origin.as_str()).await {
         Ok(server) => {
             change = bookings::change(&server, &kept).await;
-            wallet.refresh(&server, number).await
+            wallet.refresh(&server, kept.number).await
         }
         Err(error) => Err(error),
     };
@@ -95,7 +96,7 @@ pub(crate) async fn show_tickets(
         show::line(&format!("{} to be paid at the cinema before these open the door", booking.balance_due));
     }
     if tickets.tickets.is_empty() {
-        show::line("no ticket of it stands");
+        show::line("all of its tickets are cancelled");
     }
     for (n, ticket) in tickets.tickets.iter().enumerate() {
         show::line(&format!("\n{}, {}", purchase.printed(&ticket.seat), purchase.called(&ticket.ticket_type)));
@@ -140,7 +141,8 @@ pub(crate) struct Verify {
     /// A public key of the cinema; no network is needed then.
     #[arg(long, group = "whose", allow_hyphen_values = true, value_parser = |text: &str| text.parse::<PublicKey>().map(Box::new))]
     key: Option<Box<PublicKey>>,
-    /// The code, as the QR code says it.
+    /// The code, as the QR code says it: in single quotes, it has signs that mean something to a shell; or - to read it from standard
+    /// input.
     code: String,
 }
 
@@ -155,7 +157,9 @@ impl Verify {
             None => None,
         };
         let mut signer = None;
-        let ticket = Ticket::verify(&self.code, |short| {
+        let code =
+            if self.code == "-" { std::io::read_to_string(std::io::stdin())?.trim().to_owned() } else { self.code };
+        let ticket = Ticket::verify(&code, |short| {
             let keys = server.as_ref().map_or_else(Vec::new, |s| s.ticket_keys(short, Timestamp::now()));
             signer = self.key.as_deref().copied().or(keys.first().copied());
             signer

@@ -28,12 +28,20 @@ impl<S: Sync, T: DeserializeOwned, const LIMIT: usize> FromRequest<S> for Strict
     type Rejection = Reply;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Reply> {
-        let (parts, body) = request.into_parts();
-        check_form(&parts.headers)?;
-        let bytes = read_body(body, LIMIT).await?;
+        let bytes = json_bytes(request, LIMIT).await?;
         let value = json::read(&bytes, LIMIT, Numbers::Any).map_err(|e| unreadable(&e))?;
         Ok(Self { value, bytes })
     }
+}
+
+/// The bytes of a body that says it is JSON, of at most `limit`.
+///
+/// # Errors
+/// When it says it is something else, or cannot be read whole.
+pub async fn json_bytes(request: Request, limit: usize) -> Result<Bytes, Reply> {
+    let (parts, body) = request.into_parts();
+    check_form(&parts.headers)?;
+    read_body(body, limit).await
 }
 
 /// A readable JSON document, or what is wrong with it.

@@ -119,7 +119,7 @@ fn fetch_failure(error: &ClientError) -> String {
     match error {
         ClientError::Unreachable { source, .. } if source.is_timeout() => "it did not answer within 10 seconds",
         ClientError::Unreachable { .. } => {
-            "no connection: nothing answers there; a server must be reached from the public network, with a good certificate"
+            "no connection: there is no such name, or nothing answers there; a server must be reached from the public network, with a good certificate"
         }
         ClientError::Refused(_) => "it answered with a refusal where a document was expected",
         ClientError::WrongDocument { .. } => "a document does not have the hash that it is named by",

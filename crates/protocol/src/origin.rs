@@ -13,7 +13,7 @@ use url::{Host, Url};
 #[non_exhaustive]
 pub enum OriginError {
     /// Not a URL at all.
-    #[error("not an address such as https://kino.example")]
+    #[error("not an address such as https://kino.example (in development, http://127.0.0.1:PORT)")]
     NotAUrl,
     /// Servers speak https.
     #[error("a server's address begins with https:// (in development, with http://127.0.0.1:PORT)")]

@@ -58,6 +58,10 @@ pub struct TicketType {
     /// For each ticket of this type, the same booking has one of these types: a carer comes with somebody who pays.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub needs_one_of: BTreeSet<TicketTypeId>,
+    /// How many tickets of this type one of those goes with: one carer for each who pays, four children for each adult.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    #[schemars(range(min = 1, max = 99))]
+    pub each_goes_with: u8,
     /// How many of it one booking may have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_per_booking: Option<u16>,
@@ -68,6 +72,10 @@ fn no_proof() -> Proof {
 }
 fn one() -> u8 {
     1
+}
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde asks for")]
+fn is_one(count: &u8) -> bool {
+    *count == 1
 }
 
 /// What one ticket of a type costs in a zone.
@@ -188,6 +196,9 @@ pub enum PriceTableError {
     /// `admits` is not 1 to 99.
     #[error("ticket type {0} must admit 1 to 99 people")]
     Admits(TicketTypeId),
+    /// `each_goes_with` is not 1 to 99.
+    #[error("each ticket that {0} needs goes with 1 to 99 of it")]
+    EachGoesWith(TicketTypeId),
 }
 
 impl PriceTable {
@@ -207,6 +218,9 @@ impl PriceTable {
             }
             if !(1..=99).contains(&t.admits) {
                 return Err(PriceTableError::Admits(t.id));
+            }
+            if !(1..=99).contains(&t.each_goes_with) {
+                return Err(PriceTableError::EachGoesWith(t.id));
             }
         }
         let needed = self.ticket_types.iter().flat_map(|t| &t.needs_one_of);
@@ -291,8 +305,12 @@ impl PriceTable {
                 return Err(TicketRule::TooMany { ticket_type: *id, max });
             }
             let company: u16 = t.needs_one_of.iter().filter_map(|other| counts.get(other)).sum();
-            if !t.needs_one_of.is_empty() && company < *count {
-                return Err(TicketRule::NeedsCompany { ticket_type: *id, needs_one_of: t.needs_one_of.clone() });
+            if !t.needs_one_of.is_empty() && u32::from(company) * u32::from(t.each_goes_with) < u32::from(*count) {
+                return Err(TicketRule::NeedsCompany {
+                    ticket_type: *id,
+                    needs_one_of: t.needs_one_of.clone(),
+                    each_goes_with: t.each_goes_with,
+                });
             }
         }
         Ok(())
@@ -315,13 +333,33 @@ pub enum TicketRule {
         max: u16,
     },
     /// It is only sold together with another.
-    #[error("each {ticket_type} ticket goes with a ticket of its own of another type")]
+    #[error("{ticket_type} tickets are only sold together with others: one for every {each_goes_with}")]
     NeedsCompany {
         /// The type.
         ticket_type: TicketTypeId,
         /// Which types those are.
         needs_one_of: BTreeSet<TicketTypeId>,
+        /// How many tickets of the type one of those goes with.
+        each_goes_with: u8,
     },
+}
+
+impl TicketRule {
+    /// What must be bought together, in words, with the names that `called` gives to types.
+    #[must_use]
+    pub fn company(
+        ticket_type: TicketTypeId,
+        needs_one_of: &BTreeSet<TicketTypeId>,
+        each_goes_with: u8,
+        called: impl Fn(TicketTypeId) -> String,
+    ) -> String {
+        let others: Vec<String> = needs_one_of.iter().map(|id| called(*id)).collect();
+        let (others, of) = (others.join(" or "), called(ticket_type));
+        match each_goes_with {
+            1 => format!("each {of} goes with a ticket of its own of another type: {others}"),
+            n => format!("{of}: at most {n} for each {others} in the booking"),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -381,6 +419,24 @@ mod tests {
         assert!(matches!(check(|t| t["offers"][1]["ticket_type"] = json!("x")), Err(PriceTableError::UnknownType(_))));
         assert_eq!(check(|t| t["offers"] = json!([])), Err(PriceTableError::Size));
         assert!(matches!(check(|t| t["ticket_types"][0]["admits"] = json!(0)), Err(PriceTableError::Admits(_))));
+        let none = check(|t| t["ticket_types"][1]["each_goes_with"] = json!(0));
+        assert!(matches!(none, Err(PriceTableError::EachGoesWith(_))));
+    }
+
+    #[test]
+    fn an_adult_comes_with_as_many_children_as_the_table_says() {
+        let mut families = table();
+        families["ticket_types"][1] = json!({"id": "child", "name": {"en": "Child"}, "audience": "child",
+            "needs_one_of": ["adult"], "each_goes_with": 3});
+        families["offers"][1]["ticket_type"] = json!("child");
+        let table: PriceTable = serde_json::from_value(families).expect("a table");
+        let [adult, child] = ["adult", "child"].map(|id| TicketTypeId::parse(id).expect(id));
+        assert_eq!(table.check_types(&[adult, child, child, child]), Ok(()));
+        let four = table.check_types(&[adult, child, child, child, child]).expect_err("one too many");
+        let TicketRule::NeedsCompany { ticket_type, needs_one_of, each_goes_with } = four else { panic!("{four}") };
+        let words = TicketRule::company(ticket_type, &needs_one_of, each_goes_with, |id| id.to_string());
+        assert_eq!(words, "child: at most 3 for each adult in the booking");
+        assert_eq!(table.check_types(&[adult, adult, child, child, child, child]), Ok(()));
     }
 
     #[test]

@@ -210,6 +210,10 @@ problem_codes! {
     Invalid = "invalid", 422, false, "The request cannot be met as it is";
     /// The hall has no such seat.
     UnknownSeat = "unknown_seat", 422, false, "There is no such seat";
+    /// A seat is named more than once.
+    SeatNamedTwice = "seat_named_twice", 422, false, "A seat is named twice";
+    /// The hall has no such price zone.
+    UnknownZone = "unknown_zone", 422, false, "There is no such price zone";
     /// A rule about seats or tickets is broken.
     RuleBroken = "rule_broken", 422, false, "This choice is against a rule of the house";
     /// The key was used for another request.

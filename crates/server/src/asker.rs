@@ -3,16 +3,19 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use admit_booking::{Network, Owner};
+use admit_http::body::{json_bytes, unreadable};
 use admit_http::headers::IDEMPOTENCY_KEY;
 use admit_http::{ClientAddress, Reply};
 use admit_protocol::digest::sha256;
 use admit_protocol::id::DeviceId;
+use admit_protocol::json::{self, BUYER_REQUEST_BYTES_MAX, Numbers};
 use admit_protocol::problem::ProblemCode;
-use axum::extract::{FromRequestParts, OriginalUri};
+use axum::extract::{FromRequest, FromRequestParts, OriginalUri, RawPathParams, Request};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::request::Parts;
 use http::{Method, header};
+use serde::de::DeserializeOwned;
 
 use crate::cinema::Cinema;
 use crate::engine::Key;
@@ -100,6 +103,37 @@ impl<S: Send + Sync> FromRequestParts<S> for OneEffect {
         let uri = OriginalUri::from_request_parts(parts, state).await;
         let path = uri.map_or_else(|e| match e {}, |OriginalUri(uri)| uri.path().to_owned());
         Ok(Self { key, method, path })
+    }
+}
+
+/// What a buyer asks for, once however often it is sent.
+#[derive(Debug)]
+pub(crate) struct Asked<T> {
+    pub(crate) buyer: Buyer,
+    pub(crate) key: Key,
+    pub(crate) value: T,
+}
+
+impl<T: DeserializeOwned> FromRequest<Cinema> for Asked<T> {
+    type Rejection = Reply;
+
+    async fn from_request(request: Request, cinema: &Cinema) -> Result<Self, Reply> {
+        let (mut parts, body) = request.into_parts();
+        let buyer = Buyer::from_request_parts(&mut parts, cinema).await?;
+        let effect = OneEffect::from_request_parts(&mut parts, cinema).await?;
+        let path = RawPathParams::from_request_parts(&mut parts, cinema).await;
+        let bytes = json_bytes(Request::from_parts(parts, body), BUYER_REQUEST_BYTES_MAX).await?;
+        let key = effect.of(&buyer.owner.0, &bytes);
+        let refused = match json::read(&bytes, BUYER_REQUEST_BYTES_MAX, Numbers::Any) {
+            Ok(value) => return Ok(Self { buyer, key, value }),
+            Err(error) => unreadable(&error),
+        };
+        // IDEM-004: before it is refused for what it says.
+        let screening = path.ok().and_then(|path| path.iter().find(|(name, _)| *name == "screening")?.1.parse().ok());
+        if let Some(screening) = screening {
+            cinema.engine().refuse_known_key(screening, &key).await.map_err(crate::refusals::reply)?;
+        }
+        Err(refused)
     }
 }
 

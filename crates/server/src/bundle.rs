@@ -252,6 +252,21 @@ pub struct Checked {
     pub films: usize,
     /// Screenings that can be used.
     pub screenings: usize,
+    /// What becomes of the screenings that were there.
+    pub changes: ScreeningChanges,
+}
+
+/// What a file makes of screenings: it was written before somebody else's last change, perhaps.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScreeningChanges {
+    /// Screenings that were not there.
+    pub new: usize,
+    /// Those that are not as they were, and what of them is not.
+    pub changed: Vec<(ScreeningId, Vec<String>)>,
+    /// Those that stay as they were.
+    pub same: usize,
+    /// Screenings to come that the file leaves out, and that stay as they are.
+    pub left_out: usize,
 }
 
 impl Bundle {

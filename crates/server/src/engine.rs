@@ -227,6 +227,13 @@ impl Engine {
         }
     }
 
+    /// Refuses a key whose request had an effect here: what it comes with now is something else.
+    pub(crate) async fn refuse_known_key(&self, screening: ScreeningId, key: &Key) -> Result<(), Failed> {
+        let Ok(resident) = self.resident(screening).await else { return Ok(()) };
+        self.look(&resident).await?;
+        resident.known(key).map_or(Ok(()), |_| Err(Failed::KeyReused))
+    }
+
     /// Takes over what other processes saved, and makes everything true that is due by now, so that what is read next is so, and shows
     /// no lapsed hold.
     pub(crate) async fn settle(&self, screening: ScreeningId) -> Result<Arc<Resident>, Failed> {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use admit_booking::Refusal;
 use admit_http::Reply;
 use admit_protocol::capability::PaymentMethod;
-use admit_protocol::id::SeatId;
+use admit_protocol::id::{SeatId, ZoneId};
 use admit_protocol::price::TicketRule;
 use admit_protocol::problem::{ConflictReason, Problem, ProblemCode as Code, SeatConflict};
 use admit_protocol::seats::SalesState;
@@ -59,13 +59,23 @@ fn refused(refusal: Refusal) -> Problem {
             problem.conflicts = conflicts(&seats, ConflictReason::NoSuchSeat);
             problem
         }
+        Refusal::NamedTwice(seats) => {
+            let mut problem = Problem::new(Code::SeatNamedTwice, format!("name {} once", list(&seats))).at("/seats");
+            problem.conflicts = conflicts(&seats, ConflictReason::NamedTwice);
+            problem
+        }
+        Refusal::UnknownZones(zones) => {
+            let zones: Vec<&str> = zones.iter().map(ZoneId::as_str).collect();
+            let why = format!("this hall has no zone {}: its layout names them", zones.join(", "));
+            Problem::new(Code::UnknownZone, why).at("/best/zones")
+        }
         Refusal::UnknownArea(area) => {
             Problem::new(Code::UnknownSeat, format!("this hall has no area {area}")).at("/areas")
         }
         Refusal::SeatsTaken(taken) => {
-            use ConflictReason::{Blocked, CompanionOnly, NamedTwice};
+            use ConflictReason::{Blocked, CompanionOnly};
             // Somebody may let go of a seat; nothing else comes right by itself.
-            let may_come_free = taken.iter().all(|c| !matches!(c.reason, NamedTwice | CompanionOnly | Blocked));
+            let may_come_free = taken.iter().all(|c| !matches!(c.reason, CompanionOnly | Blocked));
             let problem = Problem::new(Code::SeatsTaken, in_the_way(&taken));
             Problem { conflicts: taken, retryable: may_come_free, ..problem }
         }
@@ -74,7 +84,7 @@ fn refused(refusal: Refusal) -> Problem {
                 let seats: Vec<SeatId> = left.iter().filter(|c| c.reason == reason).map(|c| c.seat).collect();
                 (!seats.is_empty()).then(|| format!("{} {why}", list(&seats)))
             };
-            let alone = said(ConflictReason::LeftAlone, "would be left alone: take it, too, or move by one");
+            let alone = said(ConflictReason::LeftAlone, "would be left alone: take what is left, too, or move by one");
             let part =
                 said(ConflictReason::PartOfGroup, "belong to the same sofa, which is sold whole: take them, too");
             let why = [alone, part].into_iter().flatten().collect::<Vec<_>>().join("; ");
@@ -83,7 +93,9 @@ fn refused(refusal: Refusal) -> Problem {
         Refusal::NotTogether { most } => {
             let why = match most {
                 0 => "nothing is left in these zones at that price: name others".to_owned(),
-                most => format!("at most {most} side by side: ask for fewer, for other zones, or say `split`"),
+                most => {
+                    format!("at most {most} can sit together: ask for fewer, for other zones, or to be split (`split`)")
+                }
             };
             Problem::new(Code::NotTogether, why).at("/best")
         }
@@ -145,9 +157,11 @@ fn refused(refusal: Refusal) -> Problem {
         Refusal::TicketUsed(seat) => {
             Problem::new(Code::TicketUsed, format!("the ticket for {seat} was used: ask at the box office"))
         }
-        Refusal::NoSuchTicket(seat) => {
-            Problem::new(Code::BookingState, format!("it has no ticket for {seat} that could be cancelled"))
-                .at("/seats")
+        Refusal::TicketCancelled(seat) => {
+            Problem::new(Code::BookingState, format!("the ticket for {seat} is cancelled already")).at("/seats")
+        }
+        Refusal::NotInBooking(seats) => {
+            Problem::new(Code::UnknownSeat, format!("this booking has no ticket for {}", list(&seats))).at("/seats")
         }
         Refusal::LeftAlone(seats) => {
             let why =
@@ -177,21 +191,21 @@ fn in_the_way(taken: &[SeatConflict]) -> String {
     for conflict in taken {
         by_reason.entry(conflict.reason).or_default().push(conflict.seat);
     }
+    let elsewhere = taken.iter().any(|c| c.reason != ConflictReason::CompanionOnly);
     let said = by_reason.iter().map(|(reason, seats)| {
         let why = match reason {
             ConflictReason::Sold => "sold",
             ConflictReason::Held => "held by somebody who is choosing",
             ConflictReason::Blocked => "not for sale",
-            ConflictReason::NamedTwice => "named twice",
             ConflictReason::CompanionOnly => {
-                "only together with the wheelchair space beside it, for the companion of who has that"
+                "for the companion of who has the wheelchair space beside it: take both, or neither"
             }
             ConflictReason::AreaFull => "full, fewer places are left",
             _ => "not to be had",
         };
         format!("{} {why}", list(seats))
     });
-    format!("{}. Choose others", said.collect::<Vec<_>>().join("; "))
+    format!("{}{}", said.collect::<Vec<_>>().join("; "), if elsewhere { ". Choose others" } else { "" })
 }
 
 fn not_on_sale(state: SalesState) -> Problem {
@@ -210,9 +224,8 @@ fn not_on_sale(state: SalesState) -> Problem {
 fn ticket_rule(seat: Option<SeatId>, rule: &TicketRule) -> Problem {
     let place = seat.map(|s| format!(" for {s}")).unwrap_or_default();
     let why = match rule {
-        TicketRule::NeedsCompany { ticket_type, needs_one_of } => {
-            let others: Vec<&str> = needs_one_of.iter().map(admit_protocol::id::TicketTypeId::as_str).collect();
-            format!("each {ticket_type} ticket goes with a ticket of its own of another type: {}", others.join(" or "))
+        TicketRule::NeedsCompany { ticket_type, needs_one_of, each_goes_with } => {
+            TicketRule::company(*ticket_type, needs_one_of, *each_goes_with, |id| id.to_string())
         }
         TicketRule::NotSold(ticket_type) => format!("{ticket_type} is not sold{place}"),
         other => other.to_string(),

@@ -141,6 +141,12 @@ pub trait StaffStore: Store {
     /// seat. [`crate::Cinema::reload`] puts them into force.
     fn edit(&self, edits: &[Edit], now: Timestamp, layouts: Layouts) -> Result<Vec<Disturbed>, StoreError>;
 
+    /// What [`Self::edit`] would say. Changes nothing.
+    ///
+    /// # Errors
+    /// As [`Self::edit`].
+    fn rehearse(&self, edits: &[Edit], now: Timestamp, layouts: Layouts) -> Result<Vec<Disturbed>, StoreError>;
+
     /// Screenings that these edits give another layout, and that must keep theirs: with the reason.
     ///
     /// # Errors
@@ -454,7 +460,7 @@ pub enum StoreError {
     },
     /// Another process has this store.
     #[error(
-        "{0}: another process is using this folder. While its server runs, `admit cinema import` takes the server's address in place of the folder (--login), and everything else goes through /manage/v1; or stop the server before"
+        "{0}: another process is using it. While its server runs, `admit cinema import` takes the server's address in place of the folder (--login), and everything else goes through /manage/v1; or stop the server before"
     )]
     InUse(String),
     /// An edit that contradicts what is there.

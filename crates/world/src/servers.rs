@@ -92,7 +92,7 @@ impl Stage {
         let file = self.folder.join(format!("{}.json", programme.folder));
         fs::write(&file, serde_json::to_vec(&programme.bundle)?)?;
         let paths = (house.folder.to_string_lossy(), file.to_string_lossy());
-        let report = self.ask(&["cinema", "import", &paths.0, &paths.1, "--skip-bad-rows"])?;
+        let report = self.ask(&["cinema", "import", &paths.0, &paths.1, "--skip-bad-rows", "--yes"])?;
         let count = |name: &str| report[name].as_u64().with_context(|| format!("{name} in {report}"));
         refused.extend(serde_json::from_value::<Vec<Refused>>(report["refused"].clone())?.into_iter().map(|r| {
             let row = format!("{}: {}", programme.operator, r.row);

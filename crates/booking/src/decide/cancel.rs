@@ -184,7 +184,14 @@ impl House {
             let left: Vec<usize> = (0..booking.lines.len()).filter(|n| !booking.lines[*n].revoked).collect();
             return if left.is_empty() { Err(Refusal::AllCancelled) } else { Ok(left) };
         }
-        let line = |seat: &SeatId| self.terms.plan.place(*seat).and_then(standing).ok_or(Refusal::NoSuchTicket(*seat));
+        let has =
+            |seat: &SeatId| self.terms.plan.place(*seat).is_some_and(|p| booking.lines.iter().any(|l| l.place == p));
+        let elsewhere: Vec<SeatId> = seats.iter().copied().filter(|seat| !has(seat)).collect();
+        if !elsewhere.is_empty() {
+            return Err(Refusal::NotInBooking(elsewhere));
+        }
+        let line =
+            |seat: &SeatId| self.terms.plan.place(*seat).and_then(standing).ok_or(Refusal::TicketCancelled(*seat));
         let lines: BTreeSet<usize> = seats.iter().map(line).collect::<Result<_, _>>()?;
         Ok(lines.into_iter().collect())
     }

@@ -35,6 +35,13 @@ impl House {
         if count > u64::from(max) {
             return Err(Refusal::TooManySeats { max });
         }
+        let unknown = |best: &Best| {
+            let zones = best.zones.iter().copied();
+            zones.filter(|zone| !terms.plan.layout().zones.iter().any(|z| z.id == *zone)).collect::<Vec<_>>()
+        };
+        if let Some(zones) = wish.best.as_ref().map(unknown).filter(|zones| !zones.is_empty()) {
+            return Err(Refusal::UnknownZones(zones));
+        }
         let chosen = wish.best.as_ref().map(|best| self.choose(wish, best, now)).transpose()?;
         let wish = chosen.as_ref().unwrap_or(wish);
         let places = self.wanted_places(wish, now)?;
@@ -111,9 +118,19 @@ impl House {
         let mut places = Vec::with_capacity(seat_places.len());
         let mut conflicts = Vec::new();
         let mut taken = BTreeSet::new();
+        let twice: BTreeSet<SeatId> = wish
+            .seats
+            .iter()
+            .zip(&seat_places)
+            .filter(|(_, place)| !taken.insert(**place))
+            .map(|(wanted, _)| wanted.0)
+            .collect();
+        if !twice.is_empty() {
+            return Err(Refusal::NamedTwice(twice.into_iter().collect()));
+        }
         for (&(seat, wanted), &place) in wish.seats.iter().zip(&seat_places) {
             let ticket_type = self.type_number(wanted, place, seat)?;
-            let reason = if taken.insert(place) { self.conflict(place) } else { Some(ConflictReason::NamedTwice) };
+            let reason = self.conflict(place);
             let reason = reason.or_else(|| self.companion_conflict(place, &seats, wish.owner, now));
             match reason {
                 Some(reason) => conflicts.push(SeatConflict { seat, reason }),

@@ -294,8 +294,8 @@ fn only_the_owner_cancels_and_only_tickets_that_stand() {
         s.house.quote_cancellation(booking, owner(who), &seats, s.now).err()
     };
     assert_eq!(quote("ben", &[]), Some(Refusal::NotFound));
-    assert_eq!(quote("anna", &["A2"]), Some(Refusal::NoSuchTicket(seat("A2"))));
-    assert_eq!(quote("anna", &["Z1"]), Some(Refusal::NoSuchTicket(seat("Z1"))));
+    assert_eq!(quote("anna", &["A2"]), Some(Refusal::NotInBooking(vec![seat("A2")])));
+    assert_eq!(quote("anna", &["Z1"]), Some(Refusal::NotInBooking(vec![seat("Z1")])));
 }
 
 #[test]
@@ -324,7 +324,7 @@ fn what_was_kept_by_mistake_is_given_back_after_all_canc_010() {
     let booked = s.get(booking).booking().expect("booked");
     assert_eq!((booked.refunded, booked.booking_fees, booked.balance_due()), (eur(1000), eur(50), eur(0)));
     assert_eq!(cancel(&mut s, &[], false), Some(Refusal::AllCancelled));
-    assert_eq!(cancel(&mut s, &["A1"], true), Some(Refusal::NoSuchTicket(seat("A1"))));
+    assert_eq!(cancel(&mut s, &["A1"], true), Some(Refusal::TicketCancelled(seat("A1"))));
     s.hold("ben", &["A1"]).expect("free");
     assert_eq!(cancel(&mut s, &[], true), None);
     assert_eq!(s.get(booking).booking().expect("booked").refund_due(), eur(2050));

@@ -46,7 +46,7 @@ fn a_lapsed_hold_decides_nothing_even_if_nobody_advanced_the_house() {
 fn unknown_and_doubled_seats_are_named() {
     let mut s = Stage::new();
     assert_eq!(s.hold("anna", &["A1", "Z9"]), Err(Refusal::UnknownSeats(vec![seat("Z9")])));
-    assert_eq!(s.hold("anna", &["A1", "A1"]), Err(taken(&[("A1", ConflictReason::NamedTwice)])));
+    assert_eq!(s.hold("anna", &["A1", "A1"]), Err(Refusal::NamedTwice(vec![seat("A1")])));
     assert_eq!(s.hold("anna", &[]), Err(Refusal::NoSeats));
 }
 

@@ -79,11 +79,11 @@ fn state(b: &Booking, screening: &Screening, clock: impl Fn(Timestamp) -> String
         _ => words.push(format!("paid {}", b.paid)),
     }
     if !b.refund_due.is_zero() {
-        words.push(format!("{} to give back", b.refund_due));
+        words.push(format!("{} still to give back", b.refund_due));
     }
     let handed_over = b.refunded.minus(b.refund_due).unwrap_or(b.refunded);
     if !handed_over.is_zero() {
-        words.push(format!("{handed_over} given back"));
+        words.push(format!("{handed_over} given back already"));
     }
     match b.lines.iter().filter(|l| l.state == TicketState::Used).count() {
         0 => {}

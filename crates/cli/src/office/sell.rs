@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use clap::Args;
 
 use super::Desk;
+use crate::bookings::Named;
 use crate::buy::{At, Wanted};
 use crate::{Context, show, ticket};
 
@@ -48,6 +49,6 @@ impl Sell {
         if !context.json {
             show::line(&format!("{} {}, {} paid", show::colour("1;32", "sold:"), bought.booking.reference, due));
         }
-        ticket::show_tickets(bought.purchase.number, no_qr, save, context).await
+        ticket::show_tickets(&Named::Number(bought.purchase.number), no_qr, save, context).await
     }
 }

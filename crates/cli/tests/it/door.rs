@@ -42,3 +42,39 @@ async fn who_stands_at_the_wrong_door_is_told_where_to_go() {
     let worthless = scan("show-0");
     assert!(worthless.contains("CANCELLED OR REPLACED"), "nobody is told to come back with it: {worthless}");
 }
+
+#[tokio::test]
+async fn who_let_somebody_in_by_mistake_takes_it_back() {
+    let soon = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(2);
+    let soon = soon.in_tz("Europe/Prague").expect("a zone").strftime("%Y-%m-%dT%H:%M:%S%:z").to_string();
+    let folder = Folder::of(|programme| {
+        programme["screenings"][0]["starts"] = soon.clone().into();
+        let free = serde_json::json!({"amount": 0, "currency": "EUR"});
+        programme["price_tables"]["all"]["offers"][0]["base"] = free.clone();
+        programme["price_tables"]["all"]["offers"][0]["total"] = free;
+    });
+    let device = run(&["--json", "cinema", "device", folder.text(), "door-1"]);
+    let device: Value = serde_json::from_slice(&device.stdout).unwrap_or_else(|_| panic!("{}", says(&device)));
+    let _serving = folder.serve();
+    folder.meet(&client(1)).await;
+    let wallet = folder.path.join("wallet.json");
+    let wallet = ["--wallet", wallet.to_str().expect("a path"), "--json"];
+    let booked = run(&[&wallet[..], &["book", &folder.origin, "show-0", "1-1", "--at-most", "0"]].concat());
+    assert!(booked.status.success(), "{}", says(&booked));
+    let shown = run(&[&wallet[..], &["ticket", "show", "1"]].concat());
+    let shown: Value = serde_json::from_slice(&shown.stdout).unwrap_or_else(|_| panic!("{}", says(&shown)));
+    let code = shown["tickets"][0]["code"].as_str().expect("a code");
+    let token = device["token"].as_str().expect("a token");
+    let mut door = admit(&["door", "scan", &folder.origin, "show-0", "--token", token]);
+    let door = door.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let mut door = door.expect("starts");
+    let typed = format!("undo\n{code}\n{code}\nundo\nundo\n{code}\n");
+    write!(door.stdin.take().expect("piped"), "{typed}").expect("written");
+    let output = door.wait_with_output().expect("ends");
+    let said = String::from_utf8_lossy(&output.stdout);
+    let words: Vec<&str> =
+        said.lines().skip(1).map(|line| line.trim().split("  ").next().unwrap_or_default()).collect();
+    let taken_back = "taken back: seat 1-1, the ticket lets in again";
+    assert_eq!(words, ["COME IN", "USED BEFORE", taken_back, "COME IN"], "{}", says(&output));
+    assert_eq!(says(&output).matches("nobody was let in here since you began").count(), 2);
+}

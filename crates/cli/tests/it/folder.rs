@@ -53,7 +53,7 @@ impl Folder {
         let folder = Self::init("cinema");
         let file = folder.path.join("programme.json");
         std::fs::write(&file, programme.to_string()).expect("writes");
-        let imported = run(&["cinema", "import", folder.text(), file.to_str().expect("a path")]);
+        let imported = run(&["cinema", "import", "--yes", folder.text(), file.to_str().expect("a path")]);
         assert!(imported.status.success(), "{}", says(&imported));
         folder
     }

@@ -98,13 +98,13 @@ async fn seats_are_sold_cancelled_and_given_back_at_the_counter() {
     let bookings = || says(&run(&[&wallet[..], &["bookings"]].concat()));
     assert!(bookings().contains("10.00 EUR comes back, at the cinema's counter"), "{}", bookings());
     let listed = || says(&office("anna", &["list", origin, "show-0"]));
-    assert!(listed().contains("10.00 EUR to give back"), "{}", listed());
+    assert!(listed().contains("10.00 EUR still to give back"), "{}", listed());
     assert!(refund().contains("given back:"));
     // The next shift, at a server that was started again.
     drop(serving);
     let _serving = folder.serve();
     folder.meet(&client(1)).await;
-    assert!(listed().contains("10.00 EUR given back"), "{}", listed());
+    assert!(listed().contains("10.00 EUR given back already"), "{}", listed());
     assert!(refund().contains("were given back"), "{}", refund());
     assert!(bookings().contains("you got 10.00 EUR back"), "{}", bookings());
     let rest = says(&cancel("root", &["--no-refund"]));
@@ -114,7 +114,7 @@ async fn seats_are_sold_cancelled_and_given_back_at_the_counter() {
     let kept = says(&cancel("root", &["--no-refund"]));
     assert!(kept.contains("10.00 EUR was kept, and --refund gives it back"), "{kept}");
     assert!(says(&cancel("root", &["--refund"])).contains("10.00 EUR to give back"));
-    assert!(listed().contains("10.00 EUR to give back, 10.00 EUR given back"), "{}", listed());
+    assert!(listed().contains("10.00 EUR still to give back, 10.00 EUR given back already"), "{}", listed());
     assert!(says(&cancel("root", &["--refund"])).contains("is cancelled already"));
     // What must be in the till, also of the shift before.
     let till = says(&office("root", &["till", origin]));
@@ -153,8 +153,18 @@ async fn a_programme_is_changed_while_the_server_runs() {
     };
     assert!(import(&programme, &[]).contains("say --login"));
     assert!(import(&programme, &["--login", "anna"]).contains("the role box_office may not do this"));
-    let imported = import(&programme, &["--login", "root"]);
+    let asked = import(&programme, &["--login", "root"]);
+    assert!(asked.contains("nothing was imported; where nobody can be asked, say --yes"), "{asked}");
+    assert!(
+        asked.contains("changes screening show-0: status") && asked.contains("0 new, 1 changed, 0 as they were"),
+        "{asked}"
+    );
+    let list = says(&office("anna", &["list", &folder.origin, "show-0"]));
+    assert!(!list.contains(": cancelled"), "{list}");
+    let imported = import(&programme, &["--login", "root", "--yes"]);
     assert!(imported.contains("imported 1 cinema, "), "{imported}");
+    let again = import(&programme, &["--login", "root", "--yes"]);
+    assert!(again.contains("0 new, 0 changed, 1 as they were"), "{again}");
     let list = says(&office("anna", &["list", &folder.origin, "show-0"]));
     assert!(list.contains(": cancelled"), "{list}");
     programme["screenings"][0]["status"] = "canceled".into();
@@ -182,10 +192,11 @@ async fn what_does_not_take_place_is_given_back_at_the_counter_canc_007() {
     programme["screenings"][0]["status"] = "cancelled".into();
     let file = folder.path.join("off.json");
     std::fs::write(&file, programme.to_string()).expect("writes");
-    let told = run(&["cinema", "import", folder.text(), file.to_str().expect("a path")]);
+    let told = run(&["cinema", "import", folder.text(), file.to_str().expect("a path"), "--yes"]);
     assert!(
         told.status.success()
-            && says(&told).contains("1 booking for it, to be told some other way, as they left no address: "),
+            && says(&told).contains("look at screening show-0: cancelled (was on_sale); 1 booking to be told: ")
+            && says(&told).contains("; these left no address: "),
         "{}",
         says(&told)
     );

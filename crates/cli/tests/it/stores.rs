@@ -28,7 +28,7 @@ async fn a_cinema_moves_to_postgres_is_sold_by_two_processes_and_moves_back() {
     buy("1-1");
     let address = admit_private_postgres::new_schema(&given).expect("a schema");
     let busy = run(&["cinema", "move-store", folder.text(), "--to", &address]);
-    assert!(!busy.status.success() && says(&busy).contains("another process is using this folder"), "{}", says(&busy));
+    assert!(!busy.status.success() && says(&busy).contains("another process is using it"), "{}", says(&busy));
     drop(serving);
 
     let settings = std::fs::read_to_string(folder.path.join("server.toml")).expect("reads");
@@ -60,6 +60,14 @@ async fn a_cinema_moves_to_postgres_is_sold_by_two_processes_and_moves_back() {
     let _: &Origin = server.origin();
     let audit = folder.audit();
     assert_eq!((&audit["bookings"], audit["violations"].as_array().map(Vec::len)), (&2.into(), Some(0)), "{audit}");
+    let from_under = run(&["cinema", "move-store", folder.text(), "--to", "folder"]);
+    assert!(
+        !from_under.status.success() && says(&from_under).contains("another process is using it"),
+        "{}",
+        says(&from_under)
+    );
+    assert!(!folder.path.join("cinema.sqlite").exists(), "nothing was begun");
+    buy("1-4");
     drop((one, other));
 
     let back = run(&["cinema", "move-store", folder.text(), "--to", "folder"]);
@@ -68,5 +76,5 @@ async fn a_cinema_moves_to_postgres_is_sold_by_two_processes_and_moves_back() {
     let _serving = folder.serve();
     folder.meet(&client(1)).await;
     buy("1-3");
-    assert_eq!(folder.audit()["bookings"], 3);
+    assert_eq!(folder.audit()["bookings"], 4);
 }

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use admit_protocol::cinema::{Cinema, Hall};
 use admit_protocol::digest::ContentName;
 use admit_protocol::film::Film;
-use admit_protocol::id::{CinemaId, FilmId};
+use admit_protocol::id::{CinemaId, FilmId, ScreeningId};
 use admit_protocol::json::DOCUMENT_BYTES_MAX;
 use admit_protocol::layout::Layout;
 use admit_protocol::price::PriceTable;
@@ -30,6 +30,7 @@ pub(super) fn check(bundle: &Bundle, now: Timestamp, there: Option<&Listing>) ->
     let mut work = Work::new(bundle, now, Known::of(there));
     work.run();
     work.look_for_strange();
+    work.look_for_changes();
     work.checked
 }
 
@@ -262,7 +263,7 @@ impl<'a> Work<'a> {
             status: row.status,
             sales: SalesWindow {
                 // Also a screening that began before it was imported has a window: one that is over.
-                opens_at: row.sales_open.unwrap_or(self.now).min(after(start, -60)),
+                opens_at: row.sales_open.unwrap_or_else(|| self.opened(row.id)).min(after(start, -60)),
                 closes_at: after(start, minutes(row.late_sales_min)),
             },
             attributes: row.attributes.clone(),
@@ -277,6 +278,12 @@ impl<'a> Work<'a> {
         screening.check()?;
         screening.fits(cinema, &layout, &table)?;
         Ok(screening)
+    }
+
+    /// From when a screening is sold of which nothing is said: from now, unless it is sold already.
+    fn opened(&self, screening: ScreeningId) -> Timestamp {
+        let known = self.known.screenings.iter().map(|l| &l.screening).find(|s| s.id == screening);
+        known.map(|s| s.sales.opens_at).filter(|at| *at <= self.now).unwrap_or(self.now)
     }
 
     /// `2026-11-21T20:15`, or `today+1 20:15` by the cinema's calendar.

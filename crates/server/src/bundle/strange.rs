@@ -13,7 +13,7 @@ use admit_protocol::time::after;
 use serde_json::Value;
 
 use super::check::Work;
-use super::{BundleScreening, RowReport};
+use super::{BundleScreening, RowReport, ScreeningChanges};
 use crate::store::DocumentKind;
 
 /// A screening that nobody will visit so late was meant for another year.
@@ -137,6 +137,24 @@ impl Work<'_> {
         self.checked.strange = strange;
     }
 
+    /// What becomes of screenings that were there.
+    pub(super) fn look_for_changes(&mut self) {
+        let known: BTreeMap<_, &Screening> =
+            self.known.screenings.iter().map(|l| (l.screening.id, &l.screening)).collect();
+        let in_file = self.in_file();
+        let left_out =
+            known.values().filter(|s| s.starts_at.at() > self.now && !in_file.contains(s.id.as_str())).count();
+        let mut changes = ScreeningChanges { left_out, ..ScreeningChanges::default() };
+        for now in &self.screenings {
+            match known.get(&now.id) {
+                None => changes.new += 1,
+                Some(before) if *before == now => changes.same += 1,
+                Some(before) => changes.changed.push((now.id, differing(before, now))),
+            }
+        }
+        self.checked.changes = changes;
+    }
+
     /// For how many screenings to come neither the file nor their own row says what a cancellation brings back.
     fn without_policy(&self) -> usize {
         if !self.bundle.cancellation.tiers.is_empty() {
@@ -154,10 +172,21 @@ impl Work<'_> {
         let before = self.known.named(DocumentKind::PriceTable, name).and_then(|before| self.known.table(before));
         let Some((_, before)) = before else { return Vec::new() };
         let mut found = Vec::new();
+        for gone in before.ticket_types.iter().filter(|was| table.ticket_type(was.id).is_none()) {
+            let at = before
+                .offers
+                .iter()
+                .find(|o| o.ticket_type == gone.id)
+                .map(|o| format!(", which was {} before", o.total));
+            found.push(format!("there is no ticket {} any more{}", gone.id, at.unwrap_or_default()));
+        }
         for was in before.offers.iter().filter(|was| table.ticket_type(was.ticket_type).is_some()) {
             let (what, at) = (format!("{} in {}", was.ticket_type, was.zone), was.total);
             let zone_is_sold = table.offers.iter().any(|o| o.zone == was.zone);
             match table.offers.iter().find(|o| (o.ticket_type, o.zone) == (was.ticket_type, was.zone)) {
+                Some(now) if now.total.is_zero() && !at.is_zero() => {
+                    found.push(format!("{what} costs nothing, and was {at} before"));
+                }
                 Some(now) if far_apart(at.amount(), now.total.amount()) => {
                     found.push(format!("{what} costs {}, and was {at} before", now.total));
                 }
@@ -223,6 +252,17 @@ impl Work<'_> {
         let halls = self.cinemas.values().flat_map(|c| c.halls.iter().map(|h| (c.id, h)));
         halls.filter(move |(cinema, h)| before(*cinema, h.id).is_some_and(|known| known.layout != h.layout))
     }
+}
+
+/// The members of a screening that are not what they were.
+fn differing(before: &Screening, after: &Screening) -> Vec<String> {
+    let members = |s: &Screening| match serde_json::to_value(s) {
+        Ok(Value::Object(members)) => members,
+        _ => serde_json::Map::new(),
+    };
+    let (before, after) = (members(before), members(after));
+    let all: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+    all.into_iter().filter(|member| before.get(*member) != after.get(*member)).cloned().collect()
 }
 
 /// Ten times as much, or a tenth.

@@ -1,7 +1,7 @@
 //! Changing what is shown and sold. An edit names the version it was made on (`If-Match`), a new thing that there is none
 //! (`If-None-Match: *`), so nobody overwrites what somebody else just changed.
 
-use admit_http::{Path, Reply, StrictJson};
+use admit_http::{Path, Query, Reply, StrictJson};
 use admit_protocol::cinema::Cinema;
 use admit_protocol::digest::ContentName;
 use admit_protocol::film::Film;
@@ -21,7 +21,7 @@ use serde_json::Value;
 
 use super::session::SignedInAs;
 use super::{Management, json};
-use crate::bundle::{Bundle, Checked, RowReport};
+use crate::bundle::{Bundle, Checked, RowReport, ScreeningChanges};
 use crate::catalogue::Catalogue;
 use crate::exact;
 use crate::store::{Disturbed, Document, DocumentKind, Edit, Layouts, Permission, StaffStore};
@@ -252,6 +252,8 @@ pub struct Imported {
     pub strange: Vec<RowReport>,
     /// Whose bookings are not what they were.
     pub disturbed: Vec<Disturbed>,
+    /// What becomes of the screenings that were there.
+    pub changes: ScreeningChanges,
     /// What tickets cost now, by the file's name of the price table: to be looked at.
     pub prices: Vec<(String, Vec<String>)>,
 }
@@ -274,10 +276,19 @@ fn in_words(refused: &[RowReport]) -> String {
     said.trim_end_matches("; ").to_owned()
 }
 
+/// How an import is meant.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct HowToImport {
+    /// Only say what would come of it.
+    #[serde(default)]
+    rehearsal: bool,
+}
+
 /// A whole programme at once: all rows, or none and why.
 pub(super) async fn import(
     State(management): State<Management>,
     somebody: SignedInAs,
+    Query(HowToImport { rehearsal }): Query<HowToImport>,
     body: LargeJson<Bundle>,
 ) -> Result<Response, Reply> {
     somebody.may(Permission::Edit)?;
@@ -289,7 +300,9 @@ pub(super) async fn import(
         checked.keep_layouts(store, Layouts::Stay)?;
         Ok(checked)
     };
-    let Checked { edits, refused, strange, cinemas, halls, films, screenings } = management.store(check).await?;
+    let _editing = management.editing().await?;
+    let Checked { edits, refused, strange, cinemas, halls, films, screenings, changes } =
+        management.store(check).await?;
     if !refused.is_empty() {
         let why = format!("nothing was imported: {}", in_words(&refused));
         let rows = refused.iter().filter(|r| !r.row.is_empty()).take(100);
@@ -298,6 +311,10 @@ pub(super) async fn import(
         return Err(problem.into());
     }
     let subject = format!("{cinemas} cinemas, {films} films, {screenings} screenings");
-    let disturbed = management.edit(&somebody, "import", subject, edits).await?;
-    Ok(json(&Imported { cinemas, halls, films, screenings, strange, disturbed, prices }))
+    let disturbed = if rehearsal {
+        management.store(move |store| store.rehearse(&edits, now, Layouts::Stay)).await?
+    } else {
+        management.edit(&somebody, "import", subject, edits).await?
+    };
+    Ok(json(&Imported { cinemas, halls, films, screenings, strange, disturbed, changes, prices }))
 }

@@ -1,5 +1,5 @@
 use admit_booking::{Choice, Command, HoldKey};
-use admit_http::{Path, Reply, StrictJson};
+use admit_http::{Path, Reply};
 use admit_protocol::booking::{Book, Buyer as Contact};
 use admit_protocol::id::ScreeningId;
 use admit_protocol::problem::{Problem, ProblemCode};
@@ -8,7 +8,7 @@ use axum::response::Response;
 
 use super::answer;
 use crate::answers::Subject;
-use crate::asker::{Buyer, OneEffect};
+use crate::asker::Asked;
 use crate::cinema::Cinema;
 use crate::engine::Request;
 
@@ -16,11 +16,8 @@ use crate::engine::Request;
 pub(super) async fn book(
     State(cinema): State<Cinema>,
     Path(screening): Path<ScreeningId>,
-    buyer: Buyer,
-    effect: OneEffect,
-    body: StrictJson<Book>,
+    Asked { buyer, key, value: book }: Asked<Book>,
 ) -> Result<Response, Reply> {
-    let book = body.value;
     let hold = HoldKey::of_hold(book.hold).ok_or_else(Reply::not_found)?;
     if let Some(Err((member, why))) = book.buyer.as_ref().map(Contact::check) {
         return Err(Problem::new(ProblemCode::Invalid, why).at(format!("/buyer{member}")).into());
@@ -35,7 +32,6 @@ pub(super) async fn book(
         seed,
     };
     let command = Command::Book { hold, owner: buyer.owner, choice };
-    let key = Some(effect.of(&buyer.owner.0, &body.bytes));
-    let request = Request { command, by: "buyer".into(), key, subject: Subject::Booked(hold) };
+    let request = Request { command, by: "buyer".into(), key: Some(key), subject: Subject::Booked(hold) };
     answer(cinema.engine().execute(screening, request).await)
 }

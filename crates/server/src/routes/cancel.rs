@@ -9,7 +9,7 @@ use axum::response::Response;
 
 use super::{answer, private};
 use crate::answers::Subject;
-use crate::asker::{Buyer, OneEffect};
+use crate::asker::{Asked, Buyer};
 use crate::cinema::Cinema;
 use crate::engine::{Failed, Request};
 use crate::refusals::reply;
@@ -38,14 +38,11 @@ pub(super) async fn quote_cancellation(
 pub(super) async fn cancel(
     State(cinema): State<Cinema>,
     Path((screening, booking)): Path<(ScreeningId, BookingId)>,
-    buyer: Buyer,
-    effect: OneEffect,
-    body: StrictJson<Cancel>,
+    Asked { buyer, key, value: Cancel { quote } }: Asked<Cancel>,
 ) -> Result<Response, Reply> {
     let booking = HoldKey::of_booking(booking).ok_or_else(Reply::not_found)?;
-    let cancellation = Cancellation::Quoted { owner: buyer.owner, quote: body.value.quote };
+    let cancellation = Cancellation::Quoted { owner: buyer.owner, quote };
     let command = Command::Cancel { booking, cancellation };
-    let key = Some(effect.of(&buyer.owner.0, &body.bytes));
-    let request = Request { command, by: "buyer".into(), key, subject: Subject::Booking(booking) };
+    let request = Request { command, by: "buyer".into(), key: Some(key), subject: Subject::Booking(booking) };
     answer(cinema.engine().execute(screening, request).await)
 }

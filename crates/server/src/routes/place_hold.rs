@@ -1,5 +1,5 @@
 use admit_booking::{Command, HoldKey, PlaceHold};
-use admit_http::{Path, Reply, StrictJson};
+use admit_http::{Path, Reply};
 use admit_protocol::hold as wire;
 use admit_protocol::id::ScreeningId;
 use admit_protocol::problem::{Problem, ProblemCode};
@@ -8,7 +8,7 @@ use axum::response::Response;
 
 use super::answer;
 use crate::answers::Subject;
-use crate::asker::{Buyer, OneEffect};
+use crate::asker::Asked;
 use crate::cinema::Cinema;
 use crate::engine::Request;
 
@@ -16,12 +16,9 @@ use crate::engine::Request;
 pub(super) async fn place_hold(
     State(cinema): State<Cinema>,
     Path(screening): Path<ScreeningId>,
-    buyer: Buyer,
-    effect: OneEffect,
-    body: StrictJson<wire::PlaceHold>,
+    Asked { buyer, key, value: wish }: Asked<wire::PlaceHold>,
 ) -> Result<Response, Reply> {
     let hold = new_key();
-    let wish = body.value;
     // A layout with a hold in it never changes: a wish that was granted before is granted again.
     let seen = wish.layout.zip(cinema.catalogue().screening(screening).map(|s| s.layout));
     if seen.is_some_and(|(seen, now)| seen != now) {
@@ -41,8 +38,7 @@ pub(super) async fn place_hold(
         best: wish.best,
         ttl_s: wish.ttl_s,
     });
-    let key = Some(effect.of(&buyer.owner.0, &body.bytes));
-    let request = Request { command, by: "buyer".into(), key, subject: Subject::Placed(hold) };
+    let request = Request { command, by: "buyer".into(), key: Some(key), subject: Subject::Placed(hold) };
     answer(cinema.engine().execute(screening, request).await)
 }
 

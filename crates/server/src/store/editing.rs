@@ -231,8 +231,8 @@ fn why_layout_stays(
 ) -> Result<Option<&'static str>, StoreError> {
     Ok(match (tables.had_a_seat(number)?, layouts) {
         (true, _) => Some(
-            "somebody had a seat in it, so it keeps its layout: give the new layout another name in the file, keep the old one \
-             under its name, and say that name as the screening's `layout`",
+            "somebody had a seat in it, so it keeps its layout. In another hall, say the old hall's as its `layout`; where the hall has \
+             a new one, give that another name in the file, and keep the old one under its name",
         ),
         (false, Layouts::Stay) => Some(
             "it keeps its layout while a server may sell it: with its data in the folder, stop the server and use `admit cinema import`",

@@ -25,27 +25,27 @@ pub struct MovedTable {
 /// in the database.
 pub fn to_postgres(folder: &Path, address: &str) -> Result<Vec<MovedTable>, StoreError> {
     // Opened as stores, both have today's tables.
-    drop(PostgresStore::open(address)?);
+    let to = PostgresStore::open_alone(address)?;
     let from = SqliteStore::open(folder)?;
     let mut from_rows = sqlite::Rows::open(folder)?;
     let mut to_rows = postgres::Rows::open(address)?;
     let moved = copy(&mut from_rows, &mut to_rows, Stays::Nowhere);
-    drop(from);
+    drop((from, to));
     moved
 }
 
-/// Copies a cinema from PostgreSQL to a new SQLite file in `folder`, and compares. Whoever sells from the
-/// database waits meanwhile, and then sells nothing any more.
+/// Copies a cinema from PostgreSQL to a new SQLite file in `folder`, and compares. Refused while a process uses the database;
+/// afterwards none sells from it any more.
 ///
 /// # Errors
 /// As [`to_postgres`].
 pub fn to_sqlite(address: &str, folder: &Path) -> Result<Vec<MovedTable>, StoreError> {
-    drop(PostgresStore::open(address)?);
+    let from = PostgresStore::open_alone(address)?;
     let to = SqliteStore::open(folder)?;
     let mut from_rows = postgres::Rows::open(address)?;
     let mut to_rows = sqlite::Rows::open(folder)?;
     let moved = copy(&mut from_rows, &mut to_rows, Stays::Nowhere);
-    drop(to);
+    drop((from, to));
     moved
 }
 

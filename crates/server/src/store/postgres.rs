@@ -39,6 +39,8 @@ mod migrations {
 
 /// Connections that are kept for reading.
 const READERS: usize = 8;
+/// Whoever uses a cinema's data shares this lock, and who must be alone with it has it alone: by the schema that it is in.
+const IN_USE: i32 = 0x61646d;
 /// Only one process at a time brings tables up to date: the number of this lock means nothing.
 const MIGRATING: i64 = 0x61646d6974;
 
@@ -54,6 +56,8 @@ pub struct PostgresStore {
     numbers: Mutex<HashMap<ScreeningId, i64>>,
     /// Where the connections run. Taken when this is dropped.
     runtime: Option<Runtime>,
+    /// The connection that keeps everybody else out, if that is wanted.
+    alone: Option<Session>,
 }
 
 impl Drop for PostgresStore {
@@ -70,6 +74,30 @@ impl PostgresStore {
     /// # Errors
     /// When the address cannot be used, nobody answers there, or the tables cannot be made.
     pub fn open(address: &str) -> Result<Self, StoreError> {
+        Self::new(address)?.ready()
+    }
+
+    /// As [`Self::open`], with nobody else at this cinema's data as long as this is open.
+    ///
+    /// # Errors
+    /// Also when a process uses it, such as a server that sells from it.
+    pub fn open_alone(address: &str) -> Result<Self, StoreError> {
+        let mut this = Self::new(address)?;
+        let mut session = this.connect_unlocked()?;
+        // A server that was just stopped is gone from the database a moment later.
+        let mut patience = 20;
+        while !locked(&mut session, "SELECT pg_try_advisory_lock($1, hashtext(current_schema()))")? {
+            if patience == 0 {
+                return Err(StoreError::InUse("the cinema's database".into()));
+            }
+            patience -= 1;
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        this.alone = Some(session);
+        this.ready()
+    }
+
+    fn new(address: &str) -> Result<Self, StoreError> {
         let mut config: Config =
             address.parse().map_err(|e| StoreError::at("reading the database's address")(told(&e)))?;
         if config.get_ssl_mode() == SslMode::Require {
@@ -98,14 +126,30 @@ impl PostgresStore {
             readers: Mutex::default(),
             numbers: Mutex::default(),
             runtime: Some(runtime),
+            alone: None,
         };
-        this.migrate()?;
-        this.is_here()?;
-        this.begin_epoch()?;
         Ok(this)
     }
 
+    fn ready(self) -> Result<Self, StoreError> {
+        self.migrate()?;
+        self.is_here()?;
+        self.begin_epoch()?;
+        Ok(self)
+    }
+
     fn connect(&self) -> Result<Session, StoreError> {
+        let mut session = self.connect_unlocked()?;
+        // The lock ends with the connection.
+        let share = "SELECT pg_try_advisory_lock_shared($1, hashtext(current_schema()))";
+        if self.alone.is_none() && !locked(&mut session, share)? {
+            let why = "somebody works alone on the cinema's database, perhaps moves it: wait until that is over";
+            return Err(StoreError::Refused(why.into()));
+        }
+        Ok(session)
+    }
+
+    fn connect_unlocked(&self) -> Result<Session, StoreError> {
         let gone = || StoreError::Refused("this store is being closed".into());
         Session::open(self.runtime.as_ref().ok_or_else(gone)?, &self.config)
     }
@@ -239,6 +283,13 @@ impl PostgresStore {
         }
         Ok(found)
     }
+}
+
+/// Whether a lock could be had.
+fn locked(session: &mut Session, sql: &'static str) -> Result<bool, StoreError> {
+    const STEP: &str = "looking who uses the database";
+    let rows = session.query(sql, &[&IN_USE]).map_err(at(STEP))?;
+    rows.first().map_or(Ok(false), |row| get(row, 0))
 }
 
 impl Store for PostgresStore {

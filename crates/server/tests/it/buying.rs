@@ -68,7 +68,7 @@ async fn the_server_chooses_and_says_what_it_cannot() {
     let too_many = s.post(BEN, url, &best(json!({"count": 5, "zones": ["std"]}))).await;
     assert_eq!((too_many.status.as_u16(), too_many.code().as_str()), (409, "not_together"));
     assert!(
-        too_many.body["detail"].as_str().is_some_and(|d| d.contains("at most 2 side by side")),
+        too_many.body["detail"].as_str().is_some_and(|d| d.contains("at most 2 can sit together")),
         "{}",
         too_many.body
     );
@@ -76,8 +76,25 @@ async fn the_server_chooses_and_says_what_it_cannot() {
     assert_eq!(apart.status, 201, "{}", apart.body);
     let both = s.post(BEN, url, &json!({"best": {"count": 1}, "seats": [{"seat": "B1"}]})).await;
     assert_eq!((both.code().as_str(), &both.body["pointers"]), ("invalid", &json!(["/best"])));
+    let moon = s.post(BEN, url, &best(json!({"count": 1, "zones": ["moon"]}))).await;
+    assert_eq!((moon.status.as_u16(), moon.code().as_str()), (422, "unknown_zone"), "{}", moon.body);
+    assert_eq!(moon.body["detail"], "this hall has no zone moon: its layout names them");
     let nobody = s.post(BEN, url, &best(json!({"count": 0}))).await;
     assert_eq!(nobody.code(), "invalid");
+}
+
+#[tokio::test]
+async fn a_seat_is_named_once_and_a_ticket_of_the_booking_is() {
+    let s = Stage::new();
+    let twice = s.hold(ANNA, &["A1", "A2", "A1"]).await;
+    assert_eq!((twice.status.as_u16(), twice.code().as_str()), (422, "seat_named_twice"));
+    assert_eq!(twice.body["conflicts"], json!([{"seat": "A1", "reason": "named_twice"}]));
+    let hold = s.hold(ANNA, &["A1"]).await;
+    let booking = s.post(ANNA, "/v1/screenings/eight/bookings", &book(&hold, 1050)).await;
+    let quotes = format!("{}/cancellation_quotes", path(&booking));
+    let other = s.post(ANNA, &quotes, &json!({"seats": ["A2"]})).await;
+    assert_eq!((other.status.as_u16(), other.code().as_str()), (422, "unknown_seat"), "{}", other.body);
+    assert_eq!(other.body["detail"], "this booking has no ticket for A2");
 }
 
 #[tokio::test]
@@ -90,7 +107,7 @@ async fn a_choice_that_leaves_a_seat_alone_is_refused_and_says_which() {
     let refused = s.hold(ANNA, &["A2"]).await;
     assert_eq!((refused.status.as_u16(), refused.code().as_str()), (422, "rule_broken"));
     assert_eq!(refused.body["conflicts"], json!([{"seat": "A1", "reason": "left_alone"}]));
-    assert_eq!(refused.body["detail"], "A1 would be left alone: take it, too, or move by one");
+    assert_eq!(refused.body["detail"], "A1 would be left alone: take what is left, too, or move by one");
     assert_eq!(s.hold(ANNA, &["A1", "A2"]).await.status, 201);
 }
 
@@ -222,7 +239,7 @@ async fn what_is_refused_has_a_code_of_its_own() {
         (json!({"areas": [{"area": "roof", "count": 1}]}), 422, "unknown_seat"),
         (json!({}), 422, "invalid"),
         (json!({"seats": eleven}), 422, "invalid"),
-        (json!({"seats": [{"seat": "A1"}, {"seat": "A1"}]}), 409, "seats_taken"),
+        (json!({"seats": [{"seat": "A1"}, {"seat": "A1"}]}), 422, "seat_named_twice"),
         (json!({"seats": [{"seat": "B2"}]}), 409, "seats_taken"),
         (json!({"seats": [{"seat": "A1", "ticket_type": "vip"}]}), 422, "rule_broken"),
         (json!({"seats": "A1"}), 400, "unreadable"),

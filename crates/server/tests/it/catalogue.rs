@@ -457,21 +457,34 @@ fn prices_that_are_probably_a_slip_are_pointed_at() {
     let there = admit_server::store::Store::catalogue(&store).expect("reads");
     let strange = |change: &dyn Fn(&mut serde_json::Value)| {
         let mut file = serde_json::to_value(bundle()).expect("json");
-        change(&mut file["price_tables"]["evening"]["offers"]);
+        change(&mut file["price_tables"]["evening"]);
         let file: admit_server::bundle::Bundle = serde_json::from_value(file).expect("a bundle");
         let said = file.check_with(&there, now).strange.into_iter().filter(|r| r.kind == "price_table");
         said.map(|r| r.why).collect::<Vec<_>>()
     };
     assert_eq!(strange(&|_| ()), Vec::<String>::new());
     // Written in euros, not in cents.
-    let euros = strange(&|offers| {
-        offers[0]["base"]["amount"] = json!(10);
-        offers[0]["total"]["amount"] = json!(10);
-    });
+    let costs = |amount: i64| {
+        strange(&|table| {
+            table["offers"][0]["base"]["amount"] = json!(amount);
+            table["offers"][0]["total"]["amount"] = json!(amount);
+        })
+    };
+    let euros = costs(10);
     assert!(euros.contains(&"adult in std costs 0.10 EUR: amounts are in the smallest unit, 7.00 is 700".to_owned()));
     assert!(euros.contains(&"adult in std costs 0.10 EUR, and was 10.00 EUR before".to_owned()), "{euros:?}");
-    let gone = strange(&|offers| drop(offers.as_array_mut().expect("a list").remove(1)));
+    assert!(costs(0).contains(&"adult in std costs nothing, and was 10.00 EUR before".to_owned()), "{:?}", costs(0));
+    let gone = strange(&|table| drop(table["offers"].as_array_mut().expect("a list").remove(1)));
     assert_eq!(gone, ["child in std has no price any more, and was 7.00 EUR before"]);
+    let forgotten = strange(&|table| {
+        table["ticket_types"].as_array_mut().expect("a list").retain(|t| t["id"] != "child");
+        table["ticket_types"].as_array_mut().expect("a list").retain(|t| t["id"] != "carer");
+        table["offers"].as_array_mut().expect("a list").retain(|o| o["ticket_type"] == "adult");
+    });
+    assert!(
+        forgotten.contains(&"there is no ticket child any more, which was 7.00 EUR before".to_owned()),
+        "{forgotten:?}"
+    );
 }
 
 #[test]

@@ -40,6 +40,11 @@ async fn a_key_is_good_for_one_request() {
     let other = s.post_with_key(ANNA, HOLDS, "k", &json!({"seats": [{"seat": "A2"}]})).await;
     assert_eq!((other.status.as_u16(), other.code().as_str()), (422, "idempotency_key_reused"));
     assert_eq!(s.seats().await["not_free"], json!({"held": ["A1"]}));
+    // IDEM-004: before it is refused for what it says.
+    let nonsense = s.post_with_key(ANNA, HOLDS, "k", &json!({"seats": "all of them"})).await;
+    assert_eq!((nonsense.status.as_u16(), nonsense.code().as_str()), (422, "idempotency_key_reused"));
+    let new = s.post_with_key(ANNA, HOLDS, "new", &json!({"seats": "all of them"})).await;
+    assert_eq!((new.status.as_u16(), new.code().as_str()), (400, "unreadable"));
 }
 
 #[tokio::test]

@@ -29,22 +29,36 @@ impl PostgresStore {
     }
 }
 
+fn edit_all_of(
+    session: &mut super::session::Session,
+    edits: &[Edit],
+    now: Timestamp,
+    layouts: Layouts,
+) -> Result<Vec<Disturbed>, StoreError> {
+    // One edit at a time: whoever edits has this row.
+    let sql = "UPDATE setting SET value = (value::bigint + 1)::text WHERE name = 'programme'";
+    session.execute(sql, &[]).map_err(at("beginning an edit"))?;
+    let edited = edits.iter().filter_map(|edit| match edit {
+        Edit::Screening(screening) => Some(screening.id.as_str()),
+        Edit::RemoveScreening(id) => Some(id.as_str()),
+        _ => None,
+    });
+    let edited: Vec<&str> = edited.collect();
+    let mut within = Within(session);
+    within.lock(&edited)?;
+    edit_all(&mut within, edits, now, layouts)
+}
+
 impl StaffStore for PostgresStore {
     fn edit(&self, edits: &[Edit], now: Timestamp, layouts: Layouts) -> Result<Vec<Disturbed>, StoreError> {
-        self.writing("committing an edit", |session| {
-            // One edit at a time: whoever edits has this row.
-            let sql = "UPDATE setting SET value = (value::bigint + 1)::text WHERE name = 'programme'";
-            session.execute(sql, &[]).map_err(at("beginning an edit"))?;
-            let edited = edits.iter().filter_map(|edit| match edit {
-                Edit::Screening(screening) => Some(screening.id.as_str()),
-                Edit::RemoveScreening(id) => Some(id.as_str()),
-                _ => None,
-            });
-            let edited: Vec<&str> = edited.collect();
-            let mut within = Within(session);
-            within.lock(&edited)?;
-            edit_all(&mut within, edits, now, layouts)
-        })
+        self.writing("committing an edit", |session| edit_all_of(session, edits, now, layouts))
+    }
+
+    fn rehearse(&self, edits: &[Edit], now: Timestamp, layouts: Layouts) -> Result<Vec<Disturbed>, StoreError> {
+        let mut session = self.connect()?;
+        session.batch("BEGIN").map_err(at("beginning a rehearsal"))?;
+        // Its connection is closed when this is over: nothing of it stays.
+        edit_all_of(&mut session, edits, now, layouts)
     }
 
     fn kept_layouts(&self, edits: &[Edit], layouts: Layouts) -> Result<Vec<(ScreeningId, String)>, StoreError> {

@@ -159,6 +159,15 @@ impl StaffStore for SqliteStore {
         Ok(disturbed)
     }
 
+    fn rehearse(&self, edits: &[Edit], now: Timestamp, layouts: Layouts) -> Result<Vec<Disturbed>, StoreError> {
+        let mut db = self.writer();
+        let transaction = db
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .map_err(StoreError::at("beginning a rehearsal"))?;
+        // Dropped, a transaction is rolled back.
+        edit_all(&mut Within(&transaction), edits, now, layouts)
+    }
+
     fn kept_layouts(&self, edits: &[Edit], layouts: Layouts) -> Result<Vec<(ScreeningId, String)>, StoreError> {
         self.reading("looking for layouts that stay", |db| kept_layouts(&mut Within(db), edits, layouts))
     }
