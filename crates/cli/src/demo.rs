@@ -269,7 +269,7 @@ impl<'a> Stage<'a> {
         };
         let wallet = Wallet::open(&self.folder.join("wallet.json"))?;
         let purchase = wallet
-            .hold(&server, screening.id, &*Showing::of(&server, &screening).await?.title(), wish(wanted, "adult")?)
+            .hold(&server, screening.id, &*Showing::of(&server, screening).await?.title(), wish(wanted, "adult")?)
             .await?;
         let number = purchase.number;
         let hold = purchase.hold.context("the hold is not known")?;

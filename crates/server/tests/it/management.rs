@@ -479,7 +479,17 @@ async fn an_import_says_what_it_came_to() {
     office.stage.booked(ANNA, &["A1"]).await;
     let mut moved = serde_json::to_value(bundle()).expect("json");
     moved["screenings"][0]["starts"] = json!("2026-11-21T22:00");
+    let starts = || {
+        let listing = office.store.catalogue().expect("reads");
+        listing.screenings.iter().map(|l| (l.changed, l.screening.starts_at.at())).collect::<Vec<_>>()
+    };
+    let before = starts();
+    let rehearsed = office.post(&session, "/imports?rehearsal=true", &moved).await;
+    assert_eq!(rehearsed.status, 200, "{}", rehearsed.body);
+    assert_eq!(starts(), before, "nothing was changed by what was only tried");
     let said = office.post(&session, "/imports", &moved).await;
+    assert_eq!(said.body, rehearsed.body, "what was said before is what came of it");
+    assert_ne!(starts(), before);
     assert_eq!((said.status.as_u16(), &said.body["screenings"]), (200, &json!(2)), "{}", said.body);
     let disturbed = &said.body["disturbed"][0];
     assert_eq!(disturbed["after"]["starts_at"]["local"], "2026-11-21T22:00:00+01:00", "{disturbed}");
