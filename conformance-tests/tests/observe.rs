@@ -77,7 +77,7 @@ fn serve(origin: Option<&str>) -> Serving {
     run(&["cinema", "init", text, "--origin", origin, "--listen", &listen, "--name", "K", "--email", "a@b.example"]);
     let file = folder.path().join("programme.json");
     fs::write(&file, programme().to_string()).expect("writes");
-    run(&["cinema", "import", text, file.to_str().expect("a path")]);
+    run(&["cinema", "import", "--yes", text, file.to_str().expect("a path")]);
     let mut command = Command::new(beside("admit"));
     command.args(["--development", "serve", "cinema", text]).stdout(Stdio::null()).stderr(Stdio::null());
     let mut serving = Serving { origin: address, child: command.spawn().expect("starts"), _folder: folder };
