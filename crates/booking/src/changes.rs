@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use crate::hold::{Hold, HoldKey, HoldState};
 use crate::plan::Place;
 use crate::terms::Terms;
+use crate::waitlist::Entry;
 
 /// Who has a place that is not free.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +41,8 @@ pub enum BlockReason {
     Staff,
     /// Kept free between parties.
     Distance,
+    /// Kept for a party in line that was passed over too often (W3). Only the house itself says so.
+    Waitlist,
 }
 
 /// A scan as the house keeps it. Scans are only ever added.
@@ -92,6 +95,10 @@ pub struct Changes {
     pub moved: Vec<(HoldKey, HoldState)>,
     /// New scans.
     pub scans: Vec<ScanRecord>,
+    /// Waitlist entries that are new, or that something became of: each once, as it is then.
+    pub entries: Vec<Entry>,
+    /// What time brings to those who wait was looked at, until then.
+    pub line_looked_at: Option<Timestamp>,
     /// New terms, decided by staff.
     pub terms: Option<Arc<Terms>>,
 }
@@ -105,6 +112,8 @@ impl Changes {
             && self.placed.is_empty()
             && self.moved.is_empty()
             && self.scans.is_empty()
+            && self.entries.is_empty()
+            && self.line_looked_at.is_none()
             && self.terms.is_none()
     }
 }

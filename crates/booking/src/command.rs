@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use crate::changes::BlockReason;
 use crate::hold::{HoldKey, Network, Owner};
 use crate::terms::Terms;
+use crate::waitlist::EntryKey;
 
 /// What can be asked of a house. Ids and randomness come with the command, so deciding is a pure function.
 #[derive(Debug, Clone)]
@@ -105,6 +106,15 @@ pub enum Command {
         /// What it scanned.
         scans: Vec<DoorScan>,
     },
+    /// A party waits for seats.
+    JoinWaitlist(JoinWaitlist),
+    /// A party waits no more, or does not want what it is offered.
+    LeaveWaitlist {
+        /// Which entry.
+        entry: EntryKey,
+        /// Who asks.
+        by: By,
+    },
     /// Staff changed the screening.
     Amend(Arc<Terms>),
 }
@@ -135,6 +145,21 @@ pub struct PlaceHold {
     pub best: Option<Best>,
     /// How long, if that was said.
     pub ttl_s: Option<u32>,
+}
+
+/// A wish to wait for seats.
+#[derive(Debug, Clone)]
+pub struct JoinWaitlist {
+    /// The name it will have.
+    pub entry: EntryKey,
+    /// For whom.
+    pub owner: Owner,
+    /// From where.
+    pub network: Option<Network>,
+    /// Who comes, and where they want to sit.
+    pub best: Best,
+    /// Who they are, if they said.
+    pub buyer: Option<Buyer>,
 }
 
 /// What a buyer chose to book.

@@ -6,6 +6,7 @@ mod hold;
 mod pay;
 mod scan;
 mod seats;
+mod waitlist;
 
 use admit_protocol::id::SeatId;
 use admit_protocol::time::after;
@@ -29,10 +30,11 @@ impl House {
         for deadline in self.due(now) {
             match deadline {
                 Deadline::Block(place) => changes.freed.extend(self.claim(place).map(|claim| (place, claim))),
+                Deadline::Line => changes.line_looked_at = Some(now),
                 Deadline::Hold(key) => self.lapse(&self.holds[&key], now, &mut changes),
             }
         }
-        changes
+        self.then_offer(changes, now)
     }
 
     fn lapse(&self, hold: &Hold, now: Timestamp, changes: &mut Changes) {
@@ -59,6 +61,15 @@ impl House {
     /// # Errors
     /// When the command is refused. Nothing changes then, either.
     pub fn decide(&self, command: &Command, now: Timestamp) -> Result<Changes, Refusal> {
+        // Whoever comes to wait brings nobody else a seat.
+        match command {
+            Command::JoinWaitlist(wish) => self.join_waitlist(wish, now),
+            _ => Ok(self.then_offer(self.decide_alone(command, now)?, now)),
+        }
+    }
+
+    /// What a command changes, but for what its changes bring to those who wait.
+    fn decide_alone(&self, command: &Command, now: Timestamp) -> Result<Changes, Refusal> {
         match command {
             Command::PlaceHold(wish) => self.place_hold(wish, now),
             Command::Release { hold, by } => self.release(*hold, *by, now),
@@ -74,6 +85,8 @@ impl House {
             Command::Block { seats, reason, until } => self.block(seats, *reason, *until, now),
             Command::Unblock { seats } => self.unblock(seats),
             Command::Scan { device, scans } => self.scan(*device, scans, now),
+            Command::JoinWaitlist(wish) => self.join_waitlist(wish, now),
+            Command::LeaveWaitlist { entry, by } => self.leave_waitlist(*entry, *by, now),
             Command::Amend(terms) => Ok(Changes { terms: Some(terms.clone()), ..Changes::default() }),
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use admit_protocol::capability::PaymentMethod;
 use admit_protocol::digest::ContentName;
 use admit_protocol::layout::Layout;
-use admit_protocol::manifest::HoldPolicy;
+use admit_protocol::manifest::{HoldPolicy, WaitlistPolicy};
 use admit_protocol::policy::{CancellationPolicy, Tier};
 use admit_protocol::price::PriceTable;
 use admit_protocol::screening::{SalesWindow, ScreeningStatus, SeatRules};
@@ -99,6 +99,7 @@ pub fn terms() -> Terms {
         companion_release_at: None,
         payment_methods: vec![PaymentMethod::None, PaymentMethod::AtCinema],
         seat_rules: SeatRules::default(),
+        waitlist: Some(WaitlistPolicy::default()),
         unpaid_percent_per_network: 100,
     }
 }

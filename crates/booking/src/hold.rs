@@ -36,20 +36,13 @@ impl HoldKey {
     /// The hold of that id, if it can be one of ours.
     #[must_use]
     pub fn of_hold(id: HoldId) -> Option<Self> {
-        Self::read("hold_", id.as_str())
+        read_key("hold_", id.as_str()).map(Self)
     }
 
     /// The booking of that id, if it can be one of ours.
     #[must_use]
     pub fn of_booking(id: BookingId) -> Option<Self> {
-        Self::read("book_", id.as_str())
-    }
-
-    fn read(prefix: &str, id: &str) -> Option<Self> {
-        let hex = id.strip_prefix(prefix)?;
-        // `from_str_radix` reads a sign, capitals and fewer digits, too; an id has one form.
-        let plain = hex.len() == 32 && hex.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-        plain.then(|| u128::from_str_radix(hex, 16).ok().map(Self)).flatten()
+        read_key("book_", id.as_str()).map(Self)
     }
 
     /// What a person says at the box office: eight letters and digits, none of which looks like another.
@@ -65,6 +58,14 @@ impl HoldKey {
         }
         reference
     }
+}
+
+/// The UUID in an id of ours.
+pub(crate) fn read_key(prefix: &str, id: &str) -> Option<u128> {
+    let hex = id.strip_prefix(prefix)?;
+    // `from_str_radix` reads a sign, capitals and fewer digits, too; an id has one form.
+    let plain = hex.len() == 32 && hex.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    plain.then(|| u128::from_str_radix(hex, 16).ok()).flatten()
 }
 
 /// Who holds: the SHA-256 of a buyer's secret. The secret itself is never kept.

@@ -16,6 +16,7 @@ use crate::hold::{Booking, Hold, HoldKey, Owner};
 use crate::plan::Place;
 use crate::terms::Terms;
 use crate::unpaid::Unpaid;
+use crate::waitlist::{Entry, EntryKey, Waitlist};
 
 /// The seats of one screening. Decides ([`House::decide`]) without changing, and changes ([`House::apply`]) without
 /// deciding.
@@ -35,6 +36,10 @@ pub struct House {
     deadlines: BTreeSet<(Timestamp, Deadline)>,
     /// Derived: what counts against limits.
     pub(crate) unpaid: Unpaid,
+    /// Who waits for seats.
+    pub(crate) waitlist: Waitlist,
+    /// Derived: until when what time brings to those who wait was looked at.
+    line_looked_at: Timestamp,
 }
 
 /// What happens by itself.
@@ -44,6 +49,8 @@ pub(crate) enum Deadline {
     Hold(HoldKey),
     /// A blocked place goes on sale.
     Block(Place),
+    /// More is for sale to those who wait.
+    Line,
 }
 
 /// Everything that a store keeps of a house.
@@ -59,6 +66,8 @@ pub struct Saved {
     pub holds: Vec<Hold>,
     /// Scans.
     pub scans: Vec<ScanRecord>,
+    /// Waitlist entries.
+    pub entries: Vec<Entry>,
 }
 
 /// Changes that do not fit the house they are applied to: a bug, or a store that two masters write.
@@ -81,6 +90,8 @@ impl House {
             entries: HashMap::new(),
             deadlines: BTreeSet::new(),
             unpaid: Unpaid::default(),
+            waitlist: Waitlist::default(),
+            line_looked_at: Timestamp::UNIX_EPOCH,
         }
     }
 
@@ -90,8 +101,9 @@ impl House {
     /// When what was saved contradicts itself: the house must not be sold from.
     pub fn restore(terms: Arc<Terms>, saved: Saved) -> Result<Self, Broken> {
         let mut house = Self::new(terms);
-        let changes = Changes { claimed: saved.claims, placed: saved.holds, scans: saved.scans, ..Changes::default() };
-        house.apply(changes)?;
+        house.line_looked_at = saved.now;
+        let Saved { claims: claimed, holds: placed, scans, entries, .. } = saved;
+        house.apply(Changes { claimed, placed, scans, entries, ..Changes::default() })?;
         house.version = saved.version;
         house.now = saved.now;
         match house.violations().into_iter().next() {
@@ -157,8 +169,23 @@ impl House {
                 return Err(Broken("S7: a screening keeps its layout".into()));
             }
             self.terms = terms;
+            self.set_line_deadline();
+        }
+        if changes.line_looked_at.is_some() || !changes.entries.is_empty() {
+            self.line_looked_at = changes.line_looked_at.unwrap_or(self.line_looked_at);
+            changes.entries.into_iter().for_each(|entry| self.waitlist.put(entry));
+            self.set_line_deadline();
         }
         Ok(())
+    }
+
+    /// Companions' seats that anybody may have from now on, or sales that begin: those who wait come first.
+    fn set_line_deadline(&mut self) {
+        self.deadlines.retain(|(_, what)| *what != Deadline::Line);
+        let waits = self.waitlist.len() > 0;
+        let instants = [self.terms.companion_release_at, Some(self.terms.sales.opens_at)].into_iter().flatten();
+        let next = instants.filter(|at| waits && *at > self.line_looked_at).min();
+        self.deadlines.extend(next.map(|at| (at, Deadline::Line)));
     }
 
     /// Takes over holds as somebody else saved them: all that changed until `version`, each as it is then. What they claim is claimed,
@@ -265,6 +292,29 @@ impl House {
     #[must_use]
     pub fn scan_of(&self, device: DeviceId, scan: ScanId) -> Option<&ScanRecord> {
         self.scans.get(&(device, scan))
+    }
+
+    /// A waitlist entry.
+    #[must_use]
+    pub fn entry(&self, key: EntryKey) -> Option<&Entry> {
+        self.waitlist.get(key)
+    }
+
+    /// All waitlist entries, whatever became of them.
+    pub fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.waitlist.entries()
+    }
+
+    /// How many stand in line up to here: 1 is the next. Of who does not wait, where they would stand.
+    #[must_use]
+    pub fn position(&self, entry: &Entry) -> usize {
+        self.waitlist.before(entry.turn) + 1
+    }
+
+    /// The waitlist entry that a hold was offered to, if that is what it came to.
+    #[must_use]
+    pub fn entry_of_offer(&self, hold: HoldKey) -> Option<&Entry> {
+        self.waitlist.of_offer(hold)
     }
 
     /// A hold of this owner's.
@@ -402,5 +452,6 @@ impl House {
             + self.claims.len() * (size_of::<(Place, Claim)>() + 16)
             + self.holds.values().map(hold).sum::<usize>()
             + self.scans.len() * size_of::<ScanRecord>()
+            + self.waitlist.entries().count() * 480
     }
 }

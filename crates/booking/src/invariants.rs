@@ -8,10 +8,11 @@ use admit_protocol::capability::PaymentMethod;
 use admit_protocol::time::after;
 
 use crate::HOLD_LIFE_MAX_S;
-use crate::changes::Claim;
+use crate::changes::{BlockReason, Claim};
 use crate::hold::{Hold, HoldState};
 use crate::house::House;
 use crate::unpaid::Unpaid;
+use crate::waitlist::EntryState;
 
 /// A broken invariant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +49,7 @@ impl House {
         if unpaid != self.unpaid {
             broken("limits", format!("what counts against limits is {unpaid:?}, and {:?} is counted", self.unpaid));
         }
+        check_waitlist(self, &mut broken);
         for hold in self.holds() {
             // S4, S5: what a hold says it has, it has; all of it.
             for place in hold.claimed_places() {
@@ -62,6 +64,26 @@ impl House {
             check_hold(self, hold, &mut broken);
         }
         found
+    }
+}
+
+fn check_waitlist(house: &House, broken: &mut impl FnMut(&'static str, String)) {
+    let mut turns = BTreeSet::new();
+    for entry in house.entries().filter(|entry| entry.waits()) {
+        if !turns.insert(entry.turn) {
+            broken("W2", format!("two parties have turn {}", entry.turn));
+        }
+    }
+    for entry in house.entries() {
+        let EntryState::Offered(key) = entry.state else { continue };
+        let offer = house.hold(key).filter(|hold| hold.state.claims_seats() && hold.booking().is_none());
+        if offer.is_none_or(|hold| hold.owner != entry.owner) {
+            broken("W4", format!("{:?} has no such offer as {key:?}", entry.key));
+        }
+    }
+    let kept = |(_, claim): &(_, Claim)| matches!(claim, Claim::Block(block) if block.reason == BlockReason::Waitlist);
+    if turns.is_empty() && house.claims().any(|claim| kept(&claim)) {
+        broken("W6", "places are kept for somebody in line, and nobody waits".to_owned());
     }
 }
 

@@ -42,9 +42,10 @@ mod refusal;
 pub mod seating;
 mod terms;
 mod unpaid;
+mod waitlist;
 
 pub use changes::{Block, BlockReason, Changes, Claim, ScanRecord, ScannedTicket};
-pub use command::{By, Cancellation, Choice, Command, DoorScan, PlaceHold};
+pub use command::{By, Cancellation, Choice, Command, DoorScan, JoinWaitlist, PlaceHold};
 pub use decide::CancellationOffer;
 pub use hold::{Booking, HeldPlace, Hold, HoldKey, HoldState, Line, Network, Order, OrderLine, Owner, TypeNo};
 pub use house::{Broken, House, Saved};
@@ -52,6 +53,7 @@ pub use invariants::Violation;
 pub use plan::{AreaPlaces, Place, Plan};
 pub use refusal::Refusal;
 pub use terms::{Prices, Terms};
+pub use waitlist::{Entry, EntryKey, EntryState};
 
 /// The absolute bound of a hold, in seconds: 15 minutes to choose and 35 to pay (H1).
 pub const HOLD_LIFE_MAX_S: i64 = 50 * 60;

@@ -40,6 +40,24 @@ pub enum Refusal {
         /// How many can.
         most: usize,
     },
+    /// This screening has no waitlist.
+    NoWaitlist,
+    /// No such party could ever sit here.
+    NeverFits,
+    /// There are seats for this party: nobody need wait.
+    SeatsAvailable,
+    /// Whoever has this secret waits here, or waited.
+    AlreadyWaiting,
+    /// As many wait as may.
+    WaitlistFull {
+        /// The limit.
+        max: u32,
+    },
+    /// As many of the buyer's network wait as may.
+    NetworkWaitsTooMuch {
+        /// The limit.
+        max: usize,
+    },
     /// The buyer holds as much as one may.
     TooManyHolds {
         /// The limit.

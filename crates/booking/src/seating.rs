@@ -37,7 +37,7 @@ impl<'a> Hall<'a> {
     }
 
     /// Whether this is a chair that anybody may buy: no space for a wheelchair, and no companion's seat before its time.
-    fn is_ordinary(&self, place: Place) -> bool {
+    pub(crate) fn is_ordinary(&self, place: Place) -> bool {
         self.plan.seat(place).is_some_and(|seat| match seat.kind {
             SeatKind::WheelchairSpace => false,
             SeatKind::Companion => self.companions_released,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use admit_protocol::capability::PaymentMethod;
 use admit_protocol::digest::ContentName;
 use admit_protocol::id::ScreeningId;
-use admit_protocol::manifest::HoldPolicy;
+use admit_protocol::manifest::{HoldPolicy, WaitlistPolicy};
 use admit_protocol::policy::CancellationPolicy;
 use admit_protocol::price::{PriceTable, PriceTableError};
 use admit_protocol::screening::{SalesWindow, ScreeningStatus, SeatRules};
@@ -61,6 +61,8 @@ pub struct Terms {
     pub companion_release_at: Option<Timestamp>,
     /// What may be left over when seats are chosen.
     pub seat_rules: SeatRules,
+    /// What waiting for seats is like, if one can.
+    pub waitlist: Option<WaitlistPolicy>,
     /// How it can be paid.
     pub payment_methods: Vec<PaymentMethod>,
     /// How many percent of all places one network may have unpaid; 100 is no limit.
@@ -85,6 +87,12 @@ impl Terms {
             (true, false) if under_way => SalesState::UnderWay,
             (true, false) => SalesState::Closed,
         }
+    }
+
+    /// Whether companions' seats are sold to anybody at `now`.
+    #[must_use]
+    pub fn companions_released(&self, now: Timestamp) -> bool {
+        self.companion_release_at.is_some_and(|at| now >= at)
     }
 
     /// When the state of sales changes next by itself.

@@ -143,6 +143,7 @@ impl Index {
             auth_methods: Vec::new(),
             payment_methods: Vec::new(),
             hold_policy: None,
+            waitlist_policy: None,
             contact: settings.contact.clone(),
             serial: now.as_millisecond().unsigned_abs(),
             issued: now,

@@ -74,6 +74,12 @@ endpoints! { SERVER,
     QUOTE_CANCELLATION "POST" "/screenings/{screening}/bookings/{booking}/cancellation_quotes";
     /// Cancels tickets.
     CANCEL "POST" "/screenings/{screening}/bookings/{booking}/cancellations";
+    /// Puts a party in line (capability `waitlist`).
+    JOIN_WAITLIST "POST" "/screenings/{screening}/waitlist";
+    /// How a party stands (capability `waitlist`).
+    GET_WAITLIST_ENTRY "GET" "/screenings/{screening}/waitlist/{waitlist_entry}";
+    /// Leaves the line, or declines (capability `waitlist`).
+    LEAVE_WAITLIST "DELETE" "/screenings/{screening}/waitlist/{waitlist_entry}";
     /// All tickets of a screening, signed (capability `door`).
     GET_ALLOW_LIST "GET" "/screenings/{screening}/allow_list";
     /// Checks tickets in (capability `door`).

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::ContentName;
-use crate::id::{AreaId, BookingId, EpochId, HoldId, ScreeningId, SeatId, TicketTypeId, ZoneId};
+use crate::id::{AreaId, BookingId, EpochId, HoldId, ScreeningId, SeatId, TicketTypeId, WaitlistEntryId, ZoneId};
 use crate::money::Money;
 use crate::open_enum::open_enum;
 
@@ -111,6 +111,9 @@ pub struct Hold {
     /// The booking that it became, if it is converted: for who never heard of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub booking: Option<BookingId>,
+    /// The waitlist entry that it was offered to, if it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waitlist_entry: Option<WaitlistEntryId>,
     /// What is held.
     pub seats: Vec<HeldSeat>,
     /// The prices that hold for it, whatever changes meanwhile.

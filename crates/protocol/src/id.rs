@@ -187,6 +187,8 @@ ids! {
     TicketTypeId;
     /// Names a hold.
     HoldId;
+    /// Names a party that waits for seats.
+    WaitlistEntryId;
     /// Names a booking.
     BookingId;
     /// Names a quote for a cancellation.

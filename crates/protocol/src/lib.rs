@@ -67,3 +67,4 @@ pub mod seats;
 pub mod text;
 pub mod ticket;
 pub mod time;
+pub mod waitlist;

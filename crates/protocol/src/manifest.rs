@@ -58,6 +58,9 @@ pub struct Manifest {
     /// What holds are like here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hold_policy: Option<HoldPolicy>,
+    /// What waiting is like here (capability `waitlist`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waitlist_policy: Option<WaitlistPolicy>,
     /// Where a person is reached.
     pub contact: Contact,
     /// Goes up with every manifest. A lower one than known is refused.
@@ -125,6 +128,23 @@ impl Default for HoldPolicy {
     /// Five minutes, fifteen by extending, ten seats, two holds a buyer.
     fn default() -> Self {
         Self { ttl_s: 300, ttl_min_s: 30, ttl_max_s: 600, choosing_max_s: 900, seats_max: 10, holds_per_buyer: 2 }
+    }
+}
+
+/// What waiting for seats is like at a server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct WaitlistPolicy {
+    /// How long an offer is held, in seconds.
+    pub offer_ttl_s: u32,
+    /// How many parties may wait for one screening.
+    pub entries_max: u32,
+}
+
+impl Default for WaitlistPolicy {
+    /// A quarter of an hour to answer, a thousand in line.
+    fn default() -> Self {
+        Self { offer_ttl_s: 900, entries_max: 1000 }
     }
 }
 
@@ -304,6 +324,7 @@ mod tests {
             auth_methods: vec![AuthMethod::Secret],
             payment_methods: vec![PaymentMethod::AtCinema],
             hold_policy: Some(HoldPolicy::default()),
+            waitlist_policy: None,
             contact: Contact { email: "box@kino.example".into(), website: None },
             serial: 7,
             issued: now(),

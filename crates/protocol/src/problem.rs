@@ -186,6 +186,12 @@ problem_codes! {
     HoldPaying = "hold_paying", 409, true, "A payment is under way for this hold";
     /// Too many of something.
     TooManyHolds = "too_many_holds", 409, true, "Too much is held or unpaid at a time";
+    /// Nobody need wait.
+    SeatsAvailable = "seats_available", 409, false, "There are seats: nobody need wait";
+    /// One entry a secret.
+    AlreadyWaiting = "already_waiting", 409, false, "This purchase is in the waitlist, or was";
+    /// As many wait as may.
+    WaitlistFull = "waitlist_full", 409, true, "The waitlist is full";
     /// The booking is in another state.
     BookingState = "booking_state", 409, false, "The booking does not allow that any more";
     /// The ticket opened the door.
@@ -210,6 +216,8 @@ problem_codes! {
     Invalid = "invalid", 422, false, "The request cannot be met as it is";
     /// The hall has no such seat.
     UnknownSeat = "unknown_seat", 422, false, "There is no such seat";
+    /// No place of this hall, empty, would do.
+    NeverFits = "never_fits", 422, false, "This hall has no such seats, however many come free";
     /// A seat is named more than once.
     SeatNamedTwice = "seat_named_twice", 422, false, "A seat is named twice";
     /// The hall has no such price zone.

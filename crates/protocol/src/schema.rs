@@ -21,6 +21,7 @@ pub fn all() -> Vec<(&'static str, Schema)> {
         ("feed", of::<crate::feed::Feed>()),
         ("films_showing", of::<crate::directory::FilmsShowing>()),
         ("hold", of::<crate::hold::Hold>()),
+        ("join_waitlist", of::<crate::waitlist::JoinWaitlist>()),
         ("jws", of::<crate::jws::Jws>()),
         ("layout", of::<crate::layout::Layout>()),
         ("listings", of::<crate::directory::Listings>()),
@@ -36,6 +37,7 @@ pub fn all() -> Vec<(&'static str, Schema)> {
         ("seats", of::<crate::seats::Seats>()),
         ("seats_change", of::<crate::seats::SeatsChange>()),
         ("tickets", of::<crate::booking::Tickets>()),
+        ("waitlist_entry", of::<crate::waitlist::WaitlistEntry>()),
     ]
 }
 

@@ -2,12 +2,18 @@
 
 use std::borrow::Cow;
 
-use admit_booking::{Booking, CancellationOffer, Changes, Hold, HoldKey, HoldState, House, price};
+use admit_booking::{
+    Booking, CancellationOffer, Changes, Entry, EntryKey, EntryState, Hold, HoldKey, HoldState, House, price,
+};
 use admit_protocol::booking as wire;
 use admit_protocol::hold::{HeldSeat, Hold as WireHold, HoldState as WireState};
 use admit_protocol::id::EpochId;
 use admit_protocol::seats::{SalesState, Seats};
+use admit_protocol::waitlist::{WaitlistEntry, WaitlistOffer, WaitlistState};
 use axum::body::Bytes;
+use jiff::Timestamp;
+
+use crate::store::About;
 
 /// What an answer is about.
 #[derive(Debug, Clone, Copy)]
@@ -22,18 +28,31 @@ pub(crate) enum Subject {
     Booked(HoldKey),
     /// A booking that was changed.
     Booking(HoldKey),
+    /// A party that came to wait.
+    Joined(EntryKey),
+    /// A party that waits no more.
+    Left(EntryKey),
     /// Nothing that is shown.
     Nothing,
 }
 
 impl Subject {
-    /// The hold or booking.
-    pub(crate) fn hold(self) -> Option<HoldKey> {
+    /// What a request is on record at.
+    pub(crate) fn about(self) -> Option<About> {
         match self {
             Self::Placed(key) | Self::Hold(key) | Self::Released(key) | Self::Booked(key) | Self::Booking(key) => {
-                Some(key)
+                Some(About::Hold(key))
             }
+            Self::Joined(key) | Self::Left(key) => Some(About::Entry(key)),
             Self::Nothing => None,
+        }
+    }
+
+    /// The hold or booking.
+    pub(crate) fn hold(self) -> Option<HoldKey> {
+        match self.about() {
+            Some(About::Hold(key)) => Some(key),
+            _ => None,
         }
     }
 }
@@ -58,6 +77,11 @@ impl View<'_> {
             None => Cow::Borrowed(hold),
         })
     }
+
+    /// A waitlist entry as the changes leave it.
+    fn entry(&self, key: EntryKey) -> Option<&Entry> {
+        self.changes.entries.iter().rev().find(|entry| entry.key == key).or_else(|| self.house.entry(key))
+    }
 }
 
 /// Makes answers: knows where this server is and which run of the houses this is.
@@ -72,21 +96,30 @@ impl Answers {
     /// Status and body for what was just decided.
     pub(crate) fn after(&self, view: &View<'_>, subject: Subject) -> (u16, Bytes) {
         let status = match subject {
-            Subject::Placed(_) | Subject::Booked(_) => 201,
+            Subject::Placed(_) | Subject::Booked(_) | Subject::Joined(_) => 201,
             Subject::Hold(_) | Subject::Booking(_) => 200,
             Subject::Released(key) => match view.hold(key).map(|h| matches!(h.state, HoldState::Closing { .. })) {
                 Some(true) => 202,
                 _ => 204,
             },
-            Subject::Nothing => 204,
+            Subject::Left(_) | Subject::Nothing => 204,
         };
+        if let Subject::Joined(key) = subject {
+            let entry = view.entry(key).map(|entry| json(&self.entry(view.house, entry, entry.created_at, view.seq)));
+            return (status, entry.unwrap_or_default());
+        }
         let hold = subject.hold().and_then(|key| view.hold(key));
         (status, hold.map(|hold| self.body(view.house, &hold, view.seq, subject)).unwrap_or_default())
     }
 
     /// The body for a subject as things are now.
-    pub(crate) fn now(&self, house: &House, subject: Subject, hold: HoldKey) -> Bytes {
-        house.hold(hold).map(|hold| self.body(house, hold, house.version(), subject)).unwrap_or_default()
+    pub(crate) fn now(&self, house: &House, subject: Subject, about: About) -> Bytes {
+        let seq = house.version();
+        match about {
+            About::Hold(key) => house.hold(key).map(|hold| self.body(house, hold, seq, subject)),
+            About::Entry(key) => house.entry(key).map(|entry| json(&self.entry(house, entry, house.now(), seq))),
+        }
+        .unwrap_or_default()
     }
 
     fn body(&self, house: &House, hold: &Hold, seq: u64, subject: Subject) -> Bytes {
@@ -113,14 +146,7 @@ impl Answers {
         };
         let tickets: Option<Vec<_>> = hold.places.iter().zip(&seats).map(typed).collect();
         let quote = tickets.and_then(|tickets| price::quote(&hold.prices.table, &tickets).ok());
-        let (state, expires_at) = match &hold.state {
-            HoldState::Active { until } => (WireState::Active, *until),
-            HoldState::Paying { until, .. } => (WireState::Paying, *until),
-            HoldState::Closing { until, .. } => (WireState::Closing, *until),
-            HoldState::Converted(booking) => (WireState::Converted, booking.confirmed_at),
-            HoldState::Released { at } => (WireState::Released, *at),
-            HoldState::Expired { at, .. } | HoldState::RefundDue { at, .. } => (WireState::Expired, *at),
-        };
+        let (state, expires_at) = shown(&hold.state);
         let id = hold.key.hold_id();
         WireHold {
             id,
@@ -128,12 +154,49 @@ impl Answers {
             screening: house.terms().screening,
             state,
             booking: (state == WireState::Converted).then(|| hold.key.booking_id()),
+            waitlist_entry: house.entry_of_offer(hold.key).map(|entry| entry.key.id()),
             seats,
             price_table: hold.prices.name,
             quote,
             created_at: hold.created_at,
             expires_at,
-            extendable_until: house.extendable_until(hold.created_at),
+            extendable_until: house.extendable_until(hold.created_at).max(expires_at),
+            epoch: self.epoch,
+            seq,
+        }
+    }
+
+    /// A waitlist entry. One that waits for what is not sold any more waits no more.
+    pub(crate) fn entry(&self, house: &House, entry: &Entry, now: Timestamp, seq: u64) -> WaitlistEntry {
+        let sales = house.sales_state(now);
+        let over = matches!(sales, SalesState::Closed | SalesState::UnderWay | SalesState::Cancelled);
+        let state = match entry.state {
+            EntryState::Waiting if over => WaitlistState::Gone,
+            EntryState::Waiting => WaitlistState::Waiting,
+            EntryState::Offered(_) => WaitlistState::Offered,
+            EntryState::Taken(_) => WaitlistState::Taken,
+            EntryState::Declined(_) => WaitlistState::Declined,
+            EntryState::Gone => WaitlistState::Gone,
+        };
+        let (id, screening) = (entry.key.id(), house.terms().screening);
+        let offer = |key: HoldKey| {
+            let hold = house.hold(key)?;
+            let (_, expires_at) = shown(&hold.state);
+            let id = key.hold_id();
+            let url = format!("{}/screenings/{screening}/holds/{id}", self.api);
+            Some(WaitlistOffer { hold: id, url, expires_at })
+        };
+        WaitlistEntry {
+            id,
+            url: format!("{}/screenings/{screening}/waitlist/{id}", self.api),
+            screening,
+            state,
+            best: entry.best.clone(),
+            position: (state == WaitlistState::Waiting)
+                .then(|| u32::try_from(house.position(entry)).unwrap_or(u32::MAX)),
+            offer: entry.offer().and_then(offer),
+            lapses: entry.lapses,
+            created_at: entry.created_at,
             epoch: self.epoch,
             seq,
         }
@@ -214,6 +277,18 @@ impl Answers {
             balance_reduction: offer.balance_reduction,
             valid_until: offer.valid_until,
         }
+    }
+}
+
+/// What became of a hold, and until when it holds, or since when it does not.
+fn shown(state: &HoldState) -> (WireState, Timestamp) {
+    match state {
+        HoldState::Active { until } => (WireState::Active, *until),
+        HoldState::Paying { until, .. } => (WireState::Paying, *until),
+        HoldState::Closing { until, .. } => (WireState::Closing, *until),
+        HoldState::Converted(booking) => (WireState::Converted, booking.confirmed_at),
+        HoldState::Released { at } => (WireState::Released, *at),
+        HoldState::Expired { at, .. } | HoldState::RefundDue { at, .. } => (WireState::Expired, *at),
     }
 }
 

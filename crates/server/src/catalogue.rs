@@ -12,7 +12,7 @@ use admit_protocol::hold::SEATS_PER_HOLD_MAX;
 use admit_protocol::id::{CinemaId, DeviceId, FilmId, ScreeningId};
 use admit_protocol::json::{self, DOCUMENT_BYTES_MAX, MANIFEST_BYTES_MAX, Numbers};
 use admit_protocol::layout::Layout;
-use admit_protocol::manifest::HoldPolicy;
+use admit_protocol::manifest::{HoldPolicy, WaitlistPolicy};
 use admit_protocol::price::PriceTable;
 use admit_protocol::screening::{Programme, SCREENINGS_PER_PAGE, Screening};
 use admit_protocol::time::after;
@@ -179,6 +179,7 @@ impl Catalogue {
             collect_by: screening.collect_by.unwrap_or(after(starts_at, -COLLECT_BEFORE_START_S)),
             companion_release_at: screening.accessible_release_at,
             seat_rules: screening.seat_rules,
+            waitlist: rules.waitlist.then(|| rules.waitlist_policy.clone()),
             payment_methods: rules.payment_methods.clone(),
             unpaid_percent_per_network: rules.unpaid_percent_per_network,
         })
@@ -233,12 +234,21 @@ fn pages_of(cinemas: &BTreeMap<CinemaId, Cinema>) -> Vec<CinemaPage> {
     pages
 }
 
+/// The longest that an offer to a party in line is held, in seconds: a hold lives for 50 minutes, whatever happens.
+const OFFER_MAX_S: u32 = 2700;
+/// The most that may wait for one screening: each is in memory.
+const ENTRIES_MAX: u32 = 10_000;
+
 /// Rules of the house that hold for every screening.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct HouseRules {
     /// What holds are like.
     pub hold_policy: HoldPolicy,
+    /// Whether parties can wait for seats that come free.
+    pub waitlist: bool,
+    /// What waiting is like.
+    pub waitlist_policy: WaitlistPolicy,
     /// How a booking can be paid.
     pub payment_methods: Vec<PaymentMethod>,
     /// How many percent of a screening one network may have unpaid; 100 is no limit.
@@ -250,6 +260,8 @@ impl Default for HouseRules {
     fn default() -> Self {
         Self {
             hold_policy: HoldPolicy::default(),
+            waitlist: true,
+            waitlist_policy: WaitlistPolicy::default(),
             payment_methods: vec![PaymentMethod::None, PaymentMethod::AtCinema],
             unpaid_percent_per_network: 30,
         }
@@ -271,6 +283,12 @@ impl HouseRules {
         }
         if !(1..=SEATS_PER_HOLD_MAX).contains(&usize::from(hold.seats_max)) || hold.holds_per_buyer == 0 {
             return Err(format!("hold_policy: seats_max is 1 to {SEATS_PER_HOLD_MAX}, holds_per_buyer at least 1"));
+        }
+        let WaitlistPolicy { offer_ttl_s, entries_max } = self.waitlist_policy;
+        if !(60..=OFFER_MAX_S).contains(&offer_ttl_s) || !(1..=ENTRIES_MAX).contains(&entries_max) {
+            return Err(format!(
+                "waitlist_policy: offer_ttl_s is 60 to {OFFER_MAX_S} seconds, entries_max 1 to {ENTRIES_MAX}"
+            ));
         }
         if self.unpaid_percent_per_network > 100 {
             return Err("unpaid_percent_per_network is 0 to 100".into());

@@ -238,10 +238,14 @@ impl Cinema {
             operator: inner.operator.clone(),
             cinema_pages: catalogue.pages(),
             keys: keys.public(),
-            capabilities: CAPABILITIES.into(),
+            capabilities: CAPABILITIES
+                .into_iter()
+                .chain(inner.programme.rules.waitlist.then_some(Capability::Waitlist))
+                .collect(),
             auth_methods: vec![AuthMethod::Secret],
             payment_methods: inner.programme.rules.payment_methods.clone(),
             hold_policy: Some(inner.programme.rules.hold_policy.clone()),
+            waitlist_policy: inner.programme.rules.waitlist.then(|| inner.programme.rules.waitlist_policy.clone()),
             contact: inner.contact.clone(),
             // Time never goes back here (C1), so neither does the serial.
             serial: now.as_millisecond().unsigned_abs(),
@@ -292,6 +296,10 @@ impl Cinema {
     #[must_use]
     pub fn now(&self) -> Timestamp {
         self.0.clock.now()
+    }
+
+    pub(crate) fn has_waitlist(&self) -> bool {
+        self.0.programme.rules.waitlist
     }
 
     pub(crate) fn limits_by_network(&self) -> bool {

@@ -285,12 +285,12 @@ impl Engine {
 
     /// The answer that this key got before: byte for byte, or, after a day, as things are now.
     async fn replay(&self, resident: &Resident, known: KnownKey, subject: Subject) -> Result<Done, Failed> {
-        let KnownKey { key, hold, .. } = known;
+        let KnownKey { key, about, .. } = known;
         let shared = self.shared.clone();
         let screening = resident.screening();
-        let found = self.blocking(move || Ok(shared.store.answer(screening, hold, key)?)).await?;
+        let found = self.blocking(move || Ok(shared.store.answer(screening, about, key)?)).await?;
         let Some(Answer { status, body }) = found else { return Err(Failed::Busy) };
-        let body = body.unwrap_or_else(|| resident.read(|house| self.shared.answers.now(house, subject, hold)));
+        let body = body.unwrap_or_else(|| resident.read(|house| self.shared.answers.now(house, subject, about)));
         Ok(Done { status, body, replayed: true })
     }
 

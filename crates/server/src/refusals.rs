@@ -99,6 +99,28 @@ fn refused(refusal: Refusal) -> Problem {
             };
             Problem::new(Code::NotTogether, why).at("/best")
         }
+        Refusal::NoWaitlist => Problem::new(
+            Code::CapabilityNotOffered,
+            "this cinema has no waitlist: look at the seats again from time to time",
+        ),
+        Refusal::NeverFits => {
+            let why = "also in the empty hall there are not so many seats together, in these zones and at that price";
+            Problem::new(Code::NeverFits, why).at("/best")
+        }
+        Refusal::SeatsAvailable => {
+            Problem::new(Code::SeatsAvailable, "hold them, with the same `best`: nobody has to wait for that")
+                .at("/best")
+        }
+        Refusal::AlreadyWaiting => {
+            Problem::new(Code::AlreadyWaiting, "one secret waits once for a screening: a new purchase has a new secret")
+        }
+        Refusal::WaitlistFull { max } => {
+            Problem::new(Code::WaitlistFull, format!("{max} parties wait: try again later")).retry_after_ms(60_000)
+        }
+        Refusal::NetworkWaitsTooMuch { max } => {
+            let why = format!("{max} parties from your network wait already: try again later");
+            Problem::new(Code::WaitlistFull, why).retry_after_ms(60_000)
+        }
         Refusal::TooManyHolds { max } => {
             let why = format!("{max} holds at a time: book one of yours, or give it back");
             Problem::new(Code::TooManyHolds, why)

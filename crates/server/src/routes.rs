@@ -14,6 +14,7 @@ mod get_seats;
 mod get_tickets;
 mod place_hold;
 mod release_hold;
+mod waitlist;
 
 use admit_http::headers::{IDEMPOTENT_REPLAYED, cors};
 use admit_http::{Reply, headers};
@@ -50,7 +51,7 @@ pub(crate) fn router(cinema: &Cinema) -> Router {
         .route(at::CANCEL.path, post(cancel::cancel))
         .route(at::GET_ALLOW_LIST.path, get(door::get_allow_list))
         .route(at::UPLOAD_SCANS.path, post(door::upload_scans))
-        .route("/screenings/{screening}/waitlist", any(not_offered))
+        .merge(waitlist(cinema))
         .route("/screenings/{screening}/queue", any(not_offered))
         .route("/screenings/{screening}/bookings/{booking}/exchanges", any(not_offered))
         .method_not_allowed_fallback(headers::wrong_method)
@@ -63,6 +64,17 @@ pub(crate) fn router(cinema: &Cinema) -> Router {
         .with_state(cinema.clone());
     let clock = cinema.clone();
     headers::layer(router, move || clock.now())
+}
+
+fn waitlist(cinema: &Cinema) -> Router<Cinema> {
+    let (join, entry) = (at::JOIN_WAITLIST.path, at::GET_WAITLIST_ENTRY.path);
+    if cinema.has_waitlist() {
+        Router::new()
+            .route(join, post(waitlist::join_waitlist))
+            .route(entry, get(waitlist::get_waitlist_entry).delete(waitlist::leave_waitlist))
+    } else {
+        Router::new().route(join, any(not_offered)).route(entry, any(not_offered))
+    }
 }
 
 async fn manifest(State(cinema): State<Cinema>, request: HeaderMap) -> Response {

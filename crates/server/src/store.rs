@@ -13,7 +13,7 @@ mod staff;
 use std::error::Error;
 use std::sync::Arc;
 
-use admit_booking::{Changes, Hold, HoldKey, Prices, Saved};
+use admit_booking::{Changes, EntryKey, Hold, HoldKey, Prices, Saved};
 use admit_protocol::cinema::Cinema;
 use admit_protocol::digest::ContentName;
 use admit_protocol::film::Film;
@@ -52,11 +52,11 @@ pub trait Store: Send + Sync + 'static {
     /// When nothing was saved, or when that is not known (D2).
     fn save(&self, batch: &[Save<'_>]) -> Result<Vec<Outcome>, CommitError>;
 
-    /// The answer that a request got, by the hold that it was about and its key.
+    /// The answer that a request got, by what it was about and its key.
     ///
     /// # Errors
     /// When it cannot be read.
-    fn answer(&self, screening: ScreeningId, hold: HoldKey, key: KeyPrint) -> Result<Option<Answer>, StoreError>;
+    fn answer(&self, screening: ScreeningId, about: About, key: KeyPrint) -> Result<Option<Answer>, StoreError>;
 
     /// Itself, if other processes may save its houses, too.
     fn shared(&self) -> Option<&dyn SharedStore> {
@@ -331,8 +331,26 @@ pub struct KnownKey {
     pub key: KeyPrint,
     /// What it said.
     pub said: BodyPrint,
-    /// The hold or booking it was about.
-    pub hold: HoldKey,
+    /// What it was about.
+    pub about: About,
+}
+
+/// What a request had its effect on, and is on record at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum About {
+    /// A hold, or the booking that it became.
+    Hold(HoldKey),
+    /// A waitlist entry.
+    Entry(EntryKey),
+}
+
+impl About {
+    /// The key of the row.
+    fn bytes(self) -> [u8; 16] {
+        match self {
+            Self::Hold(HoldKey(key)) | Self::Entry(EntryKey(key)) => key.to_be_bytes(),
+        }
+    }
 }
 
 /// What to save of one house.
@@ -418,7 +436,7 @@ pub enum CashWay {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
     /// What kind: `booking_confirmed`, `booking_paid`, `booking_cancelled` (some tickets or all), `booking_refunded`,
-    /// `booking_lapsed` (nobody paid in time), `screening_changed`.
+    /// `booking_lapsed` (nobody paid in time), `screening_changed`, `waitlist_offer`.
     pub kind: &'static str,
     /// What about, as JSON.
     pub body: String,

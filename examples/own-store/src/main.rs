@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use admit_booking::{Block, BlockReason, Claim, Hold, HoldKey, Place, Plan, Prices, Saved, example};
+use admit_booking::{Block, BlockReason, Claim, Entry, EntryKey, Hold, HoldKey, Place, Plan, Prices, Saved, example};
 use admit_protocol::digest::ContentName;
 use admit_protocol::id::ScreeningId;
 use admit_protocol::manifest::Contact;
@@ -19,7 +19,7 @@ use admit_server::bundle::Bundle;
 use admit_server::keys::KeyRing;
 use admit_server::store::Edit;
 use admit_server::store::{
-    Answer, CommitError, KeyPrint, KnownKey, ListedScreening, Listing, Loaded, Outcome, Save, Store, StoreError,
+    About, Answer, CommitError, KeyPrint, KnownKey, ListedScreening, Listing, Loaded, Outcome, Save, Store, StoreError,
 };
 use axum::body::Body;
 use http::Request;
@@ -34,6 +34,7 @@ struct Book {
     now: Timestamp,
     seats: BTreeMap<Place, Claim>,
     holds: BTreeMap<HoldKey, Hold>,
+    waitlist: BTreeMap<EntryKey, Entry>,
     answers: HashMap<KeyPrint, (KnownKey, Answer)>,
 }
 
@@ -76,6 +77,7 @@ impl Store for BoxOffice {
             claims: book.seats.iter().map(|(place, claim)| (*place, *claim)).collect(),
             holds: book.holds.values().cloned().collect(),
             scans: vec![],
+            entries: book.waitlist.values().cloned().collect(),
         };
         Ok(Loaded { house, keys: book.answers.values().map(|(known, _)| *known).collect(), programme: 0 })
     }
@@ -101,6 +103,7 @@ impl Store for BoxOffice {
                         hold.state = state.clone();
                     }
                 }
+                book.waitlist.extend(changes.entries.iter().map(|entry| (entry.key, entry.clone())));
             }
             for new in save.answers {
                 book.answers.insert(new.known.key, (new.known, new.answer.clone()));
@@ -112,9 +115,9 @@ impl Store for BoxOffice {
         Ok(batch.iter().map(save).collect())
     }
 
-    fn answer(&self, _: ScreeningId, hold: HoldKey, key: KeyPrint) -> Result<Option<Answer>, StoreError> {
+    fn answer(&self, _: ScreeningId, about: About, key: KeyPrint) -> Result<Option<Answer>, StoreError> {
         let books = self.books.lock().unwrap_or_else(PoisonError::into_inner);
-        let answer = books.values().find_map(|book| book.answers.get(&key).filter(|(known, _)| known.hold == hold));
+        let answer = books.values().find_map(|book| book.answers.get(&key).filter(|(known, _)| known.about == about));
         Ok(answer.map(|(_, answer)| answer.clone()))
     }
 }

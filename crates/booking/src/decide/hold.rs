@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use admit_protocol::hold::Best;
-use admit_protocol::id::{AreaId, SeatId, TicketTypeId};
+use admit_protocol::id::{AreaId, SeatId, TicketTypeId, ZoneId};
 use admit_protocol::layout::SeatKind;
 use admit_protocol::price::TicketRule;
 use admit_protocol::problem::{ConflictReason, SeatConflict};
@@ -18,6 +18,7 @@ use crate::house::House;
 use crate::plan::{AreaPlaces, Place};
 use crate::refusal::Refusal;
 use crate::seating::{Hall, Party, SeatRule};
+use crate::terms::Terms;
 
 impl House {
     pub(super) fn place_hold(&self, wish: &PlaceHold, now: Timestamp) -> Result<Changes, Refusal> {
@@ -35,16 +36,14 @@ impl House {
         if count > u64::from(max) {
             return Err(Refusal::TooManySeats { max });
         }
-        let unknown = |best: &Best| {
-            let zones = best.zones.iter().copied();
-            zones.filter(|zone| !terms.plan.layout().zones.iter().any(|z| z.id == *zone)).collect::<Vec<_>>()
+        wish.best.iter().try_for_each(|best| self.check_party(best))?;
+        let places = match &wish.best {
+            Some(best) => {
+                let free = |place: Place| self.claim(place).is_none();
+                best_places(terms, &free, best, now).map_err(|most| Refusal::NotTogether { most })?
+            }
+            None => self.wanted_places(wish, now)?,
         };
-        if let Some(zones) = wish.best.as_ref().map(unknown).filter(|zones| !zones.is_empty()) {
-            return Err(Refusal::UnknownZones(zones));
-        }
-        let chosen = wish.best.as_ref().map(|best| self.choose(wish, best, now)).transpose()?;
-        let wish = chosen.as_ref().unwrap_or(wish);
-        let places = self.wanted_places(wish, now)?;
         self.check_left_over(&places, now)?;
         self.check_limits(wish, places.len())?;
         let until = self.deadline(now, now, wish.ttl_s);
@@ -64,37 +63,25 @@ impl House {
         })
     }
 
-    /// CHOOSE-001: the best that is left, as a wish for just that.
-    fn choose(&self, wish: &PlaceHold, best: &Best, now: Timestamp) -> Result<PlaceHold, Refusal> {
-        let terms = &self.terms;
-        let party = Party::of(best, &terms.prices.table);
-        let named = PlaceHold { best: None, ..wish.clone() };
-        let together = self.in_hall(now, |hall| hall.best(&party, 1).pop().ok_or_else(|| hall.most_together(&party)));
-        let most = match together {
-            Ok(pick) => {
-                let seats = pick.places.iter().map(|place| (terms.plan.seat_id(*place), best.ticket_type)).collect();
-                return Ok(PlaceHold { seats, ..named });
-            }
-            Err(most) => most,
-        };
-        let room = |area: &&AreaPlaces| area.places().filter(|place| self.claim(*place).is_none()).count();
-        let wanted = |area: &&AreaPlaces| party.zones.contains(&area.zone) && party.wheelchairs == 0;
-        let areas = terms.plan.areas().iter().filter(wanted);
-        // The one that is emptiest: who comes together gets room together.
-        match areas.max_by_key(room) {
-            Some(area) if room(&area) >= party.count => {
-                Ok(PlaceHold { areas: vec![(area.area, u32::from(best.count), best.ticket_type)], ..named })
-            }
-            other => Err(Refusal::NotTogether { most: most.max(other.as_ref().map_or(0, room)) }),
+    /// Whether a party is one that can be asked for here.
+    pub(super) fn check_party(&self, best: &Best) -> Result<(), Refusal> {
+        let max = self.terms.hold_policy.seats_max;
+        let known = &self.terms.plan.layout().zones;
+        let unknown: Vec<ZoneId> =
+            best.zones.iter().copied().filter(|zone| !known.iter().any(|z| z.id == *zone)).collect();
+        match best.count {
+            0 => Err(Refusal::NoSeats),
+            count if count > max => Err(Refusal::TooManySeats { max }),
+            _ if !unknown.is_empty() => Err(Refusal::UnknownZones(unknown)),
+            _ => Ok(()),
         }
     }
 
     /// Looks at the seats as they are taken now.
     pub fn in_hall<T>(&self, now: Timestamp, look: impl FnOnce(&Hall<'_>) -> T) -> T {
         let terms = &self.terms;
-        let released = terms.companion_release_at.is_some_and(|at| now >= at);
         let free = |place: Place| self.claim(place).is_none();
-        look(&Hall::new(&terms.plan, &free, terms.seat_rules, released))
+        look(&Hall::new(&terms.plan, &free, terms.seat_rules, terms.companions_released(now)))
     }
 
     fn check_left_over(&self, places: &[HeldPlace], now: Timestamp) -> Result<(), Refusal> {
@@ -198,8 +185,7 @@ impl House {
     /// The wheelchair spaces that a seat goes with; none, if it is no companion's seat or is released to all by now.
     pub(super) fn spaces_of_companion(&self, seat: SeatId, now: Timestamp) -> BTreeSet<SeatId> {
         let seat = self.terms.plan.place(seat).and_then(|place| self.terms.plan.seat(place));
-        let released = self.terms.companion_release_at.is_some_and(|at| now >= at);
-        let companion = seat.filter(|s| s.kind == SeatKind::Companion && !released);
+        let companion = seat.filter(|s| s.kind == SeatKind::Companion && !self.terms.companions_released(now));
         companion.map(|s| s.companion_of.clone()).unwrap_or_default()
     }
 
@@ -266,6 +252,33 @@ impl House {
             | HoldState::RefundDue { .. } => {}
         }
         Ok(changes)
+    }
+}
+
+/// CHOOSE-001: the best for a party of the places that are `free`, or how many of it could sit together.
+pub(super) fn best_places(
+    terms: &Terms,
+    free: &dyn Fn(Place) -> bool,
+    best: &Best,
+    now: Timestamp,
+) -> Result<Vec<HeldPlace>, usize> {
+    let party = Party::of(best, &terms.prices.table);
+    let types = &terms.prices.table.ticket_types;
+    let number = best.ticket_type.and_then(|wanted| types.iter().position(|t| t.id == wanted));
+    let ticket_type = number.and_then(|number| u8::try_from(number).ok()).map(TypeNo);
+    let held = |place: Place| HeldPlace { place, ticket_type };
+    let hall = Hall::new(&terms.plan, free, terms.seat_rules, terms.companions_released(now));
+    if let Some(pick) = hall.best(&party, 1).pop() {
+        return Ok(pick.places.into_iter().map(held).collect());
+    }
+    let room = |area: &&AreaPlaces| area.places().filter(|place| free(*place)).count();
+    let wanted = |area: &&AreaPlaces| party.zones.contains(&area.zone) && party.wheelchairs == 0;
+    // The one that is emptiest: who comes together gets room together.
+    match terms.plan.areas().iter().filter(wanted).max_by_key(room) {
+        Some(area) if room(&area) >= party.count => {
+            Ok(area.places().filter(|place| free(*place)).take(party.count).map(held).collect())
+        }
+        other => Err(hall.most_together(&party).max(other.as_ref().map_or(0, room))),
     }
 }
 

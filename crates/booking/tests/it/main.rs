@@ -8,3 +8,4 @@ mod payments;
 mod seating;
 mod staff;
 mod stage;
+mod waitlist;

@@ -83,12 +83,33 @@ CREATE TABLE hold (
 -- By what it answers: no process counts for another.
 CREATE TABLE answer (
     screening bigint NOT NULL,
-    hold      bytea NOT NULL,
+    about     bytea NOT NULL, -- the key of the hold or of the waitlist entry
     key       bytea NOT NULL CHECK (length(key) = 16),
     at        bigint NOT NULL,
     status    integer NOT NULL,
     body      bytea NOT NULL,
-    PRIMARY KEY (screening, hold, key)
+    PRIMARY KEY (screening, about, key)
+);
+
+-- Who waits for seats, and what became of them.
+CREATE TABLE waitlist_entry (
+    screening   bigint NOT NULL,
+    entry       bytea NOT NULL CHECK (length(entry) = 16),
+    owner       bytea NOT NULL CHECK (length(owner) = 32),
+    network     bigint,
+    best        text NOT NULL CHECK (best::json IS NOT NULL),
+    buyer       text,
+    created_at  bigint NOT NULL,
+    turn        bigint NOT NULL,
+    lapses      bigint NOT NULL,
+    passed_over bigint NOT NULL,
+    passed_at   bigint,
+    state       text NOT NULL CHECK (state IN ('waiting', 'offered', 'taken', 'declined', 'gone')),
+    hold        bytea,
+    answers     bytea NOT NULL, -- as at a hold
+    PRIMARY KEY (screening, entry),
+    UNIQUE (screening, owner), -- one entry a secret (W7)
+    CHECK ((hold IS NULL) = (state IN ('waiting', 'gone')))
 );
 
 CREATE TABLE scan (

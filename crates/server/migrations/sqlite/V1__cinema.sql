@@ -97,6 +97,26 @@ CREATE TABLE answer (
     body   BLOB NOT NULL
 ) STRICT;
 
+-- Who waits for seats, and what became of them.
+CREATE TABLE waitlist_entry (
+    entry       BLOB PRIMARY KEY CHECK (length(entry) = 16),
+    screening   INTEGER NOT NULL,
+    owner       BLOB NOT NULL CHECK (length(owner) = 32),
+    network     INTEGER,
+    best        TEXT NOT NULL CHECK (json_valid(best)), -- who comes, and where they want to sit
+    buyer       TEXT,
+    created_at  INTEGER NOT NULL,
+    turn        INTEGER NOT NULL, -- its place in line
+    lapses      INTEGER NOT NULL,
+    passed_over INTEGER NOT NULL,
+    passed_at   INTEGER,
+    state       TEXT NOT NULL CHECK (state IN ('waiting', 'offered', 'taken', 'declined', 'gone')),
+    hold        BLOB, -- its offer
+    answers     BLOB NOT NULL, -- as at a hold
+    UNIQUE (screening, owner), -- one entry a secret (W7)
+    CHECK ((hold IS NULL) = (state IN ('waiting', 'gone')))
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE scan (
     screening  INTEGER NOT NULL,
     device     TEXT NOT NULL,

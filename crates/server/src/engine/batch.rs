@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use admit_booking::{Broken, Changes, Command, HoldKey, HoldState, House};
+use admit_booking::{Broken, Changes, Command, Entry, EntryState, HoldKey, HoldState, House};
 use jiff::Timestamp;
 
 use super::{Done, Failed, Job, Key, Request, Resident, Shared};
@@ -86,6 +86,7 @@ impl Turn {
         if !lapsed.is_empty() {
             self.log.push(log_entry("clock", "lapse", None, &lapsed));
             self.outbox.extend(messages("booking_lapsed", &lapsed, &self.resident));
+            self.outbox.extend(offers(&lapsed, &self.resident));
             self.change(lapsed)?;
             self.see_changes(&state.house)?;
         }
@@ -104,11 +105,12 @@ impl Turn {
         }
         let kind = message_kind(&request.command);
         self.outbox.extend(kind.into_iter().flat_map(|kind| messages(kind, &changes, &self.resident)));
+        self.outbox.extend(offers(&changes, &self.resident));
         self.log.push(log_entry(&request.by, name(&request.command), request.subject.hold(), &changes));
         self.till.extend(cash(request));
-        // Whatever has a key is about a hold.
-        if let (Some(Key { print: key, body: said }), Some(hold)) = (request.key, request.subject.hold()) {
-            let known = KnownKey { key, said, hold };
+        // Whatever has a key is about a hold or a waitlist entry.
+        if let (Some(Key { print: key, body: said }), Some(about)) = (request.key, request.subject.about()) {
+            let known = KnownKey { key, said, about };
             self.answers.push(NewAnswer { known, answer: Answer { status, body: Some(done.body.clone()) } });
             self.keys.insert(key, (known, done.clone()));
         }
@@ -228,6 +230,8 @@ fn name(command: &Command) -> &'static str {
         Command::Block { .. } => "block",
         Command::Unblock { .. } => "unblock",
         Command::Scan { .. } => "scan",
+        Command::JoinWaitlist(_) => "join_waitlist",
+        Command::LeaveWaitlist { .. } => "leave_waitlist",
         Command::Amend(_) => "amend",
     }
 }
@@ -257,8 +261,27 @@ fn message_kind(command: &Command) -> Option<&'static str> {
         | Command::Block { .. }
         | Command::Unblock { .. }
         | Command::Scan { .. }
+        | Command::JoinWaitlist(_)
+        | Command::LeaveWaitlist { .. }
         | Command::Amend(_) => None,
     }
+}
+
+/// Mail for parties who left an address, about what they are offered from now on.
+fn offers(changes: &Changes, resident: &Resident) -> impl Iterator<Item = Message> {
+    changes.placed.iter().filter_map(move |hold| {
+        let offered = |entry: &&Entry| entry.state == EntryState::Offered(hold.key);
+        let entry = changes.entries.iter().find(offered)?;
+        let email = entry.buyer.as_ref()?.email.as_ref()?;
+        let body = serde_json::json!({
+            "to": email,
+            "screening": resident.screening(),
+            "waitlist_entry": entry.key.id(),
+            "hold": hold.key.hold_id(),
+            "expires_at": hold.state.deadline(),
+        });
+        Some(Message { kind: "waitlist_offer", body: body.to_string() })
+    })
 }
 
 /// Mail for buyers who left an address, about each booking that changed.

@@ -5,6 +5,7 @@ use admit_http::{Path, Reply, StrictJson};
 use admit_protocol::digest::sha256;
 use admit_protocol::id::{BookingId, HoldId, ScreeningId, SeatId};
 use admit_protocol::money::Money;
+use admit_protocol::problem::{Problem, ProblemCode};
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header};
@@ -118,6 +119,10 @@ pub(super) async fn block(
 ) -> Result<Response, Reply> {
     somebody.may(Permission::Sell)?;
     let Block { seats, reason, until } = body.value;
+    if reason == BlockReason::Waitlist {
+        let why = "`waitlist` is what the server itself says of seats that it keeps for somebody in line";
+        return Err(Problem::new(ProblemCode::Invalid, why).at("/reason").into());
+    }
     let command = Command::Block { seats, reason, until };
     run(&management, &somebody, screening, command, Subject::Nothing, None).await.map(said)
 }

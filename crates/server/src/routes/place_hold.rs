@@ -18,7 +18,7 @@ pub(super) async fn place_hold(
     Path(screening): Path<ScreeningId>,
     Asked { buyer, key, value: wish }: Asked<wire::PlaceHold>,
 ) -> Result<Response, Reply> {
-    let hold = new_key();
+    let hold = HoldKey(new_key());
     // A layout with a hold in it never changes: a wish that was granted before is granted again.
     let seen = wish.layout.zip(cinema.catalogue().screening(screening).map(|s| s.layout));
     if seen.is_some_and(|(seen, now)| seen != now) {
@@ -43,6 +43,6 @@ pub(super) async fn place_hold(
 }
 
 /// A UUIDv7: sorts by time, so rows of one screening are written side by side; 74 random bits keep it unguessable.
-fn new_key() -> HoldKey {
-    HoldKey(uuid::Uuid::now_v7().as_u128())
+pub(super) fn new_key() -> u128 {
+    uuid::Uuid::now_v7().as_u128()
 }

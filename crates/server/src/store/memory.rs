@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use admit_booking::{Claim, Hold, HoldKey, Place, Prices, Saved, ScanRecord};
+use admit_booking::{Claim, Entry, EntryKey, Hold, HoldKey, Place, Prices, Saved, ScanRecord};
 use admit_protocol::digest::ContentName;
 use admit_protocol::id::ScreeningId;
 use jiff::Timestamp;
 
-use super::{Answer, CommitError, KeyPrint, KnownKey, Listing, Loaded, Outcome, Save, Store, StoreError};
+use super::{About, Answer, CommitError, KeyPrint, KnownKey, Listing, Loaded, Outcome, Save, Store, StoreError};
 
 /// Everything in memory.
 #[derive(Debug)]
@@ -24,6 +24,7 @@ struct Rows {
     claims: BTreeMap<Place, Claim>,
     holds: BTreeMap<HoldKey, Hold>,
     scans: Vec<ScanRecord>,
+    entries: BTreeMap<EntryKey, Entry>,
     answers: HashMap<KeyPrint, (KnownKey, Answer)>,
 }
 
@@ -53,6 +54,7 @@ impl Store for MemoryStore {
             claims: rows.claims.iter().map(|(p, c)| (*p, *c)).collect(),
             holds: rows.holds.values().cloned().collect(),
             scans: rows.scans.clone(),
+            entries: rows.entries.values().cloned().collect(),
         };
         Ok(Loaded { house, keys: rows.answers.values().map(|(known, _)| *known).collect(), programme: 0 })
     }
@@ -73,9 +75,9 @@ impl Store for MemoryStore {
         Ok(batch.iter().map(save).collect())
     }
 
-    fn answer(&self, _: ScreeningId, hold: HoldKey, key: KeyPrint) -> Result<Option<Answer>, StoreError> {
+    fn answer(&self, _: ScreeningId, about: About, key: KeyPrint) -> Result<Option<Answer>, StoreError> {
         let houses = self.houses.lock().unwrap_or_else(PoisonError::into_inner);
-        let answer = houses.values().find_map(|rows| rows.answers.get(&key).filter(|(known, _)| known.hold == hold));
+        let answer = houses.values().find_map(|rows| rows.answers.get(&key).filter(|(known, _)| known.about == about));
         Ok(answer.map(|(_, answer)| answer.clone()))
     }
 }
@@ -112,6 +114,7 @@ impl Rows {
                 }
             }
             self.scans.extend(changes.scans.iter().cloned());
+            self.entries.extend(changes.entries.iter().map(|entry| (entry.key, entry.clone())));
         }
         for new in save.answers {
             self.answers.insert(new.known.key, (new.known, new.answer.clone()));

@@ -160,16 +160,36 @@ const TABLES: &[Table] = &[
         order: "hold",
     },
     Table {
+        name: "waitlist_entry",
+        columns: &[
+            ("screening", Integer),
+            ("entry", Bytes),
+            ("owner", Bytes),
+            ("network", Integer),
+            ("best", Text),
+            ("buyer", Text),
+            ("created_at", Integer),
+            ("turn", Integer),
+            ("lapses", Integer),
+            ("passed_over", Integer),
+            ("passed_at", Integer),
+            ("state", Text),
+            ("hold", Bytes),
+            ("answers", Bytes),
+        ],
+        order: "screening, entry",
+    },
+    Table {
         name: "answer",
         columns: &[
             ("screening", Integer),
-            ("hold", Bytes),
+            ("about", Bytes),
             ("key", Bytes),
             ("at", Integer),
             ("status", Small),
             ("body", Bytes),
         ],
-        order: "hold, key",
+        order: "about, key",
     },
     Table {
         name: "scan",
@@ -324,7 +344,7 @@ fn digest(row: &[Value]) -> [u8; 32] {
     admit_protocol::digest::sha256(&[&bytes])
 }
 
-/// Requests on record at a hold, without where SQLite keeps their answers: PostgreSQL finds them by what they are about.
+/// Requests on record at a hold or an entry, without where SQLite keeps their answers: PostgreSQL finds them by what they are about.
 fn without_places(answers: &[u8]) -> Vec<u8> {
     let (records, _) = answers.as_chunks::<40>();
     records.iter().flat_map(|record| [&record[..32], &[0; 8]].concat()).collect()

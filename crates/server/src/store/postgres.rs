@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use admit_booking::{HoldKey, Prices};
+use admit_booking::Prices;
 use admit_protocol::digest::ContentName;
 use admit_protocol::id::{CinemaId, ScreeningId};
 use admit_protocol::time::after;
@@ -29,8 +29,8 @@ use self::save::TakenHouses;
 use self::session::{Params, Session, at, get};
 pub(super) use self::session::{told, wait};
 use super::{
-    Answer, CommitError, Device, Document, DocumentKind, KeyPrint, ListedScreening, Listing, Loaded, News, Outcome,
-    RemovedScreening, Save, SharedStore, Store, StoreError, Taken,
+    About, Answer, CommitError, Device, Document, DocumentKind, KeyPrint, ListedScreening, Listing, Loaded, News,
+    Outcome, RemovedScreening, Save, SharedStore, Store, StoreError, Taken,
 };
 
 mod migrations {
@@ -311,16 +311,25 @@ impl Store for PostgresStore {
         Box::new(taken).save(batch)
     }
 
-    fn answer(&self, screening: ScreeningId, hold: HoldKey, key: KeyPrint) -> Result<Option<Answer>, StoreError> {
+    fn answer(&self, screening: ScreeningId, about: About, key: KeyPrint) -> Result<Option<Answer>, StoreError> {
         const STEP: &str = "reading an answer";
-        let sql = "SELECT h.answers, a.status, a.body FROM screening s JOIN hold h ON h.screening = s.number \
-                   LEFT JOIN answer a ON a.screening = h.screening AND a.hold = h.hold AND a.key = $3 \
-                   WHERE s.id = $1 AND h.hold = $2";
+        let sql = match about {
+            About::Hold(_) => {
+                "SELECT h.answers, a.status, a.body FROM screening s JOIN hold h ON h.screening = s.number \
+                 LEFT JOIN answer a ON a.screening = h.screening AND a.about = h.hold AND a.key = $3 \
+                 WHERE s.id = $1 AND h.hold = $2"
+            }
+            About::Entry(_) => {
+                "SELECT e.answers, a.status, a.body FROM screening s JOIN waitlist_entry e ON e.screening = s.number \
+                 LEFT JOIN answer a ON a.screening = e.screening AND a.about = e.entry AND a.key = $3 \
+                 WHERE s.id = $1 AND e.entry = $2"
+            }
+        };
         self.reading(|session| {
-            let row = (&screening.as_str(), &hold.0.to_be_bytes().to_vec(), &key.0.to_vec());
+            let row = (&screening.as_str(), &about.bytes().to_vec(), &key.0.to_vec());
             let rows = session.query(sql, &[row.0, row.1, row.2]).map_err(at(STEP))?;
             let Some(row) = rows.first() else { return Ok(None) };
-            if !super::rows::read_known(hold, get(row, 0)?).any(|(known, _)| known.key == key) {
+            if !super::rows::read_known(about, get(row, 0)?).any(|(known, _)| known.key == key) {
                 return Ok(None);
             }
             let answer = match get::<Option<i32>>(row, 1)? {

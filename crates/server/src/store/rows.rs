@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use admit_booking::{
-    Block, BlockReason, Booking, Claim, HeldPlace, Hold, HoldKey, HoldState, Line, Network, Order, OrderLine, Owner,
-    Place, Prices, ScanRecord, ScannedTicket, TypeNo,
+    Block, BlockReason, Booking, Claim, Entry, EntryKey, EntryState, HeldPlace, Hold, HoldKey, HoldState, Line,
+    Network, Order, OrderLine, Owner, Place, Prices, ScanRecord, ScannedTicket, TypeNo,
 };
 use admit_protocol::booking::Buyer;
 use admit_protocol::capability::PaymentMethod;
@@ -15,7 +15,7 @@ use admit_protocol::policy::CancellationPolicy;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{BodyPrint, KeyPrint, KnownKey, StoreError};
+use super::{About, BodyPrint, KeyPrint, KnownKey, StoreError};
 
 /// The `details` of a hold that is being paid or was booked, as JSON.
 #[derive(Serialize, Deserialize)]
@@ -107,13 +107,13 @@ pub(super) fn known_bytes(known: &KnownKey, answer: i64) -> Vec<u8> {
 }
 
 /// The requests on record at a hold, and where their answers are.
-pub(super) fn read_known(hold: HoldKey, answers: &[u8]) -> impl Iterator<Item = (KnownKey, i64)> + '_ {
+pub(super) fn read_known(about: About, answers: &[u8]) -> impl Iterator<Item = (KnownKey, i64)> + '_ {
     let (records, _) = answers.as_chunks::<40>();
     records.iter().map(move |record| {
         let (key, rest) = record.split_first_chunk().expect("16 of 40 bytes");
         let (said, id) = rest.split_first_chunk().expect("16 of 24 bytes");
         let id = i64::from_be_bytes(id.try_into().expect("8 of 8 bytes"));
-        (KnownKey { key: KeyPrint(*key), said: BodyPrint(*said), hold }, id)
+        (KnownKey { key: KeyPrint(*key), said: BodyPrint(*said), about }, id)
     })
 }
 
@@ -278,6 +278,71 @@ impl ScanRow {
             admitted: self.admitted,
             offline: self.offline,
             verdict: Verdict::from_word(&self.verdict),
+        })
+    }
+}
+
+/// The columns `state` and `hold` of a waitlist entry.
+pub(super) fn entry_state_columns(state: EntryState) -> (&'static str, Option<[u8; 16]>) {
+    let (word, hold) = match state {
+        EntryState::Waiting => ("waiting", None),
+        EntryState::Offered(hold) => ("offered", Some(hold)),
+        EntryState::Taken(hold) => ("taken", Some(hold)),
+        EntryState::Declined(hold) => ("declined", Some(hold)),
+        EntryState::Gone => ("gone", None),
+    };
+    (word, hold.map(|hold| hold.0.to_be_bytes()))
+}
+
+/// The columns `best` and `buyer` of a waitlist entry.
+pub(super) fn entry_texts(entry: &Entry) -> (String, Option<String>) {
+    (text(&entry.best), entry.buyer.as_ref().map(text))
+}
+
+/// A row of `waitlist_entry`, as it is read.
+pub(super) struct EntryRow {
+    pub(super) entry: Vec<u8>,
+    pub(super) owner: Vec<u8>,
+    pub(super) network: Option<i64>,
+    pub(super) best: String,
+    pub(super) buyer: Option<String>,
+    pub(super) created_at: i64,
+    pub(super) turn: i64,
+    pub(super) lapses: i64,
+    pub(super) passed_over: i64,
+    pub(super) passed_at: Option<i64>,
+    pub(super) state: String,
+    pub(super) hold: Option<Vec<u8>>,
+}
+
+impl EntryRow {
+    pub(super) fn read(self, number: i64) -> Result<Entry, StoreError> {
+        const TABLE: &str = "waitlist_entry";
+        let wrong = |why: &str| bad(TABLE, number, why);
+        let key: [u8; 16] = self.entry.try_into().map_err(|_| wrong("key is not 16 bytes"))?;
+        let hold = self.hold.as_deref().and_then(hold_key);
+        let offer = || hold.ok_or_else(|| wrong("it names no offer"));
+        let small = |n: i64| u8::try_from(n).map_err(|_| wrong("a count is out of range"));
+        let json = |e: serde_json::Error| bad(TABLE, number, e.to_string());
+        Ok(Entry {
+            key: EntryKey(u128::from_be_bytes(key)),
+            owner: Owner(self.owner.try_into().map_err(|_| wrong("owner is not 32 bytes"))?),
+            network: self.network.map(|n| Network(n.cast_unsigned())),
+            best: serde_json::from_str(&self.best).map_err(json)?,
+            buyer: self.buyer.as_deref().map(serde_json::from_str).transpose().map_err(json)?,
+            created_at: instant(self.created_at, TABLE, number)?,
+            turn: self.turn.unsigned_abs(),
+            lapses: small(self.lapses)?,
+            passed_over: small(self.passed_over)?,
+            passed_at: self.passed_at.map(|at| instant(at, TABLE, number)).transpose()?,
+            state: match self.state.as_str() {
+                "waiting" => EntryState::Waiting,
+                "offered" => EntryState::Offered(offer()?),
+                "taken" => EntryState::Taken(offer()?),
+                "declined" => EntryState::Declined(offer()?),
+                "gone" => EntryState::Gone,
+                other => return Err(wrong(&format!("there is no state {other}"))),
+            },
         })
     }
 }

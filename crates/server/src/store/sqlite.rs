@@ -12,14 +12,14 @@ use std::fs::File;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use admit_booking::{HoldKey, Prices};
+use admit_booking::Prices;
 use admit_protocol::digest::ContentName;
 use admit_protocol::id::ScreeningId;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Row, Transaction, TransactionBehavior};
 
 use self::checkpoint::Checkpoints;
 use self::numbers::Numbers;
-use super::{Answer, CommitError, KeyPrint, Listing, Loaded, Outcome, Save, Store, StoreError};
+use super::{About, Answer, CommitError, KeyPrint, Listing, Loaded, Outcome, Save, Store, StoreError};
 
 mod migrations {
     refinery::embed_migrations!("migrations/sqlite");
@@ -157,15 +157,18 @@ impl Store for SqliteStore {
         Ok(saved)
     }
 
-    fn answer(&self, _: ScreeningId, hold: HoldKey, key: KeyPrint) -> Result<Option<Answer>, StoreError> {
+    fn answer(&self, _: ScreeningId, about: About, key: KeyPrint) -> Result<Option<Answer>, StoreError> {
         const STEP: &str = "reading an answer";
         self.reading(STEP, |db| {
-            let sql = "SELECT answers FROM hold WHERE hold = ?1";
-            let mut holds = db.prepare_cached(sql).map_err(StoreError::at(STEP))?;
+            let sql = match about {
+                About::Hold(_) => "SELECT answers FROM hold WHERE hold = ?1",
+                About::Entry(_) => "SELECT answers FROM waitlist_entry WHERE entry = ?1",
+            };
+            let mut rows = db.prepare_cached(sql).map_err(StoreError::at(STEP))?;
             let answers: Option<Vec<u8>> =
-                holds.query_row([hold.0.to_be_bytes()], |row| row.get(0)).optional().map_err(StoreError::at(STEP))?;
+                rows.query_row([about.bytes()], |row| row.get(0)).optional().map_err(StoreError::at(STEP))?;
             let answers = answers.unwrap_or_default();
-            let Some((_, id)) = super::rows::read_known(hold, &answers).find(|(known, _)| known.key == key) else {
+            let Some((_, id)) = super::rows::read_known(about, &answers).find(|(known, _)| known.key == key) else {
                 return Ok(None);
             };
             let sql = "SELECT status, body FROM answer WHERE id = ?1";

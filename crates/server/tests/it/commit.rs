@@ -4,12 +4,12 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
-use admit_booking::{HoldKey, Prices};
+use admit_booking::Prices;
 use admit_protocol::digest::ContentName;
 use admit_protocol::id::ScreeningId;
 use admit_protocol::origin::{Origin, OriginPolicy};
 use admit_server::Cinema;
-use admit_server::store::{Answer, CommitError, KeyPrint, Listing, Loaded, Outcome, Save, Store, StoreError};
+use admit_server::store::{About, Answer, CommitError, KeyPrint, Listing, Loaded, Outcome, Save, Store, StoreError};
 use serde_json::json;
 
 use crate::stage::{ANNA, BEN, Stage};
@@ -44,8 +44,8 @@ impl Store for Faulty {
     ) -> Result<Loaded, StoreError> {
         self.inner.load(screening, prices)
     }
-    fn answer(&self, screening: ScreeningId, hold: HoldKey, key: KeyPrint) -> Result<Option<Answer>, StoreError> {
-        self.inner.answer(screening, hold, key)
+    fn answer(&self, screening: ScreeningId, about: About, key: KeyPrint) -> Result<Option<Answer>, StoreError> {
+        self.inner.answer(screening, about, key)
     }
     fn save(&self, batch: &[Save<'_>]) -> Result<Vec<Outcome>, CommitError> {
         self.saves.fetch_add(1, Ordering::SeqCst);

@@ -3,10 +3,13 @@
 use std::sync::Arc;
 
 use admit_booking::{
-    Block, BlockReason, Changes, Claim, Command, Hold, HoldKey, HoldState, House, Owner, Place, PlaceHold, example,
+    Block, BlockReason, Changes, Claim, Command, Entry, EntryKey, EntryState, Hold, HoldKey, HoldState, House, Network,
+    Owner, Place, PlaceHold, example,
 };
+use admit_protocol::booking::Buyer;
+use admit_protocol::hold::Best;
 use admit_server::store::sqlite::SqliteStore;
-use admit_server::store::{Answer, BodyPrint, KeyPrint, KnownKey, NewAnswer, Outcome, Save, Store};
+use admit_server::store::{About, Answer, BodyPrint, KeyPrint, KnownKey, NewAnswer, Outcome, Save, Store};
 use admit_server::store::{Layouts, StaffStore as _};
 use jiff::Timestamp;
 
@@ -127,13 +130,44 @@ store_contract! {
         assert_eq!((load(store).house.version, load(store).house.holds.len()), (1, 1));
     }
 
+    a_waitlist_entry_is_kept_as_the_last_change_leaves_it(store) {
+        let waiting = Entry {
+            key: EntryKey(7),
+            owner: Owner([7; 32]),
+            network: Some(Network(3)),
+            best: Best { count: 2, zones: vec!["std".parse().expect("id")], ..Best::default() },
+            buyer: Some(Buyer { email: Some("anna@mail.example".into()), ..Buyer::default() }),
+            created_at: now(),
+            turn: 1,
+            lapses: 0,
+            passed_over: 1,
+            passed_at: Some(now()),
+            state: EntryState::Waiting,
+        };
+        let entries = |entries: Vec<Entry>| Changes { entries, ..Changes::default() };
+        let answer = Answer { status: 201, body: Some("{}".into()) };
+        let known = KnownKey { key: KeyPrint([1; 16]), said: BodyPrint([2; 16]), about: About::Entry(waiting.key) };
+        let joined = [entries(vec![waiting.clone()])];
+        store.save(&[save(0, &joined, &[NewAnswer { known, answer: answer.clone() }])]).expect("saves");
+        assert_eq!((load(store).house.version, load(store).house.entries), (1, vec![waiting.clone()]));
+        assert_eq!(load(store).keys, [known]);
+        let found = store.answer("eight".parse().expect("id"), known.about, known.key).expect("reads");
+        assert_eq!(found, Some(answer));
+        let lapsed = Entry { turn: 2, lapses: 1, passed_over: 0, passed_at: None, ..waiting.clone() };
+        let offered = Entry { state: EntryState::Offered(HoldKey(1)), ..lapsed.clone() };
+        // Of several changes in one batch the last one stands.
+        let changes = [entries(vec![lapsed]), placed(1, "A1"), entries(vec![offered.clone()])];
+        store.save(&[save(1, &changes, &[])]).expect("saves");
+        assert_eq!((load(store).house.entries, load(store).keys), (vec![offered], vec![known]));
+    }
+
     an_answer_is_kept_with_its_effect(store) {
         let answer = Answer { status: 201, body: Some("{}".into()) };
-        let known = KnownKey { key: KeyPrint([1; 16]), said: BodyPrint([2; 16]), hold: HoldKey(1) };
+        let known = KnownKey { key: KeyPrint([1; 16]), said: BodyPrint([2; 16]), about: About::Hold(HoldKey(1)) };
         store.save(&[save(0, &[placed(1, "A1")], &[NewAnswer { known, answer: answer.clone() }])]).expect("saves");
-        assert_eq!(store.answer("eight".parse().expect("id"), HoldKey(1), known.key).expect("reads"), Some(answer));
-        assert_eq!(store.answer("eight".parse().expect("id"), HoldKey(1), KeyPrint([3; 16])).expect("reads"), None);
-        assert_eq!(store.answer("eight".parse().expect("id"), HoldKey(2), known.key).expect("reads"), None);
+        assert_eq!(store.answer("eight".parse().expect("id"), About::Hold(HoldKey(1)), known.key).expect("reads"), Some(answer));
+        assert_eq!(store.answer("eight".parse().expect("id"), About::Hold(HoldKey(1)), KeyPrint([3; 16])).expect("reads"), None);
+        assert_eq!(store.answer("eight".parse().expect("id"), About::Hold(HoldKey(2)), known.key).expect("reads"), None);
         assert_eq!(load(store).keys, [known]);
         // Also when the hold is over: whoever lost the answer must not hold the same seats again.
         let released = (HoldKey(1), HoldState::Released { at: now() });
@@ -165,7 +199,7 @@ fn the_log_of_a_busy_store_begins_again() {
     // An answer of 200 KB each: some 60 pages a commit, without a pause.
     let body = axum::body::Bytes::from(vec![b' '; 200_000]);
     let answer = Answer { status: 201, body: Some(body) };
-    let known = KnownKey { key: KeyPrint([1; 16]), said: BodyPrint([2; 16]), hold: HoldKey(1) };
+    let known = KnownKey { key: KeyPrint([1; 16]), said: BodyPrint([2; 16]), about: About::Hold(HoldKey(1)) };
     store.save(&[save(0, &[placed(1, "A2")], &[])]).expect("saves");
     let extended = HoldState::Active { until: now() };
     for n in 0..1200_u64 {

@@ -16,3 +16,4 @@ mod postgres;
 mod processes;
 mod races;
 mod stage;
+mod waitlist;

@@ -150,6 +150,25 @@ on_postgres! {
         assert_eq!(two.other.hold(ANNA, &["A1"]).await.status, 201, "the others are sold as before");
     }
 
+    who_waits_at_one_process_is_offered_what_comes_free_at_the_other(two) {
+        let booked = two.other.booked(ANNA, &["A1", "A2"]).await;
+        let all = ["A3", "A4", "B1", "B2", "B3", "B4"];
+        two.one.booked(BEN, &all).await;
+        let wish = json!({"best": {"count": 2, "zones": ["std"]}});
+        let entry = two.one.post(&secret(7), "/v1/screenings/eight/waitlist", &wish).await;
+        assert_eq!(entry.status, 201, "{}", entry.body);
+        let again = two.other.post_with_key(&secret(7), "/v1/screenings/eight/waitlist", "another", &wish).await;
+        assert_eq!(again.code(), "already_waiting", "{}", again.body);
+        let quote = two.other.post(ANNA, &format!("{}/cancellation_quotes", path(&booked)), &json!({})).await;
+        let cancelled = json!({"quote": quote.body["id"]});
+        two.other.post(ANNA, &format!("{}/cancellations", path(&booked)), &cancelled).await;
+        assert!(two.one.hold(BEN, &["A1"]).await.status == 409 && two.other.hold(BEN, &["A2"]).await.status == 409);
+        for stage in [&two.one, &two.other] {
+            let offered = stage.get(&secret(7), &path(&entry)).await;
+            assert_eq!(offered.body["state"], "offered", "{}", offered.body);
+        }
+    }
+
     who_watches_at_one_process_sees_what_is_held_at_the_other(two) {
         let mut watcher = Watcher::begin(&two.one, None).await;
         let (_, _, first) = watcher.next().await.expect("a snapshot");

@@ -1,4 +1,4 @@
-//! Rows in SQLite. Answers lie in a table of their own there, and a hold names them by number.
+//! Rows in SQLite. Answers lie in a table of their own there, and what they are about names them by number.
 
 use std::path::Path;
 
@@ -19,15 +19,16 @@ impl Rows {
         Ok(Self(db))
     }
 
-    /// The answers of each hold, in the order of hold and key.
+    /// The answers about each hold and waitlist entry, in the order of that and of the key.
     fn answers(&self, each: &mut dyn FnMut(Vec<Value>) -> Result<(), StoreError>) -> Result<(), StoreError> {
-        let sql = "SELECT screening, hold, answers FROM hold WHERE length(answers) > 0 ORDER BY hold";
-        let mut holds = self.0.prepare(sql).map_err(StoreError::at(MOVING))?;
+        let sql = "SELECT screening, hold AS about, answers FROM hold WHERE length(answers) > 0 \
+                   UNION ALL SELECT screening, entry, answers FROM waitlist_entry WHERE length(answers) > 0 ORDER BY about";
+        let mut about = self.0.prepare(sql).map_err(StoreError::at(MOVING))?;
         let mut answer =
             self.0.prepare("SELECT at, status, body FROM answer WHERE id = ?1").map_err(StoreError::at(MOVING))?;
-        let mut rows = holds.query([]).map_err(StoreError::at(MOVING))?;
+        let mut rows = about.query([]).map_err(StoreError::at(MOVING))?;
         while let Some(row) = rows.next().map_err(StoreError::at(MOVING))? {
-            let (screening, hold) = (value(row, 0)?, value(row, 1)?);
+            let (screening, about) = (value(row, 0)?, value(row, 1)?);
             let Value::Bytes(records) = value(row, 2)? else { continue };
             let (records, _) = records.as_chunks::<40>();
             let mut records: Vec<(&[u8], i64)> = records
@@ -43,30 +44,36 @@ impl Rows {
                 let Some((at, status, body)) = found else { continue };
                 let key = Value::Bytes(key.to_vec());
                 let row = [Value::Integer(at), Value::Integer(status), Value::Bytes(body)];
-                each([vec![screening.clone(), hold.clone(), key], row.to_vec()].concat())?;
+                each([vec![screening.clone(), about.clone(), key], row.to_vec()].concat())?;
             }
         }
         Ok(())
     }
 
-    /// Puts an answer where SQLite has answers, and its number into the hold that it is about.
+    /// Puts an answer where SQLite has answers, and its number into the row that it is about.
     fn put_answer(&self, row: &[Value]) -> Result<(), StoreError> {
-        let [_, hold, Value::Bytes(key), at, status, body] = row else {
+        let [_, about, Value::Bytes(key), at, status, body] = row else {
             return Err(StoreError::Refused("an answer has six columns".into()));
         };
         let sql = "INSERT INTO answer (at, status, body) VALUES (?1, ?2, ?3)";
         self.0.prepare_cached(sql).and_then(|mut s| s.execute([at, status, body])).map_err(StoreError::at(MOVING))?;
         let id = self.0.last_insert_rowid();
-        let mut read =
-            self.0.prepare_cached("SELECT answers FROM hold WHERE hold = ?1").map_err(StoreError::at(MOVING))?;
-        let mut answers: Vec<u8> = read.query_row([hold], |row| row.get(0)).map_err(StoreError::at(MOVING))?;
+        let sql =
+            "SELECT answers FROM hold WHERE hold = ?1 UNION ALL SELECT answers FROM waitlist_entry WHERE entry = ?1";
+        let mut read = self.0.prepare_cached(sql).map_err(StoreError::at(MOVING))?;
+        let mut answers: Vec<u8> = read.query_row([about], |row| row.get(0)).map_err(StoreError::at(MOVING))?;
         let (records, _) = answers.as_chunks_mut::<40>();
         for record in records.iter_mut().filter(|record| record[..16] == key[..]) {
             record[32..].copy_from_slice(&id.to_be_bytes());
         }
-        let sql = "UPDATE hold SET answers = ?2 WHERE hold = ?1";
-        let mut put = self.0.prepare_cached(sql).map_err(StoreError::at(MOVING))?;
-        put.execute(params![hold, answers]).map(drop).map_err(StoreError::at(MOVING))
+        // The key is a row of one of them.
+        for sql in
+            ["UPDATE hold SET answers = ?2 WHERE hold = ?1", "UPDATE waitlist_entry SET answers = ?2 WHERE entry = ?1"]
+        {
+            let mut put = self.0.prepare_cached(sql).map_err(StoreError::at(MOVING))?;
+            put.execute(params![about, answers]).map_err(StoreError::at(MOVING))?;
+        }
+        Ok(())
     }
 }
 
@@ -115,7 +122,7 @@ impl Side for Rows {
                 .to_owned(),
             _ => format!("SELECT {} FROM {} ORDER BY {}", table.names(), table.name, table.order),
         };
-        let answers = table.columns.iter().position(|(name, _)| table.name == "hold" && *name == "answers");
+        let answers = table.columns.iter().position(|(name, _)| *name == "answers");
         let mut statement = self.0.prepare(&sql).map_err(StoreError::at(MOVING))?;
         let mut rows = statement.query([]).map_err(StoreError::at(MOVING))?;
         while let Some(row) = rows.next().map_err(StoreError::at(MOVING))? {

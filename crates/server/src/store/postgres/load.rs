@@ -9,8 +9,8 @@ use jiff::Timestamp;
 use tokio_postgres::Row;
 
 use super::session::{Params, Session, at, get, wait};
-use crate::store::rows::{ClaimRow, HoldRow, ScanRow, bad, hold_key, read_known};
-use crate::store::{KnownKey, Loaded, News, NewsOf, StoreError};
+use crate::store::rows::{ClaimRow, EntryRow, HoldRow, ScanRow, bad, hold_key, read_known};
+use crate::store::{About, KnownKey, Loaded, News, NewsOf, StoreError};
 
 const LOADING: &str = "loading a house";
 
@@ -23,6 +23,8 @@ pub(super) fn house(session: &mut Session, number: i64, prices: PriceTables<'_>)
     const CLAIMS: &str = "SELECT place, hold, block, until FROM claim WHERE screening = $1";
     const HOLDS: &str = "SELECT hold, owner, network, places, price_table, created_at, seq, state, at, details, answers \
                          FROM hold WHERE screening = $1";
+    const ENTRIES: &str = "SELECT entry, owner, network, best, buyer, created_at, turn, lapses, passed_over, passed_at, state, hold, \
+                           answers FROM waitlist_entry WHERE screening = $1";
     const SCANS: &str = "SELECT device, id, kind, undoes, hold, line, generation, at, admitted, offline, verdict \
                          FROM scan WHERE screening = $1";
     // Most houses that are loaded were never sold from: for them this is all.
@@ -31,8 +33,8 @@ pub(super) fn house(session: &mut Session, number: i64, prices: PriceTables<'_>)
     if let Some(row) = session.query(YOUNG, &[&number]).map_err(at(LOADING))?.first() {
         return Ok(Loaded { programme: super::programme(get(row, 0)?)?, ..Loaded::default() });
     }
-    let [house, claims, holds, scans, programme] =
-        session.prepare([HOUSE, CLAIMS, HOLDS, SCANS, super::PROGRAMME]).map_err(at(LOADING))?;
+    let [house, claims, holds, scans, entries, programme] =
+        session.prepare([HOUSE, CLAIMS, HOLDS, SCANS, ENTRIES, super::PROGRAMME]).map_err(at(LOADING))?;
     let client = session.client();
     let of: Params<'_> = &[&number];
     let read = wait(async {
@@ -42,14 +44,15 @@ pub(super) fn house(session: &mut Session, number: i64, prices: PriceTables<'_>)
             client.query(&claims, of),
             client.query(&holds, of),
             client.query(&scans, of),
+            client.query(&entries, of),
             client.query_one(&programme, &[]),
             client.batch_execute("COMMIT"),
         )
     });
-    let (began, house, claims, holds, scans, programme, ended) = read;
-    let (house, claims, holds, scans, programme) = (|| {
+    let (began, house, claims, holds, scans, entries, programme, ended) = read;
+    let (house, claims, holds, scans, entries, programme) = (|| {
         began?;
-        let read = (house?, claims?, holds?, scans?, programme?);
+        let read = (house?, claims?, holds?, scans?, entries?, programme?);
         ended.map(|()| read)
     })()
     .map_err(at(LOADING))?;
@@ -68,7 +71,7 @@ pub(super) fn house(session: &mut Session, number: i64, prices: PriceTables<'_>)
     }
     for row in &holds {
         let hold = read_hold(row, number, prices)?;
-        loaded.keys.extend(read_known(hold.key, get(row, 10)?).map(|(known, _)| known));
+        loaded.keys.extend(read_known(About::Hold(hold.key), get(row, 10)?).map(|(known, _)| known));
         loaded.house.holds.push(hold);
     }
     for row in &scans {
@@ -86,6 +89,25 @@ pub(super) fn house(session: &mut Session, number: i64, prices: PriceTables<'_>)
             verdict: get(row, 10)?,
         };
         loaded.house.scans.push(scan.read(number)?);
+    }
+    for row in &entries {
+        let entry = EntryRow {
+            entry: get(row, 0)?,
+            owner: get(row, 1)?,
+            network: get(row, 2)?,
+            best: get(row, 3)?,
+            buyer: get(row, 4)?,
+            created_at: get(row, 5)?,
+            turn: get(row, 6)?,
+            lapses: get(row, 7)?,
+            passed_over: get(row, 8)?,
+            passed_at: get(row, 9)?,
+            state: get(row, 10)?,
+            hold: get(row, 11)?,
+        };
+        let entry = entry.read(number)?;
+        loaded.keys.extend(read_known(About::Entry(entry.key), get(row, 12)?).map(|(known, _)| known));
+        loaded.house.entries.push(entry);
     }
     Ok(loaded)
 }
@@ -147,7 +169,7 @@ pub(super) fn news(
     for row in session.query(HOLDS, &[&touched.0, &touched.1]).map_err(at(STEP))? {
         let number = get(&row, 11)?;
         let hold = read_hold(&row, number, prices)?;
-        let keys = read_known(hold.key, get(&row, 10)?).map(|(known, _)| known).collect();
+        let keys = read_known(About::Hold(hold.key), get(&row, 10)?).map(|(known, _)| known).collect();
         changed.entry(number).or_default().push((hold, keys));
     }
     let mut one = |seen: &Option<Seen>| {

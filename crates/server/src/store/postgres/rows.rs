@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use admit_booking::{Changes, Claim, Hold, HoldKey, HoldState, Place, ScanRecord};
+use admit_booking::{Changes, Claim, Entry, EntryKey, Hold, HoldKey, HoldState, Place, ScanRecord};
 use admit_protocol::id::ScanId;
 use futures_util::future::join_all;
 use tokio_postgres::Error;
@@ -10,8 +10,8 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
 
 use super::session::{Session, told, wait};
-use crate::store::rows::{claim_columns, known_bytes, places_text, state_columns};
-use crate::store::{CashWay, Save, StoreError};
+use crate::store::rows::{claim_columns, entry_state_columns, entry_texts, known_bytes, places_text, state_columns};
+use crate::store::{About, CashWay, Save, StoreError};
 
 /// Why a batch was not saved, as far as is known.
 pub(super) enum NotSaved {
@@ -66,6 +66,7 @@ pub(super) struct Rows<'a> {
     places: BTreeMap<(i64, Place), PlaceMoved>,
     holds: BTreeMap<(i64, HoldKey), HoldMoved<'a>>,
     scans: Vec<(i64, &'a ScanRecord)>,
+    entries: BTreeMap<(i64, EntryKey), (&'a Entry, Vec<u8>)>,
     answers: Answers<'a>,
     log: Log,
     till: Till<'a>,
@@ -75,7 +76,7 @@ pub(super) struct Rows<'a> {
 #[derive(Default)]
 struct Answers<'a> {
     screening: Vec<i64>,
-    hold: Vec<Vec<u8>>,
+    about: Vec<Vec<u8>>,
     key: Vec<Vec<u8>>,
     at: Vec<i64>,
     status: Vec<i32>,
@@ -119,6 +120,7 @@ impl<'a> Rows<'a> {
             places: BTreeMap::new(),
             holds: BTreeMap::new(),
             scans: Vec::new(),
+            entries: BTreeMap::new(),
             answers: Answers::default(),
             log: Log::default(),
             till: Till::default(),
@@ -142,14 +144,16 @@ impl<'a> Rows<'a> {
         self.log.whole.push(whole);
         self.log.entries.push(serde_json::to_string(save.log).map_err(|e| e.to_string())?);
         for new in save.answers {
-            let hold = new.known.hold;
-            // A request has its effect on the hold that it is about, and is on record there.
-            let Some(moved) = self.holds.get_mut(&(number, hold)) else {
-                return Err(format!("an answer is about hold {:032x}, which did not change", hold.0));
+            let about = new.known.about;
+            // A request has its effect on what it is about, and is on record there.
+            let answers = match about {
+                About::Hold(hold) => self.holds.get_mut(&(number, hold)).map(|moved| &mut moved.answers),
+                About::Entry(entry) => self.entries.get_mut(&(number, entry)).map(|(_, answers)| answers),
             };
-            moved.answers.extend(known_bytes(&new.known, 0));
+            let answers = answers.ok_or_else(|| format!("an answer is about {about:?}, which did not change"))?;
+            answers.extend(known_bytes(&new.known, 0));
             self.answers.screening.push(number);
-            self.answers.hold.push(hold.0.to_be_bytes().to_vec());
+            self.answers.about.push(about.bytes().to_vec());
             self.answers.key.push(new.known.key.0.to_vec());
             self.answers.at.push(now);
             self.answers.status.push(new.answer.status.into());
@@ -199,6 +203,10 @@ impl<'a> Rows<'a> {
             self.holds.entry((number, *key)).or_insert(new).state = state;
         }
         self.scans.extend(changes.scans.iter().map(|scan| (number, scan)));
+        for entry in &changes.entries {
+            // As the last change leaves it.
+            self.entries.entry((number, entry.key)).or_insert((entry, Vec::new())).0 = entry;
+        }
         Ok(())
     }
 
@@ -212,8 +220,9 @@ impl<'a> Rows<'a> {
         let new = NewHolds::of(holds().filter_map(|(_, moved)| moved.placed));
         let moved = Holds::of(holds().filter(|(_, moved)| moved.placed.is_none()));
         let scans = Scans::of(&self.scans);
+        let waitlist = Entries::of(self.entries.iter().map(|((number, _), entry)| (*number, entry)));
         let Log { entries, holds: touched, whole } = &self.log;
-        let Answers { screening, hold, key, at, status, body } = &self.answers;
+        let Answers { screening, about, key, at, status, body } = &self.answers;
         let (till, outbox) = (&self.till, &self.outbox);
 
         let mut steps: Vec<Step<'_>> = vec![
@@ -266,8 +275,11 @@ impl<'a> Rows<'a> {
         if !scans.screening.is_empty() {
             steps.push(Step::of(SCAN, scans.row()));
         }
+        if !waitlist.screening.is_empty() {
+            steps.push(Step::of(ENTRIES, waitlist.row()));
+        }
         if !key.is_empty() {
-            steps.push(Step::of(ANSWERS, vec![screening, hold, key, at, status, body]));
+            steps.push(Step::of(ANSWERS, vec![screening, about, key, at, status, body]));
         }
         if !till.at.is_empty() {
             let Till { at, by, screening, hold, amount, currency } = till;
@@ -312,7 +324,14 @@ const SCAN: &str = "INSERT INTO scan (screening, device, id, kind, undoes, hold,
      verdict) \
      SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bytea[], $7::bigint[], \
      $8::bigint[], $9::bigint[], $10::bool[], $11::bool[], $12::text[])";
-const ANSWERS: &str = "INSERT INTO answer (screening, hold, key, at, status, body) \
+const ENTRIES: &str = "INSERT INTO waitlist_entry AS e (screening, entry, owner, network, best, buyer, created_at, turn, lapses, \
+     passed_over, passed_at, state, hold, answers) \
+     SELECT * FROM unnest($1::bigint[], $2::bytea[], $3::bytea[], $4::bigint[], $5::text[], $6::text[], $7::bigint[], $8::bigint[], \
+     $9::bigint[], $10::bigint[], $11::bigint[], $12::text[], $13::bytea[], $14::bytea[]) \
+     ON CONFLICT (screening, entry) DO UPDATE SET turn = excluded.turn, lapses = excluded.lapses, \
+     passed_over = excluded.passed_over, passed_at = excluded.passed_at, state = excluded.state, hold = excluded.hold, \
+     answers = e.answers || excluded.answers";
+const ANSWERS: &str = "INSERT INTO answer (screening, about, key, at, status, body) \
      SELECT * FROM unnest($1::bigint[], $2::bytea[], $3::bytea[], $4::bigint[], $5::int[], $6::bytea[])";
 const TILL: &str = "INSERT INTO till (at, by, screening, hold, amount, currency) \
      SELECT * FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::bytea[], $5::bigint[], $6::text[])";
@@ -356,7 +375,11 @@ fn run(session: &mut Session, steps: &[Step<'_>]) -> Result<(), NotSaved> {
 /// Whether other processes must read more than the holds that changed: blocks, scans, and what was decided by staff.
 fn more_than_holds(changes: &Changes) -> bool {
     let block = |(_, claim): &(Place, Claim)| matches!(claim, Claim::Block(_));
-    changes.freed.iter().chain(&changes.claimed).any(block) || !changes.scans.is_empty() || changes.terms.is_some()
+    changes.freed.iter().chain(&changes.claimed).any(block)
+        || !changes.scans.is_empty()
+        || !changes.entries.is_empty()
+        || changes.line_looked_at.is_some()
+        || changes.terms.is_some()
 }
 
 /// Columns of `claim`.
@@ -436,6 +459,68 @@ impl<'a> NewHolds<'a> {
             columns.seq.push(hold.seq.cast_signed());
         }
         columns
+    }
+}
+
+/// Columns of `waitlist_entry`.
+#[derive(Default)]
+struct Entries<'a> {
+    screening: Vec<i64>,
+    entry: Vec<Vec<u8>>,
+    owner: Vec<&'a [u8]>,
+    network: Vec<Option<i64>>,
+    best: Vec<String>,
+    buyer: Vec<Option<String>>,
+    created_at: Vec<i64>,
+    turn: Vec<i64>,
+    lapses: Vec<i64>,
+    passed_over: Vec<i64>,
+    passed_at: Vec<Option<i64>>,
+    state: Vec<&'a str>,
+    hold: Vec<Option<Vec<u8>>>,
+    answers: Vec<&'a [u8]>,
+}
+
+impl<'a> Entries<'a> {
+    fn of(entries: impl Iterator<Item = (i64, &'a (&'a Entry, Vec<u8>))>) -> Self {
+        let mut columns = Self::default();
+        for (number, (entry, answers)) in entries {
+            let ((state, hold), (best, buyer)) = (entry_state_columns(entry.state), entry_texts(entry));
+            columns.screening.push(number);
+            columns.entry.push(entry.key.0.to_be_bytes().to_vec());
+            columns.owner.push(&entry.owner.0);
+            columns.network.push(entry.network.map(|n| n.0.cast_signed()));
+            columns.best.push(best);
+            columns.buyer.push(buyer);
+            columns.created_at.push(entry.created_at.as_millisecond());
+            columns.turn.push(entry.turn.cast_signed());
+            columns.lapses.push(entry.lapses.into());
+            columns.passed_over.push(entry.passed_over.into());
+            columns.passed_at.push(entry.passed_at.map(jiff::Timestamp::as_millisecond));
+            columns.state.push(state);
+            columns.hold.push(hold.map(|hold| hold.to_vec()));
+            columns.answers.push(answers);
+        }
+        columns
+    }
+
+    fn row(&self) -> Vec<&(dyn ToSql + Sync)> {
+        vec![
+            &self.screening,
+            &self.entry,
+            &self.owner,
+            &self.network,
+            &self.best,
+            &self.buyer,
+            &self.created_at,
+            &self.turn,
+            &self.lapses,
+            &self.passed_over,
+            &self.passed_at,
+            &self.state,
+            &self.hold,
+            &self.answers,
+        ]
     }
 }
 

@@ -8,8 +8,8 @@ use jiff::Timestamp;
 use rusqlite::{Connection, Row, params};
 
 use super::numbers;
-use crate::store::rows::{ClaimRow, HoldRow, ScanRow, bad, hold_key, read_known};
-use crate::store::{Loaded, StoreError};
+use crate::store::rows::{ClaimRow, EntryRow, HoldRow, ScanRow, bad, hold_key, read_known};
+use crate::store::{About, Loaded, StoreError};
 
 const LOADING: &str = "loading a house";
 
@@ -47,13 +47,21 @@ pub(super) fn load(
         for (hold, answers) in
             all(db, &holds, number, |row, number| Ok((read_hold(row, number, prices)?, get::<Vec<u8>>(row, 10)?)))?
         {
-            keys.extend(read_known(hold.key, &answers).map(|(known, _)| known));
+            keys.extend(read_known(About::Hold(hold.key), &answers).map(|(known, _)| known));
             house.holds.push(hold);
         }
     }
     let scans = "SELECT device, id, kind, undoes, hold, line, generation, at, admitted, offline, verdict \
                  FROM scan WHERE screening = ?1";
     house.scans = all(db, scans, number, read_scan)?;
+    let entries = "SELECT entry, owner, network, best, buyer, created_at, turn, lapses, passed_over, passed_at, state, hold, answers \
+                   FROM waitlist_entry WHERE screening = ?1";
+    for (entry, answers) in
+        all(db, entries, number, |row, number| Ok((read_entry(row, number)?, get::<Vec<u8>>(row, 12)?)))?
+    {
+        keys.extend(read_known(About::Entry(entry.key), &answers).map(|(known, _)| known));
+        house.entries.push(entry);
+    }
     Ok(Loaded { house, keys, programme: 0 })
 }
 
@@ -99,6 +107,24 @@ fn read_hold(
         details: get(row, 9)?,
     };
     row.read(number, prices)
+}
+
+fn read_entry(row: &Row<'_>, number: i64) -> Result<admit_booking::Entry, StoreError> {
+    let row = EntryRow {
+        entry: get(row, 0)?,
+        owner: get(row, 1)?,
+        network: get(row, 2)?,
+        best: get(row, 3)?,
+        buyer: get(row, 4)?,
+        created_at: get(row, 5)?,
+        turn: get(row, 6)?,
+        lapses: get(row, 7)?,
+        passed_over: get(row, 8)?,
+        passed_at: get(row, 9)?,
+        state: get(row, 10)?,
+        hold: get(row, 11)?,
+    };
+    row.read(number)
 }
 
 fn read_scan(row: &Row<'_>, number: i64) -> Result<admit_booking::ScanRecord, StoreError> {

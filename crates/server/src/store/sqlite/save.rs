@@ -2,12 +2,12 @@
 
 use std::collections::HashSet;
 
-use admit_booking::{Changes, Claim, HoldKey, Place};
+use admit_booking::{Changes, Claim, Place};
 use rusqlite::{Connection, ErrorCode, TransactionBehavior, params};
 
 use super::numbers::Numbers;
-use crate::store::rows::{claim_columns, known_bytes, places_text, state_columns};
-use crate::store::{Answer, CashWay, CommitError, Outcome, Save, StoreError, TillEntry};
+use crate::store::rows::{claim_columns, entry_state_columns, entry_texts, known_bytes, places_text, state_columns};
+use crate::store::{About, Answer, CashWay, CommitError, Outcome, Save, StoreError, TillEntry};
 
 /// Why one house was not saved while the others go on.
 enum Refused {
@@ -106,19 +106,19 @@ fn save_house(db: &Connection, number: i64, save: &Save<'_>) -> Result<(), Refus
         let sql = "INSERT INTO house (screening, version) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET version = ?2";
         db.prepare_cached(sql)?.execute(params![number, version])?;
     }
-    let mut answers: Vec<(HoldKey, Vec<u8>)> = Vec::with_capacity(save.answers.len());
+    let mut answers: Vec<(About, Vec<u8>)> = Vec::with_capacity(save.answers.len());
     for new in save.answers {
         let Answer { status, body } = &new.answer;
         let sql = "INSERT INTO answer (at, status, body) VALUES (?1, ?2, ?3)";
         db.prepare_cached(sql)?.execute(params![now, status, body.as_deref().unwrap_or_default()])?;
-        answers.push((new.known.hold, known_bytes(&new.known, db.last_insert_rowid())));
+        answers.push((new.known.about, known_bytes(&new.known, db.last_insert_rowid())));
     }
     for changes in save.changes {
         save_changes(db, number, version, changes, &mut answers)?;
     }
-    // A request has its effect on the hold that it is about, and is on record there.
-    if let Some((hold, _)) = answers.first() {
-        return Err(Refused::Broken(format!("an answer is about hold {:032x}, which did not change", hold.0)));
+    // A request has its effect on what it is about, and is on record there.
+    if let Some((about, _)) = answers.first() {
+        return Err(Refused::Broken(format!("an answer is about {about:?}, which did not change")));
     }
     for TillEntry { by, booking, amount, way } in save.till {
         let signed = if *way == CashWay::Taken { amount.amount() } else { -amount.amount() };
@@ -141,12 +141,12 @@ fn save_changes(
     number: i64,
     version: i64,
     changes: &Changes,
-    answers: &mut Vec<(HoldKey, Vec<u8>)>,
+    answers: &mut Vec<(About, Vec<u8>)>,
 ) -> Result<(), Refused> {
-    // Those that are new for a hold, taken once.
-    let mut answers_of = |hold: HoldKey| -> Vec<u8> {
-        let of_hold = answers.extract_if(.., |(of, _)| *of == hold);
-        of_hold.flat_map(|(_, bytes)| bytes).collect()
+    // Those that are new for a hold or an entry, taken once.
+    let mut answers_of = |about: About| -> Vec<u8> {
+        let about_it = answers.extract_if(.., |(of, _)| *of == about);
+        about_it.flat_map(|(_, bytes)| bytes).collect()
     };
     for &(place, expected) in &changes.freed {
         free(db, number, place, expected)?;
@@ -172,7 +172,7 @@ fn save_changes(
             version,
             state,
             at,
-            answers_of(hold.key),
+            answers_of(About::Hold(hold.key)),
             details,
         ])?;
     }
@@ -180,8 +180,32 @@ fn save_changes(
         let (state, at, details) = state_columns(state);
         let sql = "UPDATE hold SET version = ?3, state = ?4, at = ?5, answers = CAST(answers || ?6 AS BLOB), details = ?7 \
                    WHERE hold = ?2 AND screening = ?1";
-        let row = params![number, key.0.to_be_bytes(), version, state, at, answers_of(*key), details];
+        let row = params![number, key.0.to_be_bytes(), version, state, at, answers_of(About::Hold(*key)), details];
         one(db.prepare_cached(sql)?.execute(row)?, || format!("hold {:032x} is not there", key.0))?;
+    }
+    for entry in &changes.entries {
+        let ((state, hold), (best, buyer)) = (entry_state_columns(entry.state), entry_texts(entry));
+        let sql = "INSERT INTO waitlist_entry (screening, entry, owner, network, best, buyer, created_at, turn, lapses, \
+                   passed_over, passed_at, state, hold, answers) \
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14) \
+                   ON CONFLICT (entry) DO UPDATE SET turn = ?8, lapses = ?9, passed_over = ?10, passed_at = ?11, \
+                   state = ?12, hold = ?13, answers = CAST(answers || ?14 AS BLOB)";
+        db.prepare_cached(sql)?.execute(params![
+            number,
+            entry.key.0.to_be_bytes(),
+            entry.owner.0,
+            entry.network.map(|n| n.0.cast_signed()),
+            best,
+            buyer,
+            entry.created_at.as_millisecond(),
+            entry.turn.cast_signed(),
+            entry.lapses,
+            entry.passed_over,
+            entry.passed_at.map(jiff::Timestamp::as_millisecond),
+            state,
+            hold,
+            answers_of(About::Entry(entry.key)),
+        ])?;
     }
     for scan in &changes.scans {
         let sql = "INSERT INTO scan (screening, device, id, kind, undoes, hold, line, generation, at, admitted, offline, \
