@@ -182,7 +182,7 @@ impl House {
     /// Companions' seats that anybody may have from now on, or sales that begin: those who wait come first.
     fn set_line_deadline(&mut self) {
         self.deadlines.retain(|(_, what)| *what != Deadline::Line);
-        let waits = self.waitlist.len() > 0;
+        let waits = self.waitlist.waiting() > 0;
         let instants = [self.terms.companion_release_at, Some(self.terms.sales.opens_at)].into_iter().flatten();
         let next = instants.filter(|at| waits && *at > self.line_looked_at).min();
         self.deadlines.extend(next.map(|at| (at, Deadline::Line)));

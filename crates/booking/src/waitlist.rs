@@ -168,12 +168,12 @@ impl Waitlist {
     }
 
     /// Whether nobody waits or has an offer, and nothing is kept for anybody.
-    pub(crate) fn is_empty(&self) -> bool {
+    pub(crate) fn is_quiet(&self) -> bool {
         self.here == 0
     }
 
     /// How many wait.
-    pub(crate) fn len(&self) -> usize {
+    pub(crate) fn waiting(&self) -> usize {
         self.line.len()
     }
 

@@ -118,16 +118,38 @@ const CHECKS: &[(&str, &str, &str)] = &[
         "I1",
         "requests with two effects, and records whose answer is missing or another's",
         "
-        WITH RECURSIVE record (answers, at) AS (
-            SELECT answers, 33 FROM hold WHERE length(answers) > 0
+        WITH RECURSIVE about AS (SELECT answers FROM hold UNION ALL SELECT answers FROM waitlist_entry),
+            record (answers, at) AS (
+            SELECT answers, 33 FROM about WHERE length(answers) > 0
             UNION ALL SELECT answers, at + 40 FROM record WHERE at + 40 < length(answers)),
             named AS (SELECT hex(substr(answers, at, 8)) AS id, substr(answers, at - 32, 16) AS key FROM record)
-        SELECT (SELECT count(*) FROM hold WHERE length(answers) % 40 <> 0)
+        SELECT (SELECT count(*) FROM about WHERE length(answers) % 40 <> 0)
             + (SELECT count(*) - count(DISTINCT id) FROM named)
             + (SELECT count(*) - count(DISTINCT key) FROM named)
             + (SELECT count(*) FROM answer WHERE printf('%016X', id) NOT IN (SELECT id FROM named))
             + (SELECT count(*) FROM named WHERE id NOT IN (SELECT printf('%016X', id) FROM answer)
                 AND id >= (SELECT printf('%016X', coalesce(min(id), 0)) FROM answer))",
+    ),
+    (
+        "W2",
+        "parties that wait at the same place in line",
+        "
+        SELECT count(*) - count(DISTINCT screening || ' ' || turn) FROM waitlist_entry WHERE state = 'waiting'",
+    ),
+    (
+        "W4",
+        "parties whose offer is no hold of theirs, or over",
+        "
+        SELECT count(*) FROM waitlist_entry e
+        LEFT JOIN hold h ON h.hold = e.hold AND h.screening = e.screening AND h.owner = e.owner
+        WHERE e.state = 'offered' AND (h.state IS NULL OR h.state NOT IN ('active', 'paying', 'closing'))",
+    ),
+    (
+        "W6",
+        "places kept for somebody in line where nobody waits",
+        "
+        SELECT count(*) FROM claim c WHERE c.block = 'waitlist'
+        AND NOT EXISTS (SELECT 1 FROM waitlist_entry e WHERE e.screening = c.screening AND e.state = 'waiting')",
     ),
     (
         "T3",

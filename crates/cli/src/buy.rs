@@ -6,7 +6,7 @@ use admit_booking::{Refusal, price};
 use admit_client::{Choosing, ClientError, Keepsake, Purchase, Secret, Server, Wallet, WalletError};
 use admit_protocol::booking::{Book as BookRequest, Booking, Buyer, TicketChoice, TicketState};
 use admit_protocol::capability::PaymentMethod;
-use admit_protocol::hold::{Hold, PlaceHold, Quote};
+use admit_protocol::hold::{Best, Hold, PlaceHold, Quote};
 use admit_protocol::id::{ScreeningId, SeatId, TicketTypeId, ZoneId};
 use admit_protocol::layout::{Layout, SeatKind};
 use admit_protocol::money::{Currency, Money};
@@ -138,11 +138,7 @@ impl Wanted {
         }
         match self.decide(&server, &wallet, &purchase, &screening, consent, context).await {
             Ok(booking) => Ok(Bought { purchase, booking, screening }),
-            // Perhaps it was booked: the wallet knows what to ask again.
-            Err(Gone::Unknown(error)) => {
-                let again = format!("`admit bookings` asks again, as number {}", purchase.number);
-                Err(anyhow::Error::from(error).context(format!("it is not known whether this was booked: {again}")))
-            }
+            Err(Gone::Unknown(error)) => Err(unknown(error, purchase.number)),
             Err(Gone::Refused(error)) => {
                 // Why it came to nothing is what matters, also when the seats cannot be given back at once.
                 Err(error.context(match wallet.release(&server, purchase.number).await {
@@ -215,6 +211,76 @@ impl Wanted {
         let _ = wallet.refresh(server, purchase.number).await;
         Ok(booking)
     }
+}
+
+/// Seats that a party in line is offered.
+pub(crate) struct Offered {
+    pub(crate) server: Server,
+    pub(crate) wallet: Wallet,
+    pub(crate) purchase: Purchase,
+    pub(crate) screening: Screening,
+    pub(crate) at_most: Option<String>,
+}
+
+/// Books what is offered. Who does not say yes keeps the offer until it ends.
+pub(crate) async fn take(offered: Offered, context: &Context) -> anyhow::Result<()> {
+    let Offered { server, wallet, purchase, screening, at_most } = offered;
+    let table = server.price_table(screening.price_table).await?;
+    let most = at_most.as_deref().map(|text| read_amount(text, table.currency)).transpose()?;
+    let consent = match most {
+        Some(most) => Consent::AtMost(most),
+        None => Consent::Asked(Stop::listen()?),
+    };
+    if !context.json {
+        Showing::of(&server, &screening).await?.print();
+    }
+    let wanted = Wanted {
+        server: purchase.origin.to_string(),
+        screening: screening.id.to_string(),
+        seats: vec![],
+        split: false,
+        email: None,
+        at_most,
+    };
+    let number = purchase.number;
+    match wanted.decide(&server, &wallet, &purchase, &screening, (At::Home, consent), context).await {
+        Ok(booking) => booked(&Bought { purchase, booking, screening }, context),
+        Err(Gone::Unknown(error)) => Err(unknown(error, number)),
+        Err(Gone::Refused(error)) => Err(error.context(format!(
+            "nothing was booked; you may still `admit waitlist take {number}`, or give it back: `admit cancel {number}`"
+        ))),
+    }
+}
+
+/// Nobody heard whether a purchase was booked: the wallet knows what to ask again.
+fn unknown(error: WalletError, number: admit_client::PurchaseNumber) -> anyhow::Error {
+    let again = format!("`admit bookings` asks again, as number {number}");
+    anyhow::Error::from(error).context(format!("it is not known whether this was booked: {again}"))
+}
+
+/// A party that waits, as people name it: `best:4:premium`.
+pub(crate) async fn party(
+    text: &str,
+    split: bool,
+    highest_price: Option<&str>,
+    server: &Server,
+    screening: &Screening,
+) -> anyhow::Result<Best> {
+    let layout = server.layout(screening.layout).await?;
+    let table = server.price_table(screening.price_table).await?;
+    let best = choosing::best_named(text, &layout, &table)?;
+    let best = best.with_context(|| format!("{text}: say how many you are, such as best:4 or best:4:ZONE"))?;
+    let highest_price = highest_price.map(|text| read_amount(text, table.currency)).transpose()?;
+    Ok(Best { split, highest_price, ..best })
+}
+
+/// What a person will want to read of whatever they get for a screening.
+pub(crate) async fn keepsake_of(server: &Server, screening: &Screening) -> anyhow::Result<Keepsake> {
+    let layout = server.layout(screening.layout).await?;
+    let table = server.price_table(screening.price_table).await?;
+    let showing = Showing::of(server, screening).await?;
+    let anything = PlaceHold { best: Some(Best::default()), ..PlaceHold::default() };
+    Ok(keepsake(&showing, &anything, &layout, &table, screening.starts_at.zone().clone()))
 }
 
 fn keepsake(showing: &Showing, wish: &PlaceHold, layout: &Layout, table: &PriceTable, zone: ZoneName) -> Keepsake {

@@ -18,6 +18,7 @@ mod serve;
 mod show;
 mod showing;
 mod ticket;
+mod waitlist;
 
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
@@ -85,6 +86,9 @@ enum Command {
     Seats(seats::Seats),
     /// Hold seats and book them.
     Book(buy::Book),
+    /// Wait for seats where there are none: what comes free is offered in the order of the line.
+    #[command(subcommand)]
+    Waitlist(waitlist::WaitlistCommand),
     /// Your bookings, as the cinemas have them now.
     Bookings(bookings::List),
     /// Cancel tickets of a booking.
@@ -195,6 +199,7 @@ async fn run(command: Command, context: &Context) -> anyhow::Result<()> {
         Command::Programme(programme) => programme.run(context).await,
         Command::Seats(seats) => seats.run(context).await,
         Command::Book(book) => book.run(context).await,
+        Command::Waitlist(waitlist) => Box::pin(waitlist.run(context)).await,
         Command::Bookings(list) => list.run(context).await,
         Command::Cancel(cancel) => cancel.run(context).await,
         Command::Ticket(ticket) => ticket.run(context).await,

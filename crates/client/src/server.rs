@@ -8,7 +8,7 @@ use admit_protocol::endpoint as at;
 use admit_protocol::feed::Feed;
 use admit_protocol::film::Film;
 use admit_protocol::hold::{ExtendHold, Hold, PlaceHold};
-use admit_protocol::id::{BookingId, CinemaId, HoldId, QuoteId, ScreeningId, SeatId};
+use admit_protocol::id::{BookingId, CinemaId, HoldId, QuoteId, ScreeningId, SeatId, WaitlistEntryId};
 use admit_protocol::json::{self, DOCUMENT_BYTES_MAX, MANIFEST_BYTES_MAX, Numbers};
 use admit_protocol::jws::Jws;
 use admit_protocol::key::PublicKey;
@@ -19,6 +19,7 @@ use admit_protocol::price::PriceTable;
 use admit_protocol::screening::{Programme, Screening};
 use admit_protocol::seats::Seats;
 use admit_protocol::ticket::{Ticket, TicketError, screening_digest};
+use admit_protocol::waitlist::{JoinWaitlist, WaitlistEntry};
 use jiff::Timestamp;
 use reqwest::Method;
 use serde::de::DeserializeOwned;
@@ -285,6 +286,50 @@ impl Server {
     ) -> Result<Hold, ClientError> {
         let url = self.url(at::EXTEND_HOLD, &[screening.as_str(), hold.as_str()]);
         self.json(Ask::post(url, wish).by(secret).once(key)).await
+    }
+
+    /// Puts a party at the end of the line (capability `waitlist`).
+    ///
+    /// # Errors
+    /// `seats_available` when nobody need wait, `never_fits` when it would be in vain.
+    pub async fn join_waitlist(
+        &self,
+        screening: ScreeningId,
+        secret: &Secret,
+        key: &RequestKey,
+        wish: &JoinWaitlist,
+    ) -> Result<WaitlistEntry, ClientError> {
+        let url = self.url(at::JOIN_WAITLIST, &[screening.as_str()]);
+        self.json(Ask::post(url, wish).by(secret).once(key)).await
+    }
+
+    /// How a party of one's own stands (capability `waitlist`).
+    ///
+    /// # Errors
+    /// `not_found`, also when it is somebody else's.
+    pub async fn waitlist_entry(
+        &self,
+        screening: ScreeningId,
+        secret: &Secret,
+        entry: WaitlistEntryId,
+    ) -> Result<WaitlistEntry, ClientError> {
+        let url = self.url(at::GET_WAITLIST_ENTRY, &[screening.as_str(), entry.as_str()]);
+        self.json(Ask::get(url, crate::transport::ANSWER_BYTES_MAX).by(secret)).await
+    }
+
+    /// Leaves the line, or declines what is offered (capability `waitlist`). Done again, it is done.
+    ///
+    /// # Errors
+    /// `hold_converted` when it was booked.
+    pub async fn leave_waitlist(
+        &self,
+        screening: ScreeningId,
+        secret: &Secret,
+        entry: WaitlistEntryId,
+    ) -> Result<(), ClientError> {
+        let url = self.url(at::LEAVE_WAITLIST, &[screening.as_str(), entry.as_str()]);
+        let ask = Ask { method: Method::DELETE, ..Ask::get(url, crate::transport::ANSWER_BYTES_MAX) };
+        self.client.ask(self.origin(), &ask.by(secret)).await.map(drop)
     }
 
     /// Turns a hold into a booking, for the total that the buyer saw.

@@ -3,6 +3,7 @@
 
 mod asking;
 mod purchase;
+mod waiting;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -18,6 +19,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use self::purchase::{Keepsake, Purchase};
+pub use self::waiting::Waiting;
 use crate::error::ClientError;
 use crate::server::Server;
 use crate::transport::Client;
@@ -38,9 +40,21 @@ pub type PurchaseNumber = u64;
 struct Pages {
     next: PurchaseNumber,
     purchases: Vec<Purchase>,
+    /// Places in line.
+    #[serde(default)]
+    waiting: Vec<Waiting>,
     /// Servers that were met before.
     #[serde(default)]
     servers: BTreeMap<Origin, Met>,
+}
+
+impl Pages {
+    /// Of what came to nothing last, nobody remembers the number.
+    fn forget_number(&mut self, number: PurchaseNumber) {
+        if self.next == number + 1 {
+            self.next = number;
+        }
+    }
 }
 
 /// What is remembered of a server: so that nobody takes its place (MAN-005), and so that its tickets can be checked without it.
@@ -54,7 +68,7 @@ struct Met {
 
 impl Default for Pages {
     fn default() -> Self {
-        Self { next: 1, purchases: Vec::new(), servers: BTreeMap::new() }
+        Self { next: 1, purchases: Vec::new(), waiting: Vec::new(), servers: BTreeMap::new() }
     }
 }
 
@@ -241,10 +255,7 @@ impl Wallet {
     fn forget(&self, number: PurchaseNumber) -> Result<(), WalletError> {
         self.change(|pages| {
             pages.purchases.retain(|p| p.number != number);
-            // Of what came to nothing last, nobody remembers the number.
-            if pages.next == number + 1 {
-                pages.next = number;
-            }
+            pages.forget_number(number);
             Ok(())
         })
     }

@@ -48,7 +48,7 @@ impl House {
         if best_places(terms, &free, &wish.best, now).is_ok() {
             return Err(Refusal::SeatsAvailable);
         }
-        if self.waitlist.len() >= usize::try_from(policy.entries_max).unwrap_or(usize::MAX) {
+        if self.waitlist.waiting() >= usize::try_from(policy.entries_max).unwrap_or(usize::MAX) {
             return Err(Refusal::WaitlistFull { max: policy.entries_max });
         }
         if wish.network.is_some_and(|network| self.waitlist.of_network(network) >= PER_NETWORK_MAX) {
@@ -91,7 +91,7 @@ impl House {
     /// What follows from changes for those who wait, in the same save (W1, W4): entries go the way of their offers, and what came free
     /// is offered down the line.
     pub(super) fn then_offer(&self, mut changes: Changes, now: Timestamp) -> Changes {
-        if self.terms.waitlist.is_none() || self.waitlist.is_empty() || changes.is_empty() {
+        if self.terms.waitlist.is_none() || self.waitlist.is_quiet() || changes.is_empty() {
             return changes;
         }
         self.follow_offers(&mut changes);

@@ -49,7 +49,7 @@ pub(super) fn wish(
 }
 
 /// `best:4`, `best:4:premium`, `best:4=child`: the server chooses.
-fn best_named(text: &str, layout: &Layout, table: &PriceTable) -> anyhow::Result<Option<Best>> {
+pub(super) fn best_named(text: &str, layout: &Layout, table: &PriceTable) -> anyhow::Result<Option<Best>> {
     let (place, kind) = text.split_once('=').map_or((text, None), |(place, t)| (place, Some(t)));
     let mut parts = place.split(':');
     if parts.next() != Some("best") || layout.areas.iter().any(|a| a.id.as_str() == "best") {

@@ -14,4 +14,5 @@ mod plans;
 mod replies;
 mod robustness;
 mod stores;
+mod waitlist;
 mod wallet;

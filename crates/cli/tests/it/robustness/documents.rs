@@ -14,6 +14,7 @@ use admit_protocol::price::PriceTable;
 use admit_protocol::problem::Problem;
 use admit_protocol::screening::{Programme, Screening};
 use admit_protocol::seats::{Seats, SeatsChange};
+use admit_protocol::waitlist::{JoinWaitlist, WaitlistEntry};
 use admit_server::bundle::Bundle;
 use serde_json::{Value, json};
 
@@ -32,7 +33,7 @@ where
 }
 
 /// Each kind of message of the protocol. The schemas' list is longer by nothing.
-const MESSAGES: [fn(&[u8]); 27] = [
+const MESSAGES: [fn(&[u8]); 29] = [
     read_as::<UploadScans>,
     read_as::<Announce>,
     read_as::<Announcement>,
@@ -60,6 +61,8 @@ const MESSAGES: [fn(&[u8]); 27] = [
     read_as::<Seats>,
     read_as::<SeatsChange>,
     read_as::<Tickets>,
+    read_as::<JoinWaitlist>,
+    read_as::<WaitlistEntry>,
 ];
 
 fn every_parser(bytes: &[u8]) {

@@ -1,0 +1,192 @@
+//! Waiting for seats that come free.
+
+use std::collections::HashMap;
+
+use admit_client::{PurchaseNumber, Server, Waiting, Wallet};
+use admit_protocol::booking::Buyer;
+use admit_protocol::capability::Capability;
+use admit_protocol::id::ScreeningId;
+use admit_protocol::time::Moment;
+use admit_protocol::waitlist::{JoinWaitlist, WaitlistEntry, WaitlistState};
+use anyhow::{Context as _, ensure};
+use clap::Subcommand;
+use jiff::Timestamp;
+
+use crate::buy::{self, Offered};
+use crate::folder::read_email;
+use crate::showing::Showing;
+use crate::{Context, find, show};
+
+#[derive(Subcommand)]
+pub(crate) enum WaitlistCommand {
+    /// Get in line where there are no seats for you: what comes free is held for the first whom it fits.
+    Join {
+        /// The cinema's server.
+        server: String,
+        /// The screening.
+        screening: String,
+        /// How many you are, and where you would sit: best:4, best:4:ZONE, best:2=child.
+        party: String,
+        /// Sit apart, too, if that is all there is.
+        #[arg(long)]
+        split: bool,
+        /// What one ticket may cost at most, all included, such as 12.00.
+        #[arg(long)]
+        highest_price: Option<String>,
+        /// Where the cinema writes to when it has seats for you.
+        #[arg(long)]
+        email: Option<String>,
+    },
+    /// Where you are in line, and what you are offered.
+    List,
+    /// Book what you are offered.
+    Take {
+        /// Its number in `admit waitlist list`.
+        number: PurchaseNumber,
+        /// Book without asking, if it comes to at most this, such as 20.00.
+        #[arg(long, allow_hyphen_values = true)]
+        at_most: Option<String>,
+    },
+    /// Leave the line, or decline what you are offered: it goes to the next.
+    Leave {
+        /// Its number in `admit waitlist list`.
+        number: PurchaseNumber,
+    },
+}
+
+impl WaitlistCommand {
+    pub(crate) async fn run(self, context: &Context) -> anyhow::Result<()> {
+        match self {
+            Self::Join { server, screening, party, split, highest_price, email } => {
+                let wallet = Wallet::open(&context.wallet())?;
+                let server = wallet.meet(&find::client(context)?, &server).await?;
+                let offered = server.manifest().offers(Capability::Waitlist);
+                ensure!(offered, "{} has no waitlist: look again from time to time", server.origin());
+                let id: ScreeningId = screening.parse().with_context(|| screening.clone())?;
+                let screening = find::screening(&server, id).await?;
+                let best = buy::party(&party, split, highest_price.as_deref(), &server, &screening).await?;
+                let email = email.as_deref().map(read_email).transpose()?;
+                let buyer = email.map(|email| Buyer { email: Some(email), ..Buyer::default() });
+                let keepsake = buy::keepsake_of(&server, &screening).await?;
+                let waiting = wallet.join_waitlist(&server, id, keepsake, JoinWaitlist { best, buyer }).await?;
+                if context.json {
+                    return show::json(&waiting.entry);
+                }
+                Showing::of(&server, &screening).await?.print();
+                let state = waiting.entry.as_ref().map(|entry| state(entry, &waiting)).unwrap_or_default();
+                show::line(&format!("{} {state}", show::colour("1;32", "in line:")));
+                show::line("what comes free is offered in the order of the line; look with `admit waitlist list`");
+                Ok(())
+            }
+            Self::List => list(context).await,
+            Self::Take { number, at_most } => {
+                ensure!(
+                    !context.json || at_most.is_some(),
+                    "say --at-most, such as 20.00: with --json nobody is asked"
+                );
+                let wallet = Wallet::open(&context.wallet())?;
+                // Who took it before, and did not say yes then, has it among what is bought.
+                let begun = wallet.purchase(number).ok().filter(|p| p.hold.is_some() && p.booking.is_none());
+                let (origin, of) = match &begun {
+                    Some(purchase) => (purchase.origin.clone(), purchase.screening),
+                    None => one(&wallet, number).map(|waiting| (waiting.origin, waiting.screening))?,
+                };
+                let server = wallet.meet(&find::client(context)?, origin.as_str()).await?;
+                let screening = find::screening(&server, of).await?;
+                let purchase = match begun {
+                    Some(purchase) => purchase,
+                    None => {
+                        let keepsake = buy::keepsake_of(&server, &screening).await?;
+                        wallet.take_offer(&server, number, keepsake).await?
+                    }
+                };
+                buy::take(Offered { server, wallet, purchase, screening, at_most }, context).await
+            }
+            Self::Leave { number } => {
+                let wallet = Wallet::open(&context.wallet())?;
+                let server = meet(&wallet, number, context).await?;
+                wallet.leave_waitlist(&server, number).await?;
+                if context.json {
+                    return show::json(&serde_json::json!({"left": number}));
+                }
+                show::line("you are out of the line; what was offered goes to the next");
+                Ok(())
+            }
+        }
+    }
+}
+
+fn one(wallet: &Wallet, number: PurchaseNumber) -> anyhow::Result<Waiting> {
+    let found = wallet.waiting()?.into_iter().find(|w| w.number == number);
+    found.with_context(|| format!("nothing of number {number} waits: see `admit waitlist list`, or `admit bookings`"))
+}
+
+async fn meet(wallet: &Wallet, number: PurchaseNumber, context: &Context) -> anyhow::Result<Server> {
+    let waiting = one(wallet, number)?;
+    Ok(wallet.meet(&find::client(context)?, waiting.origin.as_str()).await?)
+}
+
+async fn list(context: &Context) -> anyhow::Result<()> {
+    let wallet = Wallet::open(&context.wallet())?;
+    let mut silent: HashMap<PurchaseNumber, String> = HashMap::new();
+    let mut heard = Vec::new();
+    for waiting in wallet.waiting()? {
+        let asked = match wallet.meet(&find::hurried_client(context)?, waiting.origin.as_str()).await {
+            Ok(server) => wallet.refresh_waiting(&server, waiting.number).await,
+            Err(error) => Err(error),
+        };
+        heard.push(asked.unwrap_or_else(|error| {
+            silent.insert(waiting.number, error.to_string());
+            waiting
+        }));
+    }
+    if context.json {
+        show::json(&heard.iter().map(|w| serde_json::json!({
+            "number": w.number, "title": w.title, "origin": w.origin, "entry": w.entry, "not_asked": silent.get(&w.number),
+        })).collect::<Vec<_>>())?;
+    } else if heard.is_empty() {
+        show::line("you wait for nothing");
+    } else {
+        let row = |w: &Waiting| {
+            let party = w.entry.as_ref().map_or(w.join_request.1.best.count, |entry| entry.best.count);
+            let state = match &w.entry {
+                Some(entry) if silent.contains_key(&w.number) => format!("{}, when it was last asked", state(entry, w)),
+                Some(entry) => state(entry, w),
+                None => "not known yet: this asks again each time".to_owned(),
+            };
+            vec![w.number.to_string(), w.title.clone(), show::count(party.into(), "person"), state]
+        };
+        show::table(&["no", "what", "party", "state"], &heard.iter().map(row).collect::<Vec<_>>());
+        for why in silent.values().collect::<std::collections::BTreeSet<_>>() {
+            show::warn(why);
+        }
+    }
+    // What came to an end was told now.
+    Ok(wallet.forget_ended_waiting()?)
+}
+
+fn state(entry: &WaitlistEntry, waiting: &Waiting) -> String {
+    let there = |at: Timestamp| match waiting.zone.as_ref().and_then(|zone| Moment::new(at, zone).ok()) {
+        Some(moment) => show::moment(&moment),
+        None => show::here(at),
+    };
+    match entry.state {
+        WaitlistState::Waiting => match (entry.position, entry.lapses) {
+            (Some(1), 0) => "you are the next".to_owned(),
+            (Some(n), 0) => format!("number {n} in line"),
+            (n, lapses) => {
+                let n = n.map_or_else(|| "in line".to_owned(), |n| format!("number {n} in line"));
+                let last = if lapses >= 2 { ": the next one is the last" } else { "" };
+                format!("{n}, after {} that you let go{last}", show::count(lapses.into(), "offer"))
+            }
+        },
+        WaitlistState::Offered => {
+            let until = entry.offer.as_ref().map(|offer| there(offer.expires_at)).unwrap_or_default();
+            format!("SEATS ARE HELD FOR YOU until {until}: admit waitlist take {}", waiting.number)
+        }
+        WaitlistState::Taken => "booked: admit bookings".to_owned(),
+        WaitlistState::Declined => "declined".to_owned(),
+        WaitlistState::Gone => "over: you left, were silent too often, or it is not sold any more".to_owned(),
+        other => other.to_string(),
+    }
+}

@@ -1,0 +1,194 @@
+//! Waiting for seats: a place in line is written down before it is asked for, and what is offered becomes a purchase.
+
+use admit_protocol::hold::PlaceHold;
+use admit_protocol::id::ScreeningId;
+use admit_protocol::origin::Origin;
+use admit_protocol::problem::ProblemCode;
+use admit_protocol::time::ZoneName;
+use admit_protocol::waitlist::{JoinWaitlist, WaitlistEntry, WaitlistState};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{Keepsake, Purchase, PurchaseNumber, Wallet, WalletError};
+use crate::error::ClientError;
+use crate::secret::{RequestKey, Secret};
+use crate::server::Server;
+
+const NOT_WAITING: WalletError = WalletError::NoSuchPurchase("nothing of this number waits in this wallet");
+
+/// A place in line, as it stands in a wallet.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Waiting {
+    /// Its number, of the same row as those of purchases.
+    pub number: PurchaseNumber,
+    /// At which server.
+    pub origin: Origin,
+    /// For which screening.
+    pub screening: ScreeningId,
+    /// A line for people: film, cinema, time.
+    pub title: String,
+    /// Where its times are told: the zone of the cinema.
+    #[serde(default)]
+    pub zone: Option<ZoneName>,
+    /// Proves that it is yours, and what is offered, too.
+    pub secret: Secret,
+    /// The key and the wish that it was asked for with.
+    pub join_request: (RequestKey, JoinWaitlist),
+    /// How it stood when it was last heard of.
+    #[serde(default)]
+    pub entry: Option<WaitlistEntry>,
+}
+
+impl Wallet {
+    /// Gets in line: writes the wish down, then joins.
+    ///
+    /// # Errors
+    /// When it is refused: then it is forgotten, unless its outcome is unknown.
+    pub async fn join_waitlist(
+        &self,
+        server: &Server,
+        screening: ScreeningId,
+        keepsake: impl Into<Keepsake>,
+        wish: JoinWaitlist,
+    ) -> Result<Waiting, WalletError> {
+        let (secret, key, origin) = (Secret::new()?, RequestKey::new()?, server.origin().clone());
+        let Keepsake { title, zone, .. } = keepsake.into();
+        let waiting = self.change(|pages| {
+            let number = pages.next;
+            pages.next += 1;
+            let waiting =
+                Waiting { number, origin, screening, title, zone, secret, join_request: (key, wish), entry: None };
+            pages.waiting.push(waiting.clone());
+            Ok(waiting)
+        })?;
+        match self.refresh_waiting(server, waiting.number).await {
+            // Nobody was there to hear it.
+            Err(WalletError::Client(nobody @ ClientError::Unreachable { .. })) => {
+                self.forget_waiting(waiting.number)?;
+                Err(nobody.into())
+            }
+            other => other,
+        }
+    }
+
+    /// Every place in line, oldest first, as the file says now.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or is no wallet.
+    pub fn waiting(&self) -> Result<Vec<Waiting>, WalletError> {
+        Ok(self.read()?.waiting)
+    }
+
+    /// How a place in line stands now. Whoever never heard whether they are in it asks again with the same key.
+    ///
+    /// # Errors
+    /// When the server does not answer; or refuses, and then the place is forgotten.
+    pub async fn refresh_waiting(&self, server: &Server, number: PurchaseNumber) -> Result<Waiting, WalletError> {
+        let waiting = self.one_waiting(number)?;
+        let heard = match &waiting.entry {
+            Some(entry) => server.waitlist_entry(waiting.screening, &waiting.secret, entry.id).await,
+            None => {
+                let (key, wish) = &waiting.join_request;
+                server.join_waitlist(waiting.screening, &waiting.secret, key, wish).await
+            }
+        };
+        match heard {
+            Ok(entry) => self.change(|pages| {
+                let waiting = pages.waiting.iter_mut().find(|w| w.number == number).ok_or(NOT_WAITING)?;
+                waiting.entry = Some(entry);
+                Ok(waiting.clone())
+            }),
+            Err(error) => {
+                let refused = error.problem().is_some_and(crate::transport::is_decided);
+                if refused && (waiting.entry.is_none() || error.code() == Some(ProblemCode::NotFound)) {
+                    self.forget_waiting(number)?;
+                }
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Makes what is offered a purchase, which is booked as any other. The place in line is no more in the wallet then.
+    ///
+    /// # Errors
+    /// When nothing is offered now, or the server cannot be reached.
+    pub async fn take_offer(
+        &self,
+        server: &Server,
+        number: PurchaseNumber,
+        keepsake: impl Into<Keepsake>,
+    ) -> Result<Purchase, WalletError> {
+        let waiting = self.refresh_waiting(server, number).await?;
+        let nothing = WalletError::NoSuchPurchase("nothing is offered to it now");
+        let entry = waiting.entry.filter(|entry| entry.state == WaitlistState::Offered);
+        let offer = entry.and_then(|entry| entry.offer).ok_or(nothing)?;
+        let hold = server.hold(waiting.screening, &waiting.secret, offer.hold).await?;
+        let (key, wish) = waiting.join_request;
+        let Keepsake { title, printed, called, zone } = keepsake.into();
+        let purchase = Purchase {
+            number,
+            origin: waiting.origin,
+            screening: waiting.screening,
+            title,
+            printed,
+            called,
+            secret: waiting.secret,
+            begun_at: Timestamp::now(),
+            zone,
+            // Never asked for in this way: it is held.
+            hold_request: (key, PlaceHold { best: Some(wish.best), ..PlaceHold::default() }),
+            hold: Some(hold),
+            book_request: None,
+            booking: None,
+            cancel_request: None,
+            tickets: None,
+        };
+        self.change(|pages| {
+            pages.waiting.retain(|w| w.number != number);
+            pages.purchases.push(purchase.clone());
+            pages.purchases.sort_by_key(|p| p.number);
+            Ok(purchase)
+        })
+    }
+
+    /// Leaves the line, or declines what is offered, and forgets it.
+    ///
+    /// # Errors
+    /// When it was booked, or the server cannot be reached; it is kept then.
+    pub async fn leave_waitlist(&self, server: &Server, number: PurchaseNumber) -> Result<(), WalletError> {
+        let waiting = self.refresh_waiting(server, number).await?;
+        let entry = waiting.entry.as_ref().ok_or(NOT_WAITING)?;
+        server.leave_waitlist(waiting.screening, &waiting.secret, entry.id).await?;
+        self.forget_waiting(number)
+    }
+
+    /// Forgets places in line that came to an end: whoever shows them has told.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn forget_ended_waiting(&self) -> Result<(), WalletError> {
+        let ended = |w: &Waiting| {
+            let state = w.entry.as_ref().map(|entry| entry.state);
+            state.is_some_and(|state| !matches!(state, WaitlistState::Waiting | WaitlistState::Offered))
+        };
+        if self.waiting()?.iter().any(ended) {
+            self.change(|pages| {
+                pages.waiting.retain(|w| !ended(w));
+                Ok(())
+            })?;
+        }
+        Ok(())
+    }
+
+    fn one_waiting(&self, number: PurchaseNumber) -> Result<Waiting, WalletError> {
+        self.waiting()?.into_iter().find(|w| w.number == number).ok_or(NOT_WAITING)
+    }
+
+    fn forget_waiting(&self, number: PurchaseNumber) -> Result<(), WalletError> {
+        self.change(|pages| {
+            pages.waiting.retain(|w| w.number != number);
+            pages.forget_number(number);
+            Ok(())
+        })
+    }
+}
