@@ -5,7 +5,7 @@ mod choosing;
 use admit_booking::{Refusal, price};
 use admit_client::{Choosing, ClientError, Keepsake, Purchase, Secret, Server, Wallet, WalletError};
 use admit_protocol::booking::{Book as BookRequest, Booking, Buyer, TicketChoice, TicketState};
-use admit_protocol::capability::PaymentMethod;
+use admit_protocol::capability::{Capability, PaymentMethod};
 use admit_protocol::hold::{Best, Hold, PlaceHold, Quote};
 use admit_protocol::id::{ScreeningId, SeatId, TicketTypeId, ZoneId};
 use admit_protocol::layout::{Layout, SeatKind};
@@ -127,7 +127,15 @@ impl Wanted {
                     spaces if spaces.is_empty() => Secret::new()?,
                     spaces => secret_of(&wallet, &server, id, &spaces)?.map_or_else(Secret::new, Ok)?,
                 };
-                wallet.hold_as(&server, id, keepsake, wish, secret).await?
+                let party = wish.best.as_ref().map(|best| best.count);
+                wallet.hold_as(&server, id, keepsake, wish, secret).await.inspect_err(|refused| {
+                    let none_left = refused.code() == Some(ProblemCode::NotTogether);
+                    let waits = server.manifest().offers(Capability::Waitlist) && !context.json;
+                    if let (Some(count), true) = (party, none_left && waits) {
+                        let join = format!("admit waitlist join {} {id} best:{count}", server.origin());
+                        show::warn(&format!("you can wait for what comes free: `{join}`"));
+                    }
+                })?
             }
         };
         if let Some(booking) = purchase.booking.clone() {

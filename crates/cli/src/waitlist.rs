@@ -74,7 +74,7 @@ impl WaitlistCommand {
                 }
                 Showing::of(&server, &screening).await?.print();
                 let state = waiting.entry.as_ref().map(|entry| state(entry, &waiting)).unwrap_or_default();
-                show::line(&format!("{} {state}", show::colour("1;32", "in line:")));
+                show::line(&format!("{} {state}", show::colour("1;32", "joined:")));
                 show::line("what comes free is offered in the order of the line; look with `admit waitlist list`");
                 Ok(())
             }

@@ -107,10 +107,7 @@ fn refused(refusal: Refusal) -> Problem {
             let why = "also in the empty hall there are not so many seats together, in these zones and at that price";
             Problem::new(Code::NeverFits, why).at("/best")
         }
-        Refusal::SeatsAvailable => {
-            Problem::new(Code::SeatsAvailable, "hold them, with the same `best`: nobody has to wait for that")
-                .at("/best")
-        }
+        Refusal::SeatsAvailable => Problem::new(Code::SeatsAvailable, "hold them, with the same `best`").at("/best"),
         Refusal::AlreadyWaiting => {
             Problem::new(Code::AlreadyWaiting, "one secret waits once for a screening: a new purchase has a new secret")
         }

@@ -53,18 +53,33 @@ pub(crate) fn run(write: bool) -> anyhow::Result<()> {
 /// Every address, as a page of the specification.
 fn endpoints() -> String {
     let mut page =
-        "# Endpoints\n\nBelow `origin` + `api_base` of the manifest. Made from the code's own table.\n".to_owned();
+        "# Endpoints\n\nBelow `origin` + `api_base` of the manifest. Made from the code's own table.\n\n\
+         By: `secret`, the buyer's own, as `Authorization: Bearer` (AUTH-001); `key`, an `Idempotency-Key` (IDEM-001); `scanner`, the token of a \
+         scanner as `Authorization: Bearer`. Who sends a body sends JSON; `{}` where there is nothing to say.\n"
+            .to_owned();
     for (whose, list) in [("a server", admit_protocol::endpoint::SERVER), ("an index", admit_protocol::endpoint::INDEX)]
     {
         page.push_str(&format!(
-            "\n## Of {whose}\n\n| request | path | asked for with | answered with |\n| --- | --- | --- | --- |\n"
+            "\n## Of {whose}\n\n| request | path | by | asked for with | answered with |\n| --- | --- | --- | --- | --- |\n"
         ));
         for endpoint in list {
             let (asked, answered) = messages(endpoint.name);
-            page.push_str(&format!("| {} | `{}` | {asked} | {answered} |\n", endpoint.method, endpoint.path));
+            let by = who(endpoint.name);
+            page.push_str(&format!("| {} | `{}` | {by} | {asked} | {answered} |\n", endpoint.method, endpoint.path));
         }
     }
     page
+}
+
+/// Who may ask, and whether it is one effect: `Authorization: Bearer` and `Idempotency-Key`.
+fn who(name: &str) -> &'static str {
+    match name {
+        "PLACE_HOLD" | "EXTEND_HOLD" | "BOOK" | "CANCEL" | "JOIN_WAITLIST" => "secret, key",
+        "GET_HOLD" | "RELEASE_HOLD" | "GET_BOOKING" | "GET_TICKETS" | "QUOTE_CANCELLATION" | "GET_WAITLIST_ENTRY"
+        | "LEAVE_WAITLIST" => "secret",
+        "GET_ALLOW_LIST" | "UPLOAD_SCANS" => "scanner",
+        _ => "anybody",
+    }
 }
 
 /// The schemas of what is sent and what comes back.
@@ -85,6 +100,8 @@ fn messages(name: &str) -> (String, String) {
         "GET_TICKETS" => ("", "tickets"),
         "QUOTE_CANCELLATION" => ("quote_cancellation", "cancellation_quote"),
         "CANCEL" => ("cancel", "booking"),
+        "JOIN_WAITLIST" => ("join_waitlist", "waitlist_entry"),
+        "GET_WAITLIST_ENTRY" => ("", "waitlist_entry"),
         "UPLOAD_SCANS" => ("upload_scans", "scan_results"),
         "ANNOUNCE" => ("announce", "announcement"),
         "GET_ANNOUNCEMENT" => ("", "announcement"),
@@ -96,7 +113,7 @@ fn messages(name: &str) -> (String, String) {
     };
     let link = |name: &str| if name.is_empty() { String::new() } else { format!("[{name}](schema/{name}.json)") };
     let answered = match name {
-        "RELEASE_HOLD" => "nothing, 204".to_owned(),
+        "RELEASE_HOLD" | "LEAVE_WAITLIST" => "nothing, 204".to_owned(),
         "GET_ALLOW_LIST" => "a signed list: [tickets](tickets.md)".to_owned(),
         _ => link(answered),
     };

@@ -32,7 +32,7 @@ async fn who_finds_no_seats_waits_is_offered_some_and_takes_them() {
     assert!(!never.status.success() && says(&never).contains("also in the empty hall"), "{}", says(&never));
     let join = ["waitlist", "join", &folder.origin, "show-0", "best:1", "--email", "wanda@mail.example"];
     let free = run(&wanda, &join);
-    assert!(!free.status.success() && says(&free).contains("nobody has to wait for that"), "{}", says(&free));
+    assert!(!free.status.success() && says(&free).contains("nobody need wait: hold them"), "{}", says(&free));
     assert_eq!(listed(&wanda), Vec::<Value>::new());
 
     for half in [1, 11] {
@@ -41,7 +41,7 @@ async fn who_finds_no_seats_waits_is_offered_some_and_takes_them() {
         assert!(booked.status.success(), "{}", says(&booked));
     }
     let joined = run(&wanda, &join);
-    assert!(joined.status.success() && says(&joined).contains("in line: you are the next"), "{}", says(&joined));
+    assert!(joined.status.success() && says(&joined).contains("joined: you are the next"), "{}", says(&joined));
     let nothing = run(&wanda, &["waitlist", "take", "1", "--at-most", "20"]);
     assert!(says(&nothing).contains("nothing is offered to it now"), "{}", says(&nothing));
     assert!(run(&anna, &["cancel", "1", "1-3", "--yes"]).status.success());
