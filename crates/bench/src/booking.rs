@@ -107,7 +107,7 @@ impl Peer {
 }
 
 /// The median of appending 4 KiB and syncing, for a second.
-fn sync_ms(folder: &Path) -> anyhow::Result<f64> {
+pub(crate) fn sync_ms(folder: &Path) -> anyhow::Result<f64> {
     let mut file = File::create(folder.join("sync"))?;
     let (page, began) = ([7; 4096], Instant::now());
     let mut took = Vec::new();
@@ -123,6 +123,8 @@ fn sync_ms(folder: &Path) -> anyhow::Result<f64> {
 /// Which seats are bought next: every block of four once, so that nobody is in the way of anybody.
 pub(crate) struct Target {
     hall: Hall,
+    /// The first screening.
+    first: usize,
     /// How many screenings the load goes round; one: when it is sold out, the next.
     screenings: usize,
     next: AtomicUsize,
@@ -130,7 +132,12 @@ pub(crate) struct Target {
 
 impl Target {
     pub(crate) fn spread(hall: Hall, screenings: usize) -> Arc<Self> {
-        Arc::new(Self { hall, screenings, next: AtomicUsize::new(0) })
+        Self::from(hall, 0, screenings)
+    }
+
+    /// So many screenings from this one on.
+    pub(crate) fn from(hall: Hall, first: usize, screenings: usize) -> Arc<Self> {
+        Arc::new(Self { hall, first, screenings, next: AtomicUsize::new(0) })
     }
 
     pub(crate) fn one_after_another(hall: Hall) -> Arc<Self> {
@@ -140,17 +147,27 @@ impl Target {
     /// The number of a buyer, a screening, and the first of four seats side by side.
     fn take(&self) -> (usize, usize, usize, usize) {
         let n = self.next.fetch_add(1, Ordering::Relaxed);
-        let (rows, in_row) = (self.hall.rows(), self.hall.seats_per_row() / 4);
-        let blocks = rows * in_row;
+        let blocks = self.hall.seats() / 4;
         let (screening, block) = match self.screenings {
             1 => (n / blocks, n % blocks),
             screenings => (n % screenings, n / screenings % blocks),
         };
-        (n, screening, block / in_row + 1, block % in_row * 4 + 1)
+        self.seats(n, self.first + screening, block)
+    }
+
+    /// A block of four seats, for that buyer.
+    fn seats(&self, buyer: usize, screening: usize, block: usize) -> (usize, usize, usize, usize) {
+        let in_row = self.hall.seats_per_row() / 4;
+        (buyer, screening, block / in_row + 1, block % in_row * 4 + 1)
     }
 }
 
-fn trivial_round(load: &Runtime, address: SocketAddr, connections: usize, time: Duration) -> anyhow::Result<Round> {
+pub(crate) fn trivial_round(
+    load: &Runtime,
+    address: SocketAddr,
+    connections: usize,
+    time: Duration,
+) -> anyhow::Result<Round> {
     let items: Vec<String> = (0..5).map(|n| format!("an item of a body of about three hundred bytes, {n}")).collect();
     let request = Arc::new(post("/trivial", "", &json!({"items": items}).to_string()));
     load.block_on(async {
@@ -220,9 +237,46 @@ fn buying_round(
                     let mut connection = Connection::open(address).await?;
                     let mut round = Round::default();
                     while began.elapsed() < time {
-                        buy(&mut connection, &target, &mut round, until).await?;
+                        buy(&mut connection, &target, target.take(), &mut round, until).await?;
                     }
                     anyhow::Ok(round)
+                })
+            })
+            .collect();
+        collect(tasks, began, cpu).await
+    })
+}
+
+/// So many buyers, each of whom wants one of the blocks of one screening, once.
+pub(crate) fn surge_round(
+    load: &Runtime,
+    address: SocketAddr,
+    connections: usize,
+    buyers: usize,
+    screening: usize,
+) -> anyhow::Result<Round> {
+    let target = Arc::new(Target { hall: Hall::Ordinary, first: screening, screenings: 2, next: AtomicUsize::new(0) });
+    let blocks = Hall::Ordinary.seats() / 4;
+    load.block_on(async {
+        let mut connected = Vec::with_capacity(connections);
+        for _ in 0..connections {
+            connected.push(Connection::open(address).await?);
+        }
+        let (began, cpu) = (Instant::now(), cpu_s()?);
+        let tasks: Vec<_> = connected
+            .into_iter()
+            .map(|mut connection| {
+                let target = target.clone();
+                tokio::spawn(async move {
+                    let mut round = Round::default();
+                    loop {
+                        let n = target.next.fetch_add(1, Ordering::Relaxed);
+                        if n >= buyers {
+                            return anyhow::Ok(round);
+                        }
+                        let seats = target.seats(n, screening, n % blocks);
+                        buy(&mut connection, &target, seats, &mut round, Until::Booked).await?;
+                    }
                 })
             })
             .collect();
@@ -243,8 +297,13 @@ async fn collect(
 }
 
 /// Four seats side by side.
-async fn buy(connection: &mut Connection, target: &Target, round: &mut Round, until: Until) -> anyhow::Result<()> {
-    let (n, screening, row, first) = target.take();
+async fn buy(
+    connection: &mut Connection,
+    target: &Target,
+    (n, screening, row, first): (usize, usize, usize, usize),
+    round: &mut Round,
+    until: Until,
+) -> anyhow::Result<()> {
     let mut secret = [0; 32];
     getrandom::fill(&mut secret)?;
     let token = URL_SAFE_NO_PAD.encode(secret);

@@ -83,6 +83,13 @@ impl Round {
         }
     }
 
+    /// Done or refused: everybody heard.
+    pub(crate) fn answered_per_second(&self) -> f64 {
+        #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
+        let answered = (self.done + self.refused) as f64;
+        answered / self.seconds
+    }
+
     pub(crate) fn merge(rounds: Vec<Self>, elapsed: Duration, cpu_s: f64) -> Self {
         let mut all = Self { seconds: elapsed.as_secs_f64(), cpu_s, ..Self::default() };
         for round in rounds {

@@ -9,9 +9,11 @@ use std::sync::Arc;
 use admit_server::store::StaffStore;
 use admit_server::store::postgres::PostgresStore;
 use admit_server::store::sqlite::SqliteStore;
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 use clap::Args;
+use tokio::runtime::Runtime;
 
+use crate::load::Connection;
 use crate::stage::Stage;
 use crate::textbook::Textbook;
 
@@ -83,6 +85,19 @@ impl Server {
         let mut line = String::new();
         BufReader::new(child.stdout.take().context("piped")?).read_line(&mut line)?;
         Ok(Self { child, _input: input, address: line.trim().parse().context("the server says its address")? })
+    }
+
+    /// How many seats of a screening are not free, as it shows them.
+    pub(crate) fn not_free(&self, load: &Runtime, screening: &str) -> anyhow::Result<usize> {
+        let request = format!("GET /v1/screenings/{screening}/seats HTTP/1.1\r\nhost: bench\r\n\r\n");
+        let seats = load.block_on(async {
+            let mut connection = Connection::open(self.address).await?;
+            let answer = connection.ask(request.as_bytes()).await?;
+            ensure!(answer.status == 200, "the seats of {screening}: {}", answer.status);
+            anyhow::Ok(serde_json::from_slice::<serde_json::Value>(answer.body)?)
+        })?;
+        let lists = seats["not_free"].as_object().context("seats have it")?;
+        Ok(lists.values().filter_map(|seats| seats.as_array()).map(Vec::len).sum())
     }
 
     /// What it has in memory, in KiB.

@@ -2,6 +2,7 @@
 #![allow(clippy::print_stdout, reason = "a program that talks to whoever called it")]
 
 mod dependencies;
+mod plant;
 mod schema;
 mod test;
 
@@ -44,6 +45,11 @@ enum Task {
     },
     /// Checks which crate may use which.
     Dependencies,
+    /// Plants known bugs, one at a time, in a copy of the sources, and shows which tests catch each. Some minutes.
+    Plant {
+        /// Only these, by their number.
+        numbers: Vec<u8>,
+    },
 }
 
 fn main() -> anyhow::Result<()> {
@@ -53,6 +59,7 @@ fn main() -> anyhow::Result<()> {
         Task::Bench { arguments } => run("admit-bench", &arguments),
         Task::World { arguments } => world(&arguments),
         Task::Dependencies => dependencies::run(),
+        Task::Plant { numbers } => plant::run(&numbers),
     }
 }
 

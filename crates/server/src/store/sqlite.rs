@@ -180,3 +180,19 @@ impl Store for SqliteStore {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_commit_is_on_the_disk_when_it_is_said_to_be() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = SqliteStore::open(folder.path()).expect("opens");
+        let db = store.writer();
+        let set = |name: &str| db.pragma_query_value(None, name, |row| row.get::<_, rusqlite::types::Value>(0));
+        assert_eq!(set("journal_mode").expect("reads"), "wal".to_owned().into());
+        // 2 is FULL: a sync for every commit. With 1, NORMAL, what was acknowledged is gone when the power goes.
+        assert_eq!(set("synchronous").expect("reads"), 2_i64.into());
+    }
+}

@@ -188,6 +188,23 @@ store_contract! {
 }
 
 #[test]
+fn a_save_waits_for_whoever_writes_and_is_not_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = SqliteStore::open(folder.path()).expect("opens");
+    store.edit(&bundle().check(now()).edits, now(), Layouts::Stay).expect("edits");
+    let other = rusqlite::Connection::open(folder.path().join("cinema.sqlite")).expect("opens");
+    other.execute_batch("BEGIN IMMEDIATE; UPDATE setting SET value = value").expect("writes");
+    std::thread::scope(|scope| {
+        let saving = scope.spawn(|| store.save(&[save(0, &[placed(1, "A1")], &[])]));
+        std::thread::sleep(std::time::Duration::from_millis(200));
+        other.execute_batch("COMMIT").expect("commits");
+        // One that had read before it began to write would be refused: what it read is old by now.
+        let saved = saving.join().expect("ends");
+        assert_eq!(saved.expect("saves"), [Outcome::Saved]);
+    });
+}
+
+#[test]
 fn the_log_of_a_busy_store_begins_again() {
     let folder = tempfile::tempdir().expect("a folder");
     let store = SqliteStore::open(folder.path()).expect("opens");

@@ -1,0 +1,97 @@
+//! What years of bookings cost those who come today.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::ensure;
+use clap::Args;
+use serde_json::json;
+use tokio::runtime::Builder;
+
+use crate::booking::{Target, booking_round};
+use crate::load::{Round, median, round3};
+use crate::server::Server;
+use crate::stage::Hall;
+
+/// Two million bookings stored, beside an empty store: rate, start, memory, disk.
+#[derive(Args)]
+pub(crate) struct Growth {
+    /// Bookings of four seats that are stored before.
+    #[arg(long, default_value_t = 2_000_000)]
+    bookings: usize,
+    /// Screenings of 300 seats that are sold in the rounds.
+    #[arg(long, default_value_t = 5_000)]
+    screenings: usize,
+    #[arg(long, default_value_t = 64)]
+    connections: usize,
+    /// Seconds for each part of a round.
+    #[arg(long, default_value_t = 3)]
+    seconds: u64,
+    /// Alternating rounds.
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+}
+
+impl Growth {
+    pub(crate) fn run(self, as_json: bool) -> anyhow::Result<()> {
+        let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target");
+        std::fs::create_dir_all(&here)?;
+        let [empty, grown] = [tempfile::tempdir_in(&here)?, tempfile::tempdir_in(&here)?];
+        let sold_out = self.bookings.div_ceil(Hall::Ordinary.seats() / 4);
+        let all = sold_out + self.screenings;
+        let load = Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+        let filling = Server::on_sqlite(grown.path(), all)?;
+        let before = size(grown.path())?;
+        let target = Target::from(Hall::Ordinary, 0, sold_out);
+        let began = Instant::now();
+        let mut stored = 0;
+        while stored < self.bookings {
+            ensure!(began.elapsed() < Duration::from_secs(1200), "{stored} bookings in twenty minutes: too slow");
+            let round = booking_round(&load, &[filling.address], self.connections, Duration::from_secs(10), &target)?;
+            stored += round.done / 2;
+            if !as_json {
+                println!("{stored} bookings stored after {:.0} s", began.elapsed().as_secs_f64());
+            }
+            if round.done == 0 {
+                break;
+            }
+        }
+        drop(filling);
+        let bytes = size(grown.path())?.saturating_sub(before);
+
+        let started = Instant::now();
+        let full = Server::on_sqlite(grown.path(), all)?;
+        full.not_free(&load, &Hall::Ordinary.screening(0))?;
+        let ready = started.elapsed().as_secs_f64();
+        let young = Server::on_sqlite(empty.path(), all)?;
+        let time = Duration::from_secs(self.seconds);
+        let targets = [(); 2].map(|()| Target::from(Hall::Ordinary, sold_out, self.screenings));
+        let (mut on_full, mut on_young): (Vec<Round>, Vec<Round>) = (Vec::new(), Vec::new());
+        for _ in 0..self.rounds {
+            on_young.push(booking_round(&load, &[young.address], self.connections, time, &targets[0])?);
+            on_full.push(booking_round(&load, &[full.address], self.connections, time, &targets[1])?);
+        }
+        let per_s = |rounds: &[Round]| median(rounds.iter().map(Round::per_second).collect()) / 2.0;
+        let (full_per_s, young_per_s) = (per_s(&on_full), per_s(&on_young));
+        #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
+        let line = json!({
+            "ratio": round3(full_per_s / young_per_s),
+            "ready_s": round3(ready),
+            "memory_mb": (full.memory_kib()? / 1024.0).round(),
+            "bytes_per_booking": (bytes as f64 / stored as f64).round(),
+            "stored": stored,
+            "screenings": all,
+            "bookings_per_s": full_per_s.round(),
+            "empty_per_s": young_per_s.round(),
+            "refused": on_full.iter().chain(&on_young).map(|r| r.refused).sum::<usize>(),
+        });
+        println!("{}", if as_json { line.to_string() } else { serde_json::to_string_pretty(&line)? });
+        Ok(())
+    }
+}
+
+/// What lies in a folder, in bytes.
+fn size(folder: &Path) -> anyhow::Result<u64> {
+    let files = std::fs::read_dir(folder)?;
+    files.map(|file| Ok(file?.metadata()?.len())).sum()
+}
