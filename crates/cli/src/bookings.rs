@@ -306,8 +306,9 @@ impl Cancel {
             }
             show::line(&format!("  {back}"));
         }
-        if !self.yes && !show::agreed("cancel this?", &mut show::Stop::listen()?).await {
-            bail!("nothing was cancelled{}", show::nobody_to_ask("--yes"));
+        if !self.yes {
+            let asked = show::agree("cancel this?", &mut show::Stop::listen()?, "--yes").await;
+            asked.context("nothing was cancelled")?;
         }
         let cancelled = wallet.cancel(&server, purchase.number, quote.id).await?;
         if context.json {

@@ -51,6 +51,9 @@ pub(crate) struct Wanted {
     /// With best: sit apart, if there are not so many seats side by side.
     #[arg(long)]
     split: bool,
+    /// With best: whose tickets they are, one for each: adult,child,child. Without it all are of the first type in the list.
+    #[arg(long, value_delimiter = ',')]
+    tickets: Vec<String>,
     /// Where the cinema writes to.
     #[arg(long)]
     email: Option<String>,
@@ -104,8 +107,12 @@ impl Wanted {
         wish.best.iter_mut().for_each(|best| best.split = self.split);
         ensure!(wish.best.is_some() || !self.split, "--split is for best:4, where the server chooses");
         // What is against the rules is said before anything is held.
-        if wish.best.is_none() {
-            price_of(&table, &wanted)?;
+        match &wish.best {
+            None => {
+                ensure!(self.tickets.is_empty(), "--tickets is for best:4; a seat has its ticket with it: F9=child");
+                price_of(&table, &wanted)?;
+            }
+            Some(best) => choosing::check_types(best, &self.tickets, &table)?,
         }
         if !wish.seats.is_empty() && !screening.seat_rules.is_default() {
             let seats: Vec<SeatId> = wish.seats.iter().map(|s| s.seat).collect();
@@ -171,7 +178,7 @@ impl Wanted {
         // The prices are the hold's own: they do not change while you think.
         let table = server.price_table(hold.price_table).await.map_err(anyhow::Error::from)?;
         let layout = server.layout(screening.layout).await.map_err(anyhow::Error::from)?;
-        let tickets = tickets_of(hold, &layout, &table)?;
+        let tickets = choosing::named_types(tickets_of(hold, &layout, &table)?, &self.tickets, &table)?;
         let quote = price_of(&table, &tickets)?;
         if !context.json {
             print_tickets(&quote, &layout, &table);
@@ -179,22 +186,19 @@ impl Wanted {
                 print_terms(&quote, hold, screening, &table);
             }
         }
-        let agreed = match consent {
+        match consent {
             Consent::AtMost(most) if quote.total > most => {
                 return Err(anyhow!("it comes to {}, more than {most}", quote.total).into());
             }
-            Consent::AtMost(_) => true,
+            Consent::AtMost(_) => {}
             Consent::Asked(mut stop) => {
                 let question = match at {
                     At::Home => "book this?".to_owned(),
                     At::Counter(_) if quote.total.is_zero() => "sell this?".to_owned(),
                     At::Counter(_) => format!("did you get {}?", quote.total),
                 };
-                show::agreed(&question, &mut stop).await
+                show::agree(&question, &mut stop, "--at-most AMOUNT").await?;
             }
-        };
-        if !agreed {
-            return Err(anyhow!("you did not say yes{}", show::nobody_to_ask("--at-most AMOUNT")).into());
         }
         let payment_method = if quote.total.is_zero() { PaymentMethod::None } else { PaymentMethod::AtCinema };
         let book = BookRequest {
@@ -228,11 +232,13 @@ pub(crate) struct Offered {
     pub(crate) purchase: Purchase,
     pub(crate) screening: Screening,
     pub(crate) at_most: Option<String>,
+    /// One for each seat, or none.
+    pub(crate) tickets: Vec<String>,
 }
 
 /// Books what is offered. Who does not say yes keeps the offer until it ends.
 pub(crate) async fn take(offered: Offered, context: &Context) -> anyhow::Result<()> {
-    let Offered { server, wallet, purchase, screening, at_most } = offered;
+    let Offered { server, wallet, purchase, screening, at_most, tickets } = offered;
     let table = server.price_table(screening.price_table).await?;
     let most = at_most.as_deref().map(|text| read_amount(text, table.currency)).transpose()?;
     let consent = match most {
@@ -247,6 +253,7 @@ pub(crate) async fn take(offered: Offered, context: &Context) -> anyhow::Result<
         screening: screening.id.to_string(),
         seats: vec![],
         split: false,
+        tickets,
         email: None,
         at_most,
     };
@@ -255,7 +262,7 @@ pub(crate) async fn take(offered: Offered, context: &Context) -> anyhow::Result<
         Ok(booking) => booked(&Bought { purchase, booking, screening }, context),
         Err(Gone::Unknown(error)) => Err(unknown(error, number)),
         Err(Gone::Refused(error)) => Err(error.context(format!(
-            "nothing was booked; you may still `admit waitlist take {number}`, or give it back: `admit cancel {number}`"
+            "nothing was booked; you may still `admit waitlist take {number}`, or decline: `admit waitlist leave {number}`"
         ))),
     }
 }
@@ -369,19 +376,27 @@ async fn unfinished(
 
 /// What these tickets come to, or the rule that they break, in words.
 fn price_of(table: &PriceTable, tickets: &[Ticket]) -> anyhow::Result<Quote> {
-    let name = |id: &TicketTypeId| table.ticket_type(*id).map_or(id.as_str(), |t| show::text(&t.name)).to_owned();
     price::quote(table, tickets).map_err(|refusal| match refusal {
-        Refusal::TicketRule {
-            rule: TicketRule::NeedsCompany { ticket_type, needs_one_of, each_goes_with }, ..
-        } => {
-            anyhow!(TicketRule::company(ticket_type, &needs_one_of, each_goes_with, |id| name(&id)))
-        }
         Refusal::TicketRule { seat: Some(seat), rule: TicketRule::NotSold(ticket_type) } => {
-            anyhow!("{} is not sold for {seat}", name(&ticket_type))
+            anyhow!("{} is not sold for {seat}", called(ticket_type, table))
         }
-        Refusal::TicketRule { rule, .. } => anyhow!("{rule}"),
+        Refusal::TicketRule { rule, .. } => broken(&rule, table),
         other => anyhow!("these tickets are not sold together: {other:?}"),
     })
+}
+
+fn called(ticket_type: TicketTypeId, table: &PriceTable) -> String {
+    table.ticket_type(ticket_type).map_or_else(|| ticket_type.to_string(), |t| show::text(&t.name).to_owned())
+}
+
+/// A rule about tickets that is broken, in words.
+fn broken(rule: &TicketRule, table: &PriceTable) -> anyhow::Error {
+    match rule {
+        TicketRule::NeedsCompany { ticket_type, needs_one_of, each_goes_with } => {
+            anyhow!(TicketRule::company(*ticket_type, needs_one_of, *each_goes_with, |id| called(id, table)))
+        }
+        other => anyhow!("{other}"),
+    }
 }
 
 fn tickets_of(hold: &Hold, layout: &Layout, table: &PriceTable) -> anyhow::Result<Vec<Ticket>> {

@@ -4,6 +4,7 @@ use std::fs;
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 
+use admit_protocol::id::ScreeningId;
 use admit_protocol::screening::Screening;
 use admit_server::HouseRules;
 use admit_server::bundle::{Bundle, Checked, RowReport, ScreeningChanges};
@@ -212,15 +213,13 @@ async fn import(folder: &Path, file: &Path, skip: bool, yes: bool, context: &Con
     let disturbed = store.rehearse(&checked.edits, now, layouts).context("nothing was imported")?;
     let Checked { edits, cinemas, halls, films, screenings, changes, .. } = checked;
     let would = Imported { cinemas, halls, films, screenings, strange, disturbed, changes, prices };
-    if !agreed(&would, yes, context).await? {
-        return Ok(());
-    }
+    agree(&would, yes, context).await?;
     store.edit(&edits, now, layouts)?;
     imported(&would, &refused, context)
 }
 
 /// Shows what an import would come to. Where something is to be looked at, it is asked first whether it is meant.
-async fn agreed(would: &Imported, yes: bool, context: &Context) -> anyhow::Result<bool> {
+async fn agree(would: &Imported, yes: bool, context: &Context) -> anyhow::Result<()> {
     let to_look_at = !would.strange.is_empty() || !would.disturbed.is_empty();
     if !context.json {
         print_strange(&would.strange);
@@ -229,16 +228,13 @@ async fn agreed(would: &Imported, yes: bool, context: &Context) -> anyhow::Resul
         print_prices(&would.prices);
     }
     if yes || !to_look_at {
-        return Ok(true);
+        return Ok(());
     }
     if context.json {
         show::json(&json!({"imported": false, "would": would}))?;
         bail!("nothing was imported: there is something to look at; say --yes if it is meant");
     }
-    if show::agreed("import this?", &mut show::Stop::listen()?).await {
-        return Ok(true);
-    }
-    bail!("nothing was imported{}", show::nobody_to_ask("--yes"))
+    show::agree("import this?", &mut show::Stop::listen()?, "--yes").await.context("nothing was imported")
 }
 
 fn imported(what: &Imported, refused: &[RowReport], context: &Context) -> anyhow::Result<()> {
@@ -271,9 +267,7 @@ async fn import_at_server(
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes).to_vec();
     let office = Desk::of(server, login).sign_in(context).await?;
     let would = office.import(bytes.clone(), Rehearsal::Yes).await?;
-    if !agreed(&would, yes, context).await? {
-        return Ok(());
-    }
+    agree(&would, yes, context).await?;
     imported(&office.import(bytes, Rehearsal::No).await?, &[], context)
 }
 
@@ -327,8 +321,8 @@ fn move_store(folder: &Folder, to: &str, context: &Context) -> anyhow::Result<()
 /// What becomes of the screenings that were there: a file may be older than somebody else's last change.
 fn print_changes(changes: &ScreeningChanges) {
     let ScreeningChanges { new, changed, same, left_out } = changes;
-    for (screening, members) in changed.iter().take(20) {
-        show::line(&format!("changes screening {screening}: {}", members.join(", ")));
+    for (screening, what) in changed.iter().take(20) {
+        show::line(&format!("changes screening {screening}: {}", what.join(", ")));
     }
     if changed.len() > 20 {
         show::line(&format!("and changes {} more", changed.len() - 20));
@@ -336,9 +330,14 @@ fn print_changes(changes: &ScreeningChanges) {
     if changed.len() + same > 0 {
         show::line(&format!("screenings: {new} new, {} changed, {same} as they were", changed.len()));
     }
-    if *left_out > 0 {
-        let those = show::count(*left_out, "screening");
-        show::line(&format!("{those} to come that this file leaves out: as before, on sale if they were"));
+    if let [named @ .., last] = left_out.as_slice() {
+        let named: Vec<&str> = named.iter().take(7).chain([last]).map(ScreeningId::as_str).collect();
+        let more = left_out.len() - named.len();
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        show::line(&format!(
+            "to come, not in this file, as before and on sale if they were: {}{more}",
+            named.join(", ")
+        ));
     }
 }
 
@@ -363,6 +362,9 @@ fn print_refused(refused: &[RowReport]) {
 fn print_strange(strange: &[RowReport]) {
     for (names, why) in by_cause(&strange.iter().collect::<Vec<_>>()) {
         show::line(&format!("{} {names}: {why}", show::colour("33", "look at")));
+    }
+    if strange.iter().any(|row| row.kind == "price_table") {
+        show::line("who has booked keeps the price they booked at");
     }
 }
 
@@ -401,8 +403,9 @@ fn print_disturbed(d: &Disturbed) {
         [] => String::new(),
         some => format!("; these left no address: {}", some.join(", ")),
     };
+    let back = if d.after.status.takes_place() { "" } else { "; what was paid for it comes back" };
     show::line(&format!(
-        "{} screening {}: {}; {} to be told: {}{left_none}. Nothing is mailed yet: messages wait in the outbox",
+        "{} screening {}: {}{back}; {} to be told: {}{left_none}. Nothing is mailed yet: messages wait in the outbox",
         show::colour("33", "look at"),
         d.after.id,
         differs.join(", "),

@@ -67,7 +67,7 @@ impl DoorCommand {
                 Verdict::WrongShow => good_for(&server, code).await,
                 _ => None,
             };
-            print(&result, good_for, (&layout, &types), &zone, context)?;
+            print(&result, good_for, (&layout, &types), (&zone, shown.starts_at.at()), context)?;
             if result.verdict == Verdict::Green {
                 last_in = Some(result);
             }
@@ -139,7 +139,7 @@ fn print(
     result: &ScanResult,
     good_for: Option<String>,
     (layout, types): (&Layout, &[TicketType]),
-    zone: &ZoneName,
+    (zone, starts): (&ZoneName, Timestamp),
     context: &Context,
 ) -> anyhow::Result<()> {
     if context.json {
@@ -157,7 +157,8 @@ fn print(
         Verdict::Duplicate => ("1;41;37", " USED BEFORE "),
         Verdict::Unpaid => ("1;43;30", " TO THE BOX OFFICE: NOT PAID "),
         Verdict::WrongShow => ("1;41;37", " ANOTHER SCREENING "),
-        Verdict::Expired => ("1;41;37", " TOO EARLY OR TOO LATE "),
+        Verdict::Expired if Timestamp::now() < starts => ("1;41;37", " TOO EARLY "),
+        Verdict::Expired => ("1;41;37", " TOO LATE "),
         Verdict::Revoked => ("1;41;37", " CANCELLED OR REPLACED "),
         _ => ("1;41;37", " NO TICKET OF OURS "),
     };

@@ -247,7 +247,7 @@ impl Find {
             })
             .collect();
         self.print(
-            &["when", "film", "cinema", "price", "seats"],
+            &["when", "film", "cinema", "adults", "seats"],
             &rows,
             &format!("no screening fits: {}", self.wider()),
         );

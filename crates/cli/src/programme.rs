@@ -64,7 +64,7 @@ impl Programme {
             return Ok(());
         }
         let rows: Vec<Vec<String>> = shown.into_iter().map(|(_, words)| words).collect();
-        show::table(&["when", "film", "cinema", "price", "screening"], &rows);
+        show::table(&["when", "film", "cinema", "adults", "screening"], &rows);
         show::line(&format!("seats: admit seats {} SCREENING", server.origin()));
         Ok(())
     }

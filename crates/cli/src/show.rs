@@ -8,6 +8,7 @@ use admit_protocol::layout::Layout;
 use admit_protocol::screening::Screening;
 use admit_protocol::text::{LanguageTag, Texts};
 use admit_protocol::time::Moment;
+use anyhow::anyhow;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
@@ -173,15 +174,16 @@ impl Stop {
     }
 }
 
-/// Asks, and waits for an answer or to be stopped, which is none. Only a yes is a yes.
-pub(crate) async fn agreed(question: &str, stop: &mut Stop) -> bool {
+/// Asks, and waits for an answer or to be stopped, which is none. Only a yes is a yes; `flag` is how to say it beforehand, where nobody
+/// can be asked.
+pub(crate) async fn agree(question: &str, stop: &mut Stop, flag: &str) -> anyhow::Result<()> {
     let _ = write!(std::io::stderr(), "{question} [y/N] ");
     let (tell, told) = tokio::sync::oneshot::channel();
     // A thread of its own: one that waits for a line cannot be ended, and must not keep the program from ending.
     std::thread::spawn(move || {
         let mut line = String::new();
-        let read = std::io::stdin().read_line(&mut line).is_ok();
-        let _ = tell.send(read && matches!(line.trim().to_lowercase().as_str(), "y" | "yes"));
+        let read = std::io::stdin().read_line(&mut line).is_ok_and(|bytes| bytes > 0);
+        let _ = tell.send(read.then(|| matches!(line.trim().to_lowercase().as_str(), "y" | "yes")));
     });
     tokio::select! {
         answer = told => {
@@ -189,18 +191,17 @@ pub(crate) async fn agreed(question: &str, stop: &mut Stop) -> bool {
             if !std::io::stdin().is_terminal() {
                 let _ = writeln!(std::io::stderr());
             }
-            answer.unwrap_or(false)
+            match answer.ok().flatten() {
+                Some(true) => Ok(()),
+                Some(false) => Err(anyhow!("you did not say yes")),
+                None => Err(anyhow!("nobody could be asked: say {flag} beforehand")),
+            }
         }
         () = stop.asked() => {
             let _ = writeln!(std::io::stderr());
-            false
+            Err(anyhow!("it was stopped"))
         }
     }
-}
-
-/// What to say beforehand where nobody can be asked; nothing where somebody can.
-pub(crate) fn nobody_to_ask(flag: &str) -> String {
-    if std::io::stdin().is_terminal() { String::new() } else { format!("; where nobody can be asked, say {flag}") }
 }
 
 /// A table without lines: columns as wide as they need to be. The terminal breaks what is too long for it, so that what is to be

@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 
-use admit_client::{PurchaseNumber, Server, Waiting, Wallet};
+use admit_client::{Purchase, PurchaseNumber, Waiting, Wallet};
 use admit_protocol::booking::Buyer;
 use admit_protocol::capability::Capability;
 use admit_protocol::id::ScreeningId;
-use admit_protocol::time::Moment;
+use admit_protocol::problem::ProblemCode;
+use admit_protocol::time::{Moment, ZoneName};
 use admit_protocol::waitlist::{JoinWaitlist, WaitlistEntry, WaitlistState};
 use anyhow::{Context as _, ensure};
 use clap::Subcommand;
@@ -46,6 +47,9 @@ pub(crate) enum WaitlistCommand {
         /// Book without asking, if it comes to at most this, such as 20.00.
         #[arg(long, allow_hyphen_values = true)]
         at_most: Option<String>,
+        /// Whose tickets they are, one for each: adult,child,child. Without it all are of the first type in the list.
+        #[arg(long, value_delimiter = ',')]
+        tickets: Vec<String>,
     },
     /// Leave the line, or decline what you are offered: it goes to the next.
     Leave {
@@ -68,7 +72,13 @@ impl WaitlistCommand {
                 let email = email.as_deref().map(read_email).transpose()?;
                 let buyer = email.map(|email| Buyer { email: Some(email), ..Buyer::default() });
                 let keepsake = buy::keepsake_of(&server, &screening).await?;
-                let waiting = wallet.join_waitlist(&server, id, keepsake, JoinWaitlist { best, buyer }).await?;
+                let book = format!("admit book {} {id} {party}", server.origin());
+                let joined = wallet.join_waitlist(&server, id, keepsake, JoinWaitlist { best, buyer }).await;
+                let waiting = joined.inspect_err(|refused| {
+                    if refused.code() == Some(ProblemCode::SeatsAvailable) && !context.json {
+                        show::warn(&format!("there are seats for you: `{book}`"));
+                    }
+                })?;
                 if context.json {
                     return show::json(&waiting.entry);
                 }
@@ -79,14 +89,14 @@ impl WaitlistCommand {
                 Ok(())
             }
             Self::List => list(context).await,
-            Self::Take { number, at_most } => {
+            Self::Take { number, at_most, tickets } => {
                 ensure!(
                     !context.json || at_most.is_some(),
                     "say --at-most, such as 20.00: with --json nobody is asked"
                 );
                 let wallet = Wallet::open(&context.wallet())?;
                 // Who took it before, and did not say yes then, has it among what is bought.
-                let begun = wallet.purchase(number).ok().filter(|p| p.hold.is_some() && p.booking.is_none());
+                let begun = begun(&wallet)?.into_iter().find(|purchase| purchase.number == number);
                 let (origin, of) = match &begun {
                     Some(purchase) => (purchase.origin.clone(), purchase.screening),
                     None => one(&wallet, number).map(|waiting| (waiting.origin, waiting.screening))?,
@@ -100,16 +110,28 @@ impl WaitlistCommand {
                         wallet.take_offer(&server, number, keepsake).await?
                     }
                 };
-                buy::take(Offered { server, wallet, purchase, screening, at_most }, context).await
+                buy::take(Offered { server, wallet, purchase, screening, at_most, tickets }, context).await
             }
             Self::Leave { number } => {
                 let wallet = Wallet::open(&context.wallet())?;
-                let server = meet(&wallet, number, context).await?;
-                wallet.leave_waitlist(&server, number).await?;
+                let offered = match begun(&wallet)?.into_iter().find(|purchase| purchase.number == number) {
+                    Some(purchase) => {
+                        let server = wallet.meet(&find::client(context)?, purchase.origin.as_str()).await?;
+                        wallet.release(&server, number).await?;
+                        true
+                    }
+                    None => {
+                        let origin = one(&wallet, number)?.origin;
+                        let server = wallet.meet(&find::client(context)?, origin.as_str()).await?;
+                        let left = wallet.leave_waitlist(&server, number).await?;
+                        left.state == WaitlistState::Offered
+                    }
+                };
                 if context.json {
-                    return show::json(&serde_json::json!({"left": number}));
+                    return show::json(&serde_json::json!({"left": number, "declined": offered}));
                 }
-                show::line("you are out of the line; what was offered goes to the next");
+                let seats = if offered { ": what you were offered goes to the next" } else { "" };
+                show::line(&format!("you are out of the line{seats}"));
                 Ok(())
             }
         }
@@ -121,13 +143,17 @@ fn one(wallet: &Wallet, number: PurchaseNumber) -> anyhow::Result<Waiting> {
     found.with_context(|| format!("nothing of number {number} waits: see `admit waitlist list`, or `admit bookings`"))
 }
 
-async fn meet(wallet: &Wallet, number: PurchaseNumber, context: &Context) -> anyhow::Result<Server> {
-    let waiting = one(wallet, number)?;
-    Ok(wallet.meet(&find::client(context)?, waiting.origin.as_str()).await?)
+/// Offers that somebody began to take, and has not said yes to.
+fn begun(wallet: &Wallet) -> anyhow::Result<Vec<Purchase>> {
+    let offered = |p: &Purchase| p.hold.as_ref().is_some_and(|hold| hold.waitlist_entry.is_some());
+    Ok(wallet.purchases()?.into_iter().filter(|p| offered(p) && p.booking.is_none()).collect())
 }
 
 async fn list(context: &Context) -> anyhow::Result<()> {
     let wallet = Wallet::open(&context.wallet())?;
+    let now = Timestamp::now();
+    let begun: Vec<Purchase> =
+        begun(&wallet)?.into_iter().filter(|p| p.hold.as_ref().is_some_and(|hold| hold.expires_at > now)).collect();
     let mut silent: HashMap<PurchaseNumber, String> = HashMap::new();
     let mut heard = Vec::new();
     for waiting in wallet.waiting()? {
@@ -144,7 +170,7 @@ async fn list(context: &Context) -> anyhow::Result<()> {
         show::json(&heard.iter().map(|w| serde_json::json!({
             "number": w.number, "title": w.title, "origin": w.origin, "entry": w.entry, "not_asked": silent.get(&w.number),
         })).collect::<Vec<_>>())?;
-    } else if heard.is_empty() {
+    } else if heard.is_empty() && begun.is_empty() {
         show::line("you wait for nothing");
     } else {
         let row = |w: &Waiting| {
@@ -156,7 +182,13 @@ async fn list(context: &Context) -> anyhow::Result<()> {
             };
             vec![w.number.to_string(), w.title.clone(), show::count(party.into(), "person"), state]
         };
-        show::table(&["no", "what", "party", "state"], &heard.iter().map(row).collect::<Vec<_>>());
+        let taken = |p: &Purchase| {
+            let seats = p.hold.iter().flat_map(|hold| &hold.seats).count();
+            let until = p.hold.as_ref().map(|hold| there(hold.expires_at, p.zone.as_ref())).unwrap_or_default();
+            vec![p.number.to_string(), p.title.clone(), show::count(seats, "person"), held(&until, p.number)]
+        };
+        let rows: Vec<Vec<String>> = begun.iter().map(taken).chain(heard.iter().map(row)).collect();
+        show::table(&["no", "what", "party", "state"], &rows);
         for why in silent.values().collect::<std::collections::BTreeSet<_>>() {
             show::warn(why);
         }
@@ -165,11 +197,18 @@ async fn list(context: &Context) -> anyhow::Result<()> {
     Ok(wallet.forget_ended_waiting()?)
 }
 
-fn state(entry: &WaitlistEntry, waiting: &Waiting) -> String {
-    let there = |at: Timestamp| match waiting.zone.as_ref().and_then(|zone| Moment::new(at, zone).ok()) {
+fn there(at: Timestamp, zone: Option<&ZoneName>) -> String {
+    match zone.and_then(|zone| Moment::new(at, zone).ok()) {
         Some(moment) => show::moment(&moment),
         None => show::here(at),
-    };
+    }
+}
+
+fn held(until: &str, number: PurchaseNumber) -> String {
+    format!("SEATS ARE HELD FOR YOU until {until}: admit waitlist take {number}, or leave {number}")
+}
+
+fn state(entry: &WaitlistEntry, waiting: &Waiting) -> String {
     match entry.state {
         WaitlistState::Waiting => match (entry.position, entry.lapses) {
             (Some(1), 0) => "you are the next".to_owned(),
@@ -181,8 +220,8 @@ fn state(entry: &WaitlistEntry, waiting: &Waiting) -> String {
             }
         },
         WaitlistState::Offered => {
-            let until = entry.offer.as_ref().map(|offer| there(offer.expires_at)).unwrap_or_default();
-            format!("SEATS ARE HELD FOR YOU until {until}: admit waitlist take {}", waiting.number)
+            let until = entry.offer.as_ref().map(|offer| there(offer.expires_at, waiting.zone.as_ref()));
+            held(&until.unwrap_or_default(), waiting.number)
         }
         WaitlistState::Taken => "booked: admit bookings".to_owned(),
         WaitlistState::Declined => "declined".to_owned(),

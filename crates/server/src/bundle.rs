@@ -266,7 +266,7 @@ pub struct ScreeningChanges {
     /// Those that stay as they were.
     pub same: usize,
     /// Screenings to come that the file leaves out, and that stay as they are.
-    pub left_out: usize,
+    pub left_out: Vec<ScreeningId>,
 }
 
 impl Bundle {

@@ -92,7 +92,8 @@ fn refused(refusal: Refusal) -> Problem {
         }
         Refusal::NotTogether { most } => {
             let why = match most {
-                0 => "nothing is left in these zones at that price: name others".to_owned(),
+                0 => "nothing is left for them: name other zones or another price, or wait for what comes free"
+                    .to_owned(),
                 most => {
                     format!("at most {most} can sit together: ask for fewer, for other zones, or to be split (`split`)")
                 }
@@ -174,7 +175,7 @@ fn refused(refusal: Refusal) -> Problem {
             Problem::new(Code::BookingState, format!("what is left to give back is {due}")).at("/amount")
         }
         Refusal::TicketUsed(seat) => {
-            Problem::new(Code::TicketUsed, format!("the ticket for {seat} was used: ask at the box office"))
+            Problem::new(Code::TicketUsed, format!("ask at the box office about the one for {seat}"))
         }
         Refusal::TicketCancelled(seat) => {
             Problem::new(Code::BookingState, format!("the ticket for {seat} is cancelled already")).at("/seats")

@@ -38,6 +38,12 @@ impl House {
             return Err(Refusal::NotOnSale(sales));
         }
         self.check_party(&wish.best)?;
+        // Who could never book what is offered keeps it from others for nothing.
+        if let Some(all) = wish.best.ticket_type {
+            let tickets = vec![all; usize::from(wish.best.count)];
+            let broken = terms.prices.table.check_types(&tickets);
+            broken.map_err(|rule| Refusal::TicketRule { seat: None, rule })?;
+        }
         if best_places(terms, &|_| true, &wish.best, now).is_err() {
             return Err(Refusal::NeverFits);
         }

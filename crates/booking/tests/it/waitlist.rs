@@ -100,6 +100,9 @@ fn who_need_not_wait_or_never_could_does_not_wait() {
     assert_eq!(join(&mut s, "anna", cheap).err(), Some(Refusal::NeverFits));
     let moon = Best { zones: vec!["moon".parse().expect("an id")], ..party(1) };
     assert!(matches!(join(&mut s, "anna", moon).err(), Some(Refusal::UnknownZones(_))));
+    let carers = Best { ticket_type: Some("carer".parse().expect("an id")), ..party(2) };
+    let refused = join(&mut s, "anna", carers).err();
+    assert!(matches!(refused, Some(Refusal::TicketRule { .. })), "nobody could book that: {refused:?}");
     // Of the floor there is plenty.
     assert_eq!(join(&mut s, "anna", Best { count: 2, ..Best::default() }).err(), Some(Refusal::SeatsAvailable));
     join(&mut s, "anna", party(2)).expect("waits");

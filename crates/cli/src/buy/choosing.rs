@@ -5,7 +5,7 @@ use admit_protocol::hold::{AreaWish, Best, PlaceHold, SEATS_PER_HOLD_MAX, SeatWi
 use admit_protocol::id::{SeatId, TicketTypeId};
 use admit_protocol::layout::{Layout, Seat, SeatKind, Zone};
 use admit_protocol::price::PriceTable;
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 
 use super::Ticket;
 use crate::show;
@@ -116,6 +116,41 @@ fn seats_named<'a>(text: &str, layout: &'a Layout) -> anyhow::Result<Vec<&'a Sea
         format!("{text:?}: there is a gap after {}, so name the seats on each side of it", show::seat(last.id, layout))
     };
     walk(from, to).or_else(|| walk(to, from)).with_context(apart)
+}
+
+/// Whether so many tickets of these types are sold together: said before anybody holds anything.
+pub(super) fn check_types(best: &Best, types: &[String], table: &PriceTable) -> anyhow::Result<()> {
+    let count = usize::from(best.count);
+    let types = match (types.is_empty(), best.ticket_type) {
+        (true, Some(all)) => vec![all; count],
+        (true, None) => return Ok(()),
+        (false, Some(_)) => bail!("say the tickets once: best:4=child, or best:4 --tickets adult,child,child,child"),
+        (false, None) => types.iter().map(|text| ticket_type(text, table)).collect::<anyhow::Result<_>>()?,
+    };
+    ensure!(
+        types.len() == count,
+        "{} for {}: name one for each",
+        show::count(types.len(), "ticket"),
+        show::count(count, "seat")
+    );
+    table.check_types(&types).map_err(|rule| super::broken(&rule, table))
+}
+
+/// Tickets with these types in their place, if there are any.
+pub(super) fn named_types(
+    mut tickets: Vec<Ticket>,
+    types: &[String],
+    table: &PriceTable,
+) -> anyhow::Result<Vec<Ticket>> {
+    if types.is_empty() {
+        return Ok(tickets);
+    }
+    let (named, seats) = (show::count(types.len(), "ticket"), show::count(tickets.len(), "seat"));
+    ensure!(types.len() == tickets.len(), "{named} for {seats}: name one for each");
+    for ((.., known), text) in tickets.iter_mut().zip(types) {
+        *known = ticket_type(text, table)?;
+    }
+    Ok(tickets)
 }
 
 fn ticket_type(text: &str, table: &PriceTable) -> anyhow::Result<TicketTypeId> {

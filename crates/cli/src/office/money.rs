@@ -141,10 +141,10 @@ impl AtCounter<'_> {
     }
 
     async fn agree(&self, question: &str) -> anyhow::Result<()> {
-        if !self.yes && !show::agreed(question, &mut show::Stop::listen()?).await {
-            bail!("nothing was noted");
+        if self.yes {
+            return Ok(());
         }
-        Ok(())
+        show::agree(question, &mut show::Stop::listen()?, "--yes").await.context("nothing was noted")
     }
 }
 

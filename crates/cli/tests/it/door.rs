@@ -36,7 +36,7 @@ async fn who_stands_at_the_wrong_door_is_told_where_to_go() {
     );
     assert!(there.contains("who is let in now has used the ticket"), "the doors open tomorrow: {there}");
     let early = scan("show-0");
-    assert!(early.contains("TOO EARLY OR TOO LATE   seat 1-1  Adult"), "{early}");
+    assert!(early.contains("TOO EARLY   seat 1-1  Adult"), "{early}");
     let cancelled = run(&[&wallet[..], &["cancel", "1", "--yes"]].concat());
     assert!(cancelled.status.success(), "{}", says(&cancelled));
     let worthless = scan("show-0");

@@ -154,9 +154,10 @@ async fn a_programme_is_changed_while_the_server_runs() {
     assert!(import(&programme, &[]).contains("say --login"));
     assert!(import(&programme, &["--login", "anna"]).contains("the role box_office may not do this"));
     let asked = import(&programme, &["--login", "root"]);
-    assert!(asked.contains("nothing was imported; where nobody can be asked, say --yes"), "{asked}");
+    assert!(asked.contains("nobody could be asked: say --yes beforehand"), "{asked}");
     assert!(
-        asked.contains("changes screening show-0: status") && asked.contains("0 new, 1 changed, 0 as they were"),
+        asked.contains("changes screening show-0: cancelled (was on_sale)")
+            && asked.contains("0 new, 1 changed, 0 as they were"),
         "{asked}"
     );
     let list = says(&office("anna", &["list", &folder.origin, "show-0"]));
@@ -195,7 +196,7 @@ async fn what_does_not_take_place_is_given_back_at_the_counter_canc_007() {
     let told = run(&["cinema", "import", folder.text(), file.to_str().expect("a path"), "--yes"]);
     assert!(
         told.status.success()
-            && says(&told).contains("look at screening show-0: cancelled (was on_sale); 1 booking to be told: ")
+            && says(&told).contains("look at screening show-0: cancelled (was on_sale); what was paid for it comes back; 1 booking to be told: ")
             && says(&told).contains("; these left no address: "),
         "{}",
         says(&told)

@@ -140,7 +140,7 @@ async fn who_does_not_book_has_nothing_held() {
         assert!(!output.status.success() && says(&output).contains(why), "{arguments:?}: {}", says(&output));
     };
     // Nobody says yes: standard input is empty.
-    refused(&["1-1"], "did not say yes");
+    refused(&["1-1"], "nobody could be asked: say --at-most");
     refused(&["1-1", "--at-most", "5.00"], "more than 5.00 EUR");
     refused(&["1-1", "1-1"], "named twice");
     refused(&["1-1=kid"], "no ticket \"kid\", but adult");

@@ -151,15 +151,16 @@ impl Wallet {
         })
     }
 
-    /// Leaves the line, or declines what is offered, and forgets it.
+    /// Leaves the line, or declines what is offered, and forgets it. Gives back how it stood.
     ///
     /// # Errors
     /// When it was booked, or the server cannot be reached; it is kept then.
-    pub async fn leave_waitlist(&self, server: &Server, number: PurchaseNumber) -> Result<(), WalletError> {
+    pub async fn leave_waitlist(&self, server: &Server, number: PurchaseNumber) -> Result<WaitlistEntry, WalletError> {
         let waiting = self.refresh_waiting(server, number).await?;
-        let entry = waiting.entry.as_ref().ok_or(NOT_WAITING)?;
+        let entry = waiting.entry.ok_or(NOT_WAITING)?;
         server.leave_waitlist(waiting.screening, &waiting.secret, entry.id).await?;
-        self.forget_waiting(number)
+        self.forget_waiting(number)?;
+        Ok(entry)
     }
 
     /// Forgets places in line that came to an end: whoever shows them has told.

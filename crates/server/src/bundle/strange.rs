@@ -142,8 +142,8 @@ impl Work<'_> {
         let known: BTreeMap<_, &Screening> =
             self.known.screenings.iter().map(|l| (l.screening.id, &l.screening)).collect();
         let in_file = self.in_file();
-        let left_out =
-            known.values().filter(|s| s.starts_at.at() > self.now && !in_file.contains(s.id.as_str())).count();
+        let left_out = known.values().filter(|s| s.starts_at.at() > self.now && !in_file.contains(s.id.as_str()));
+        let left_out = left_out.map(|s| s.id).collect();
         let mut changes = ScreeningChanges { left_out, ..ScreeningChanges::default() };
         for now in &self.screenings {
             match known.get(&now.id) {
@@ -254,15 +254,29 @@ impl Work<'_> {
     }
 }
 
-/// The members of a screening that are not what they were.
+/// What of a screening is not what it was, in words. What follows from another start is not said again.
 fn differing(before: &Screening, after: &Screening) -> Vec<String> {
     let members = |s: &Screening| match serde_json::to_value(s) {
         Ok(Value::Object(members)) => members,
         _ => serde_json::Map::new(),
     };
-    let (before, after) = (members(before), members(after));
-    let all: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
-    all.into_iter().filter(|member| before.get(*member) != after.get(*member)).cloned().collect()
+    let films = |s: &Screening| s.items.iter().map(|i| (i.film, i.version)).collect::<Vec<_>>();
+    let moved = before.starts_at != after.starts_at;
+    let (old, new) = (members(before), members(after));
+    let all: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+    let said = |member: &String| match member.as_str() {
+        "starts_at" => Some(format!("begins {} (was {})", poster(after), poster(before))),
+        "items" if films(before) == films(after) => None,
+        "items" => Some("another film or version".to_owned()),
+        "status" => Some(format!("{} (was {})", after.status, before.status)),
+        "hall" => Some(format!("in hall {} (was {})", after.hall, before.hall)),
+        "price_table" => Some("prices".to_owned()),
+        "price_range" if before.price_table != after.price_table => None,
+        "ends_at" | "doors_at" | "collect_by" | "sales" | "business_date" | "accessible_release_at" if moved => None,
+        other => Some(other.replace('_', " ")),
+    };
+    let differing = all.into_iter().filter(|member| old.get(*member) != new.get(*member));
+    differing.filter_map(said).collect()
 }
 
 /// Ten times as much, or a tenth.
