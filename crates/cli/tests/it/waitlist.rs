@@ -49,6 +49,10 @@ async fn who_finds_no_seats_waits_is_offered_some_and_takes_them() {
     assert!(says(&offered).contains("SEATS ARE HELD FOR YOU until "), "{}", says(&offered));
     let dear = run(&wanda, &["waitlist", "take", "1", "--at-most", "1"]);
     assert!(says(&dear).contains("you may still `admit waitlist take 1`"), "{}", says(&dear));
+    let still = says(&run(&wanda, &["waitlist", "list"]));
+    assert!(still.contains("SEATS ARE HELD FOR YOU until ") && still.contains("or leave 1"), "{still}");
+    let two = run(&wanda, &["waitlist", "take", "1", "--at-most", "20", "--tickets", "adult,adult"]);
+    assert!(says(&two).contains("2 tickets for 1 seat: name one for each"), "{}", says(&two));
     serving.kill();
     let _serving = folder.serve();
     folder.meet(&client(1)).await;

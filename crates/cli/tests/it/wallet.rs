@@ -190,3 +190,44 @@ fn the_usage_after_an_error_is_that_of_the_help() {
     let said = String::from_utf8_lossy(&no_index.stderr);
     assert!(said.contains("or set ADMIT_INDEX to its address"), "{said}");
 }
+
+#[tokio::test]
+async fn a_family_lets_the_server_choose_and_says_whose_tickets_they_are() {
+    let folder = Folder::of(|programme| {
+        let layout = &mut programme["layouts"]["one"]["seats"];
+        for (n, seat) in layout.as_array_mut().expect("a list").iter_mut().take(20).enumerate() {
+            let beside = |n: usize| serde_json::json!(format!("1-{n}"));
+            if n > 0 {
+                seat["left"] = beside(n);
+            }
+            if n < 19 {
+                seat["right"] = beside(n + 2);
+            }
+        }
+        let table = &mut programme["price_tables"]["all"];
+        let child = serde_json::json!({"id": "child", "name": {"en": "Child"}, "audience": "child",
+            "needs_one_of": ["adult"], "each_goes_with": 3});
+        table["ticket_types"].as_array_mut().expect("a list").push(child);
+        let five = serde_json::json!({"amount": 500, "currency": "EUR"});
+        let offer = serde_json::json!({"ticket_type": "child", "zone": "all", "base": five, "total": five});
+        table["offers"].as_array_mut().expect("a list").push(offer);
+    });
+    let _serving = folder.serve();
+    folder.meet(&client(1)).await;
+    let wallet = folder.path.join("wallet.json");
+    let book = |arguments: &[&str]| {
+        run(&wallet, &[&["book", &folder.origin, "show-0", "--at-most", "40"], arguments].concat())
+    };
+    for (arguments, why) in [
+        (&["best:3=child"][..], "Child: at most 3 for each Adult in the booking"),
+        (&["best:5", "--tickets", "adult,child,child,child,child"], "Child: at most 3 for each Adult in the booking"),
+        (&["best:2", "--tickets", "adult"], "1 ticket for 2 seats: name one for each"),
+        (&["best:2=child", "--tickets", "adult,child"], "say the tickets once"),
+        (&["1-1", "--tickets", "adult"], "--tickets is for best:4"),
+    ] {
+        let refused = book(arguments);
+        assert!(!refused.status.success() && says(&refused).contains(why), "{arguments:?}: {}", says(&refused));
+    }
+    let booked = book(&["best:4", "--tickets", "adult,child,child,child"]);
+    assert!(booked.status.success() && says(&booked).contains("25.00 EUR"), "{}", says(&booked));
+}
