@@ -115,6 +115,8 @@ pub enum Command {
         /// Who asks.
         by: By,
     },
+    /// What time or an edit brings to those who wait is looked at now.
+    LookAtLine,
     /// Staff changed the screening.
     Amend(Arc<Terms>),
 }

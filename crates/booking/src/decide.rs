@@ -68,6 +68,12 @@ impl House {
         }
     }
 
+    /// Why a command is refused, if it is: as [`House::decide`] says, without working out what it would bring to others.
+    #[must_use]
+    pub fn refusal(&self, command: &Command, now: Timestamp) -> Option<Refusal> {
+        self.decide_alone(command, now).err()
+    }
+
     /// What a command changes, but for what its changes bring to those who wait.
     fn decide_alone(&self, command: &Command, now: Timestamp) -> Result<Changes, Refusal> {
         match command {
@@ -86,6 +92,7 @@ impl House {
             Command::Unblock { seats } => self.unblock(seats),
             Command::Scan { device, scans } => self.scan(*device, scans, now),
             Command::JoinWaitlist(wish) => self.join_waitlist(wish, now),
+            Command::LookAtLine => Ok(Changes { line_looked_at: Some(now), ..Changes::default() }),
             Command::LeaveWaitlist { entry, by } => self.leave_waitlist(*entry, *by, now),
             Command::Amend(terms) => Ok(Changes { terms: Some(terms.clone()), ..Changes::default() }),
         }

@@ -168,7 +168,8 @@ impl Cinema {
         let panicked = |e| StoreError::at("reading the programme")(e);
         let changed = tokio::task::spawn_blocking(move || source.reload()).await.map_err(panicked)??;
         if self.0.store.shared().is_some() {
-            // The edit moved their houses on: every process finds a newer version of them.
+            // The edit moved their houses on: every process finds a newer version of them. One looks at who waits.
+            self.look_at_lines().await;
             return Ok(());
         }
         let now = self.catalogue();
@@ -179,6 +180,23 @@ impl Cinema {
             }
         }
         Ok(())
+    }
+
+    /// Offers what the programme in force brings to those who wait.
+    async fn look_at_lines(&self) {
+        let store = self.0.store.clone();
+        let lines = tokio::task::spawn_blocking(move || store.lines()).await.unwrap_or_else(|_| Ok(Vec::new()));
+        for screening in lines.unwrap_or_default() {
+            let request = crate::engine::Request {
+                command: admit_booking::Command::LookAtLine,
+                by: "staff".into(),
+                key: None,
+                subject: crate::answers::Subject::Nothing,
+            };
+            if let Err(error) = self.0.engine.execute(screening, request).await {
+                tracing::warn!(%screening, ?error, "who waits for a changed screening could not be looked at");
+            }
+        }
     }
 
     /// Tells a house its new terms. Its version goes up also when nobody is using it: what clients keep of its seats names

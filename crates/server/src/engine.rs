@@ -12,12 +12,13 @@ mod writer;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::time::Duration;
 
 use admit_booking::{Command, House, Prices, Refusal, Terms};
 use admit_protocol::digest::ContentName;
 use admit_protocol::id::ScreeningId;
 use axum::body::Bytes;
-use tokio::sync::{OnceCell, oneshot};
+use tokio::sync::{OnceCell, SetError, oneshot};
 
 use self::follower::{Ask, Follower};
 pub(crate) use self::resident::Resident;
@@ -342,6 +343,33 @@ impl Shared {
         Ok(Resident::new(screening, house.map_err(bad)?, loaded.keys))
     }
 
+    /// Every house in which somebody waits: loaded, to stay.
+    fn lines(&self) -> Vec<Arc<Resident>> {
+        let lines = self.store.lines().unwrap_or_else(|error| {
+            tracing::error!(%error, "who waits could not be read: houses are looked at when somebody asks for them");
+            Vec::new()
+        });
+        let load = |screening: ScreeningId| {
+            let cell = self.houses.lock().unwrap_or_else(PoisonError::into_inner).entry(screening).or_default().clone();
+            if cell.get().is_none() {
+                let mut fresh = match self.load(screening) {
+                    Ok(resident) => Arc::new(resident),
+                    Err(error) => {
+                        tracing::error!(%screening, ?error, "a house in which somebody waits could not be loaded");
+                        return None;
+                    }
+                };
+                // Somebody may ask for it at this moment: whichever is there first is the one.
+                while let Err(SetError::InitializingError(again)) = cell.set(fresh) {
+                    fresh = again;
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+            }
+            cell.get().cloned()
+        };
+        lines.into_iter().filter_map(load).collect()
+    }
+
     /// Takes over a house as it was saved last.
     fn load_again(&self, resident: &Resident) -> Result<(), Failed> {
         let fresh = self.load(resident.screening())?;
@@ -358,11 +386,11 @@ impl Shared {
         Failed::NoScreening
     }
 
-    /// Houses that somebody watches.
+    /// Houses that somebody watches, or in which somebody waits.
     fn watched(&self) -> Vec<(ScreeningId, Arc<Resident>)> {
         let houses = self.houses.lock().unwrap_or_else(PoisonError::into_inner);
         let watched = houses.iter().filter_map(|(id, cell)| Some((*id, cell.get()?.clone())));
-        watched.filter(|(_, resident)| resident.is_watched()).collect()
+        watched.filter(|(_, resident)| resident.is_watched() || resident.has_line()).collect()
     }
 
     /// Puts away houses that nobody used for longest, until a new one of this weight has room. A house that somebody
@@ -377,7 +405,8 @@ impl Shared {
         let idle = houses.iter().filter(|(_, cell)| Arc::strong_count(cell) == 1);
         let mut idle: Vec<(u64, ScreeningId, usize)> = idle
             .filter_map(|(id, cell)| {
-                let resident = cell.get().filter(|r| Arc::strong_count(r) == 1)?;
+                // Where somebody waits, time must be let pass.
+                let resident = cell.get().filter(|r| Arc::strong_count(r) == 1 && !r.has_line())?;
                 Some((resident.last_used(), *id, resident.weight()))
             })
             .collect();

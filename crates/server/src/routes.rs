@@ -67,14 +67,10 @@ pub(crate) fn router(cinema: &Cinema) -> Router {
 }
 
 fn waitlist(cinema: &Cinema) -> Router<Cinema> {
-    let (join, entry) = (at::JOIN_WAITLIST.path, at::GET_WAITLIST_ENTRY.path);
-    if cinema.has_waitlist() {
-        Router::new()
-            .route(join, post(waitlist::join_waitlist))
-            .route(entry, get(waitlist::get_waitlist_entry).delete(waitlist::leave_waitlist))
-    } else {
-        Router::new().route(join, any(not_offered)).route(entry, any(not_offered))
-    }
+    // Who waits already is told, and may leave, also when nobody can begin to wait any more.
+    let entry = get(waitlist::get_waitlist_entry).delete(waitlist::leave_waitlist);
+    let join = if cinema.has_waitlist() { post(waitlist::join_waitlist) } else { any(not_offered) };
+    Router::new().route(at::JOIN_WAITLIST.path, join).route(at::GET_WAITLIST_ENTRY.path, entry)
 }
 
 async fn manifest(State(cinema): State<Cinema>, request: HeaderMap) -> Response {

@@ -58,6 +58,15 @@ pub trait Store: Send + Sync + 'static {
     /// When it cannot be read.
     fn answer(&self, screening: ScreeningId, about: About, key: KeyPrint) -> Result<Option<Answer>, StoreError>;
 
+    /// Screenings for which somebody waits or has an offer: a server loads their houses when it starts, so that time passes there, too.
+    /// A store that cannot say loses nothing but punctuality.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    fn lines(&self) -> Result<Vec<ScreeningId>, StoreError> {
+        Ok(Vec::new())
+    }
+
     /// Itself, if other processes may save its houses, too.
     fn shared(&self) -> Option<&dyn SharedStore> {
         None

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use admit_protocol::hold::Best;
+use admit_protocol::layout::SeatKind;
+use admit_protocol::seats::SalesState;
 use admit_protocol::time::after;
 use jiff::Timestamp;
 
@@ -97,7 +99,7 @@ impl House {
     /// What follows from changes for those who wait, in the same save (W1, W4): entries go the way of their offers, and what came free
     /// is offered down the line.
     pub(super) fn then_offer(&self, mut changes: Changes, now: Timestamp) -> Changes {
-        if self.terms.waitlist.is_none() || self.waitlist.is_quiet() || changes.is_empty() {
+        if self.waitlist.is_quiet() || changes.is_empty() {
             return changes;
         }
         self.follow_offers(&mut changes);
@@ -175,25 +177,25 @@ impl<'a> Offering<'a> {
 
     fn run(mut self) -> Changes {
         let terms = self.changes.terms.clone();
-        if terms.is_some() {
-            // With other terms, what was kept is let go, and kept again if it has to be.
-            let kept = self.kept();
-            self.after.extend(kept.into_iter().map(|place| (place, None)));
-        }
         let terms = terms.as_deref().unwrap_or(self.terms);
-        let mut came_free = self.came_free();
-        if terms.sales_state(self.now).is_open() {
+        let sales = terms.sales_state(self.now);
+        let came_free = self.came_free();
+        if sales.is_open() && terms.waitlist.is_some() {
+            let mut kept = BTreeSet::new();
+            if self.changes.terms.is_some() || self.changes.line_looked_at.is_some() {
+                // What was kept by other terms is let go, and kept again if it has to be.
+                kept.extend(self.let_go(|_, _| false));
+            }
             // Each round but the last lets go of places that were kept, and keeps none again that nobody is short of.
             for _ in 0..=self.line.len() {
-                self.walk(terms, &came_free);
-                came_free = self.let_go(terms);
-                if came_free.is_empty() {
+                self.walk(terms, &came_free, &kept);
+                kept = self.let_go(|this, place| this.is_wanted(place, terms));
+                if kept.is_empty() {
                     break;
                 }
             }
-        } else {
-            let kept = self.kept();
-            self.after.extend(kept.into_iter().map(|place| (place, None)));
+        } else if terms.waitlist.is_none() || !matches!(sales, SalesState::Paused | SalesState::NotYetOpen) {
+            self.let_go(|_, _| false);
         }
         self.into_changes()
     }
@@ -215,9 +217,21 @@ impl<'a> Offering<'a> {
         before.chain(after).filter(|(_, claim)| is_kept(claim)).map(|(place, _)| place).collect()
     }
 
+    /// Whether a place that came free counts as one that this party was passed over with: not if it was free while the party waited,
+    /// and somebody only held it for a while.
+    fn counts(&self, entry: &Entry, place: Place) -> bool {
+        match self.house.claim(place) {
+            Some(Claim::Hold(key)) => {
+                let hold = self.house.hold(key);
+                hold.is_none_or(|hold| hold.booking().is_some() || hold.created_at < entry.created_at)
+            }
+            _ => true,
+        }
+    }
+
     /// One walk down the line: each party is offered what fits it. What came free and is of use to one that was passed over too often is
     /// kept for it, and nobody behind it gets that.
-    fn walk(&mut self, terms: &Terms, came_free: &BTreeSet<Place>) {
+    fn walk(&mut self, terms: &Terms, came_free: &BTreeSet<Place>, kept: &BTreeSet<Place>) {
         let mut starved: Vec<Party> = Vec::new();
         // Parties for which there is nothing among what is free now.
         let mut unfit: Vec<(Best, usize)> = Vec::new();
@@ -238,7 +252,7 @@ impl<'a> Offering<'a> {
                 continue;
             }
             unfit.extend((!known).then(|| (entry.best.clone(), starved.len())));
-            let free = came_free.iter().copied().filter(|place| self.claim(*place).is_none());
+            let free = came_free.union(kept).copied().filter(|place| self.claim(*place).is_none());
             let of_use: Vec<Place> = free.filter(|place| self.may_have(&party, *place, terms)).collect();
             let first = self.line.is_empty();
             if is_starved(&entry, first, terms, self.now) {
@@ -248,7 +262,8 @@ impl<'a> Offering<'a> {
                 starved.push(party);
                 self.line.push(entry);
             } else {
-                let entry = if of_use.is_empty() { entry } else { self.pass_over(entry, first, terms) };
+                let passed = of_use.iter().any(|place| came_free.contains(place) && self.counts(&entry, *place));
+                let entry = if passed { self.pass_over(entry, first, terms) } else { entry };
                 self.line.push(entry);
             }
         }
@@ -257,8 +272,14 @@ impl<'a> Offering<'a> {
     /// Whether this party may have that place, if it is free.
     fn may_have(&self, party: &Party, place: Place, terms: &Terms) -> bool {
         let hall = Hall::new(&terms.plan, &|_| true, terms.seat_rules, terms.companions_released(self.now));
-        terms.plan.zone(place).is_some_and(|zone| party.zones.contains(&zone))
-            && (party.wheelchairs > 0 || terms.plan.seat(place).is_none() || hall.is_ordinary(place))
+        let fits = match (terms.plan.seat(place).map(|seat| seat.kind), party.wheelchairs) {
+            (None, wheelchairs) => wheelchairs == 0,
+            (Some(_), 0) => hall.is_ordinary(place),
+            (Some(SeatKind::WheelchairSpace), _) => true,
+            // Chairs are for who comes with them.
+            (Some(_), wheelchairs) => party.count > wheelchairs,
+        };
+        fits && terms.plan.zone(place).is_some_and(|zone| party.zones.contains(&zone))
     }
 
     /// Notes that places came free that this party may have, and that others get.
@@ -294,12 +315,15 @@ impl<'a> Offering<'a> {
         self.changed.insert(entry.key, entry);
     }
 
-    /// Lets go of what is kept for nobody any more.
-    fn let_go(&mut self, terms: &Terms) -> BTreeSet<Place> {
-        let starved = self.line.iter().enumerate().filter(|(n, entry)| is_starved(entry, *n == 0, terms, self.now));
-        let starved: Vec<Party> = starved.map(|(_, entry)| Party::of(&entry.best, &terms.prices.table)).collect();
-        let wanted = |place: &Place| starved.iter().any(|party| self.may_have(party, *place, terms));
-        let let_go: BTreeSet<Place> = self.kept().into_iter().filter(|place| !wanted(place)).collect();
+    /// Whether somebody in line who was passed over too often may have this place.
+    fn is_wanted(&self, place: Place, terms: &Terms) -> bool {
+        let mut starved = self.line.iter().enumerate().filter(|(n, entry)| is_starved(entry, *n == 0, terms, self.now));
+        starved.any(|(_, entry)| self.may_have(&Party::of(&entry.best, &terms.prices.table), place, terms))
+    }
+
+    /// Lets go of what is kept, but for what is to stay so.
+    fn let_go(&mut self, stays: impl Fn(&Self, Place) -> bool) -> BTreeSet<Place> {
+        let let_go: BTreeSet<Place> = self.kept().into_iter().filter(|place| !stays(self, *place)).collect();
         self.after.extend(let_go.iter().map(|place| (*place, None)));
         let_go
     }

@@ -430,3 +430,76 @@ proptest! {
         evening(&steps)?;
     }
 }
+
+#[test]
+fn a_waitlist_that_is_switched_off_ends_well_for_who_has_an_offer() {
+    let (mut s, [p1, p2, ..]) = full();
+    let two = join(&mut s, "two", party(2)).expect("waits");
+    let four = join(&mut s, "four", party(4)).expect("waits");
+    cancel(&mut s, p2, &["A3", "A4"]);
+    let offer = offered(&s, two).expect("offered");
+    let off = admit_booking::Terms { waitlist: None, ..(**s.house.terms()).clone() };
+    s.run(&Command::Amend(off.into())).expect("switched off");
+    cancel(&mut s, p1, &["A1", "A2"]);
+    assert!(s.is_free("A1") && get(&s, four).waits(), "nothing is offered any more");
+    s.book("two", offer, choice(&[("A3", "adult"), ("A4", "adult")], 2050)).expect("what was offered is theirs");
+    assert_eq!(get(&s, two).state, EntryState::Taken(offer));
+    leave(&mut s, "four", four).expect("leaves");
+}
+
+#[test]
+fn who_only_tries_seats_on_makes_nobody_passed_over() {
+    let (mut s, [p1, ..]) = full();
+    cancel(&mut s, p1, &["A1"]);
+    let four = join(&mut s, "four", party(4)).expect("waits");
+    for n in 0..8 {
+        let who = format!("churn{n}");
+        let hold = s.hold(&who, &["A1"]).expect("free as before");
+        s.release(&who, hold).expect("given back");
+    }
+    assert_eq!((get(&s, four).passed_over, s.is_free("A1")), (0, true));
+}
+
+#[test]
+fn nothing_is_kept_for_a_party_that_may_not_have_it() {
+    let (mut s, [p1, _, p3, _]) = full();
+    let best = Best { wheelchairs: 1, ..party(1) };
+    let wheels = join(&mut s, "wheels", best).expect("waits for the one space");
+    let mut booking = p1;
+    for n in 0..7 {
+        cancel(&mut s, booking, &["A1"]);
+        assert!(s.is_free("A1"), "a chair is no use to them: {n}");
+        booking = s.booked(&format!("quick{n}"), &["A1"]);
+    }
+    assert_eq!(get(&s, wheels).passed_over, 0);
+    cancel(&mut s, p3, &["B1", "B2"]);
+    assert!(offered(&s, wheels).is_some());
+}
+
+#[test]
+fn what_is_kept_stays_kept_while_sales_are_paused_and_moves_with_the_start() {
+    let (mut s, [p1, p2, ..]) = full();
+    let four = join(&mut s, "four", party(4)).expect("waits");
+    cancel(&mut s, p1, &["A1"]);
+    s.wait(900);
+    cancel(&mut s, p2, &["A3"]);
+    let kept = |s: &Stage| s.house.not_free(s.place("A3")) == Some(NotFree::Blocked);
+    assert!(kept(&s));
+    let mut terms = (**s.house.terms()).clone();
+    terms.status = admit_protocol::screening::ScreeningStatus::Paused;
+    s.run(&Command::Amend(terms.clone().into())).expect("paused");
+    assert!(kept(&s));
+    terms.status = admit_protocol::screening::ScreeningStatus::OnSale;
+    terms.starts_at = after(terms.starts_at, -3600);
+    let until = after(terms.starts_at, -1200);
+    s.run(&Command::Amend(terms.clone().into())).expect("on sale, and earlier");
+    let blocks = s.house.claims().filter_map(|(_, claim)| match claim {
+        admit_booking::Claim::Block(block) => Some(block.until),
+        admit_booking::Claim::Hold(_) => None,
+    });
+    assert_eq!(blocks.collect::<Vec<_>>(), [Some(until)]);
+    assert_eq!(get(&s, four).passed_over, 1, "to be kept anew is not to be passed over");
+    terms.status = admit_protocol::screening::ScreeningStatus::Cancelled;
+    s.run(&Command::Amend(terms.into())).expect("cancelled");
+    assert!(s.is_free("A3"), "nobody buys it any more");
+}

@@ -232,6 +232,7 @@ fn name(command: &Command) -> &'static str {
         Command::Scan { .. } => "scan",
         Command::JoinWaitlist(_) => "join_waitlist",
         Command::LeaveWaitlist { .. } => "leave_waitlist",
+        Command::LookAtLine => "look_at_line",
         Command::Amend(_) => "amend",
     }
 }
@@ -263,6 +264,7 @@ fn message_kind(command: &Command) -> Option<&'static str> {
         | Command::Scan { .. }
         | Command::JoinWaitlist(_)
         | Command::LeaveWaitlist { .. }
+        | Command::LookAtLine
         | Command::Amend(_) => None,
     }
 }

@@ -132,6 +132,11 @@ impl Resident {
         self.watchers().is_some()
     }
 
+    /// Whether anybody waits for seats here.
+    pub(super) fn has_line(&self) -> bool {
+        self.state().house.has_line()
+    }
+
     /// Whether something that happens by itself has not been made true yet.
     pub(super) fn is_due(&self, now: Timestamp) -> bool {
         self.state().house.next_deadline().is_some_and(|at| at <= now)
@@ -156,7 +161,7 @@ impl Resident {
         if house.next_deadline().is_some_and(|at| at <= now) {
             return Ok(None);
         }
-        Ok(house.decide(&request.command, now).err().map(|refusal| Early::Refused(refusal, house.version())))
+        Ok(house.refusal(&request.command, now).map(|refusal| Early::Refused(refusal, house.version())))
     }
 
     /// Its watchers; from now on there are some.

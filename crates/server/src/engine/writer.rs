@@ -6,13 +6,16 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use admit_booking::Command;
 use admit_protocol::id::ScreeningId;
+use admit_protocol::time::after;
 use jiff::Timestamp;
 use tokio::sync::oneshot;
 
 use super::batch::Turn;
 use super::follower::take_over;
-use super::{Failed, Job, Message, Resident, Shared};
+use super::{Failed, Job, Message, Request, Resident, Shared};
+use crate::answers::Subject;
 use crate::store::{CommitError, Outcome, Save, SharedStore};
 
 /// Jobs in one commit.
@@ -41,6 +44,14 @@ impl Writer {
     /// Runs until nobody can send any more.
     pub(super) fn run(mut self) {
         let shared = self.shared.clone();
+        for resident in shared.lines() {
+            self.watch(&resident);
+            // The programme may be another one by now, and time has passed.
+            let request =
+                Request { command: Command::LookAtLine, by: "clock".into(), key: None, subject: Subject::Nothing };
+            let (reply, _) = oneshot::channel();
+            self.again.push_back(Job { resident, request: Some(request), reply, conflicts: 0 });
+        }
         while let Some(batch) = self.next_batch() {
             match shared.store.shared() {
                 None => {
@@ -66,6 +77,7 @@ impl Writer {
             Ok(taken) => taken,
             Err(error) => {
                 tracing::error!(%error, "houses could not be taken; nothing was decided");
+                houses.values().for_each(|resident| self.watch_later(resident));
                 return refuse(batch);
             }
         };
@@ -73,7 +85,9 @@ impl Writer {
         let mut unread = BTreeSet::new();
         for (resident, news) in houses.values().zip(taken.news()) {
             let Some(news) = news else { continue };
-            if let Err(error) = take_over(&shared, resident, news) {
+            let took = take_over(&shared, resident, news);
+            self.watch(resident);
+            if let Err(error) = took {
                 tracing::error!(screening = %resident.screening(), ?error, "a house could not be loaded again");
                 unread.insert(resident.screening());
             }
@@ -128,6 +142,14 @@ impl Writer {
         }
     }
 
+    /// What was due still is: it is tried again in a while.
+    fn watch_later(&mut self, resident: &Arc<Resident>) {
+        if resident.read(admit_booking::House::next_deadline).is_some() {
+            self.timers.push(Reverse((after(self.shared.clock.now(), 1), resident.screening())));
+            self.watched.insert(resident.screening(), Arc::downgrade(resident));
+        }
+    }
+
     /// Adds a job for every house for which something is due.
     fn wake(&mut self, batch: &mut Vec<Job>) {
         let now = self.shared.clock.now();
@@ -176,11 +198,13 @@ impl Writer {
             Ok(outcomes) => outcomes,
             Err(CommitError::NotDone(error)) => {
                 tracing::error!(%error, "a batch could not be saved; nothing of it was");
+                changed.iter().for_each(|turn| self.watch_later(&turn.resident));
                 return answer_all(changed, || Failed::Busy);
             }
             Err(CommitError::Unknown(error)) if self.shared.store.shared().is_some() => {
                 // Whoever takes these houses next finds out, before anything is decided of them.
                 tracing::error!(%error, "the outcome of a commit is unknown");
+                changed.iter().for_each(|turn| self.watch_later(&turn.resident));
                 return answer_all(changed, || Failed::OutcomeUnknown);
             }
             Err(CommitError::Unknown(error)) => {

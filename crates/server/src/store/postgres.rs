@@ -304,6 +304,14 @@ impl Store for PostgresStore {
         })
     }
 
+    fn lines(&self) -> Result<Vec<ScreeningId>, StoreError> {
+        const STEP: &str = "reading who waits";
+        self.reading(|session| {
+            let rows = session.query(super::rows::LINES, &[]).map_err(at(STEP))?;
+            rows.iter().map(|row| get::<&str>(row, 0)?.parse().map_err(StoreError::at(STEP))).collect()
+        })
+    }
+
     fn save(&self, batch: &[Save<'_>]) -> Result<Vec<Outcome>, CommitError> {
         let seen: Vec<(ScreeningId, u64)> = batch.iter().map(|save| (save.screening, save.seen)).collect();
         // Nobody asks what is new: who meets a conflict loads.

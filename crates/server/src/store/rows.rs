@@ -282,6 +282,10 @@ impl ScanRow {
     }
 }
 
+/// Screenings that take place for which somebody waits or has an offer.
+pub(super) const LINES: &str = "SELECT DISTINCT s.id FROM waitlist_entry e JOIN screening s ON s.number = e.screening \
+                                WHERE e.state IN ('waiting', 'offered') AND NOT s.removed";
+
 /// The columns `state` and `hold` of a waitlist entry.
 pub(super) fn entry_state_columns(state: EntryState) -> (&'static str, Option<[u8; 16]>) {
     let (word, hold) = match state {

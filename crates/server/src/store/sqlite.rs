@@ -150,6 +150,15 @@ impl Store for SqliteStore {
         })
     }
 
+    fn lines(&self) -> Result<Vec<ScreeningId>, StoreError> {
+        const STEP: &str = "reading who waits";
+        self.reading(STEP, |db| {
+            let mut rows = db.prepare(crate::store::rows::LINES).map_err(StoreError::at(STEP))?;
+            let ids = rows.query_map([], |row| row.get::<_, String>(0)).map_err(StoreError::at(STEP))?;
+            ids.map(|id| id.map_err(StoreError::at(STEP))?.parse().map_err(StoreError::at(STEP))).collect()
+        })
+    }
+
     fn save(&self, batch: &[Save<'_>]) -> Result<Vec<Outcome>, CommitError> {
         let mut db = self.writer();
         let saved = save::save(&mut db, batch, &self.numbers)?;

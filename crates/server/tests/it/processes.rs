@@ -169,6 +169,29 @@ on_postgres! {
         }
     }
 
+    when_sales_go_on_who_waits_comes_first_at_every_process(two) {
+        let booked = two.other.booked(ANNA, &["A1", "A2"]).await;
+        two.one.booked(BEN, &["A3", "A4", "B1", "B2", "B3", "B4"]).await;
+        let wish = json!({"best": {"count": 2, "zones": ["std"]}});
+        let entry = two.one.post(&secret(7), "/v1/screenings/eight/waitlist", &wish).await;
+        let now = NOON.parse().expect("noon");
+        let set = |status: &str| {
+            let mut file = serde_json::to_value(bundle()).expect("json");
+            file["screenings"][0]["status"] = json!(status);
+            let file: admit_server::bundle::Bundle = serde_json::from_value(file).expect("a bundle");
+            file.check(now).edits
+        };
+        two.store.edit(&set("paused"), now, Layouts::Stay).expect("edits");
+        let quote = two.other.post(ANNA, &format!("{}/cancellation_quotes", path(&booked)), &json!({})).await;
+        let cancelled = json!({"quote": quote.body["id"]});
+        two.other.post(ANNA, &format!("{}/cancellations", path(&booked)), &cancelled).await;
+        assert_eq!(two.one.get(&secret(7), &path(&entry)).await.body["state"], "waiting");
+        two.store.edit(&set("on_sale"), now, Layouts::Stay).expect("edits");
+        two.other.cinema.reload().await.expect("reads");
+        assert_eq!(two.one.hold(BEN, &["A1"]).await.status, 409);
+        assert_eq!(two.one.get(&secret(7), &path(&entry)).await.body["state"], "offered");
+    }
+
     who_watches_at_one_process_sees_what_is_held_at_the_other(two) {
         let mut watcher = Watcher::begin(&two.one, None).await;
         let (_, _, first) = watcher.next().await.expect("a snapshot");

@@ -123,6 +123,17 @@ impl Stage {
         keys: KeyRing,
         folder: tempfile::TempDir,
     ) -> Self {
+        Self::by(HouseRules::default(), store, clock, keys, folder)
+    }
+
+    /// A server with these rules of the house.
+    pub(crate) fn by(
+        rules: HouseRules,
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+        keys: KeyRing,
+        folder: tempfile::TempDir,
+    ) -> Self {
         let cinema = Cinema::builder(Origin::parse("https://kino.example", OriginPolicy::Public).expect("origin"))
             .operator(
                 Texts::one("en", "Kino").expect("text"),
@@ -130,7 +141,7 @@ impl Stage {
             )
             .keys(keys.clone())
             .shared_store(store.clone())
-            .rules(HouseRules::default())
+            .rules(rules)
             .clock(clock)
             .build()
             .expect("builds");

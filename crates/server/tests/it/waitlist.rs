@@ -1,8 +1,14 @@
 //! Waiting for seats, over HTTP: on whichever database.
 
+use std::sync::Arc;
+
+use admit_server::HouseRules;
+use admit_server::clock::ManualClock;
+use admit_server::keys::KeyRing;
+use admit_server::store::Layouts;
 use serde_json::{Value, json};
 
-use crate::stage::{ANNA, BEN, Said, Stage, path};
+use crate::stage::{ANNA, BEN, Said, Stage, bundle, path};
 
 const WAITLIST: &str = "/v1/screenings/eight/waitlist";
 /// Secrets of parties.
@@ -130,4 +136,63 @@ async fn when_sales_are_over_nobody_waits_any_more() {
     s.clock.advance(24 * 3600);
     let over = s.get(PARTIES[0], &path(&entry)).await;
     assert_eq!((&over.body["state"], &over.body["position"]), (&json!("gone"), &Value::Null));
+}
+
+#[tokio::test]
+async fn who_has_an_offer_keeps_it_when_the_waitlist_is_switched_off() {
+    let (s, first) = full().await;
+    let one = s.post(PARTIES[0], WAITLIST, &party(2)).await;
+    cancel(&s, ANNA, &first).await;
+    let Stage { store, clock, keys, folder, cinema, router, .. } = s;
+    drop((cinema, router));
+    let rules = || HouseRules { waitlist: false, ..HouseRules::default() };
+    let s = Stage::by(rules(), store, clock, keys, folder);
+    assert_eq!(s.post(PARTIES[1], WAITLIST, &party(2)).await.code(), "capability_not_offered");
+    let offered = s.get(PARTIES[0], &path(&one)).await;
+    let url =
+        offered.body["offer"]["url"].as_str().expect("an offer").strip_prefix("https://kino.example").expect("own");
+    let hold = s.get(PARTIES[0], url).await;
+    assert_eq!(s.book(PARTIES[0], &hold, 2050).await.status, 201);
+    let Stage { store, clock, keys, folder, cinema, router, .. } = s;
+    drop((cinema, router));
+    let s = Stage::by(rules(), store, clock, keys, folder);
+    assert_eq!(s.get(PARTIES[0], &path(&one)).await.body["state"], "taken", "and the house is read again");
+}
+
+#[tokio::test]
+async fn what_was_edited_while_nobody_sold_is_offered_when_somebody_does() {
+    let now = crate::stage::NOON.parse().expect("noon");
+    let (kept, folder) = crate::on::On::usual().store();
+    let paused = |status: &str| {
+        let mut file = serde_json::to_value(bundle()).expect("json");
+        file["screenings"][0]["status"] = json!(status);
+        let file: admit_server::bundle::Bundle = serde_json::from_value(file).expect("a bundle");
+        file.check(now).edits
+    };
+    kept.edit(&paused("on_sale"), now, Layouts::Stay).expect("edits");
+    let (keys, _) = KeyRing::generate(now).expect("randomness");
+    let clock = Arc::new(ManualClock::new(now));
+    let s = Stage::with(kept.clone(), clock.clone(), keys.clone(), folder);
+    let first = s.booked(ANNA, &["A1", "A2"]).await;
+    s.booked(BEN, &["A3", "A4"]).await;
+    s.booked(PARTIES[2], &["B1", "B2", "B3", "B4"]).await;
+    let one = s.post(PARTIES[0], WAITLIST, &party(2)).await;
+    let Stage { folder, cinema, router, store, .. } = s;
+    drop((cinema, router, store));
+    kept.edit(&paused("paused"), now, Layouts::Stay).expect("edits");
+    let s = Stage::with(kept.clone(), clock.clone(), keys.clone(), folder);
+    cancel(&s, ANNA, &first).await;
+    assert_eq!(s.get(PARTIES[0], &path(&one)).await.body["state"], "waiting", "nothing is offered in a pause");
+    let Stage { folder, cinema, router, store, .. } = s;
+    drop((cinema, router, store));
+    kept.edit(&paused("on_sale"), now, Layouts::Stay).expect("edits");
+    let s = Stage::with(kept, clock, keys, folder);
+    // Nobody asked for this screening: it is looked at all the same, before anybody can.
+    for _ in 0..200 {
+        if s.get(PARTIES[0], &path(&one)).await.body["state"] == "offered" {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    panic!("{}", s.get(PARTIES[0], &path(&one)).await.body);
 }
