@@ -234,11 +234,13 @@ pub(crate) struct Offered {
     pub(crate) at_most: Option<String>,
     /// One for each seat, or none.
     pub(crate) tickets: Vec<String>,
+    /// Where the cinema writes to.
+    pub(crate) email: Option<String>,
 }
 
 /// Books what is offered. Who does not say yes keeps the offer until it ends.
 pub(crate) async fn take(offered: Offered, context: &Context) -> anyhow::Result<()> {
-    let Offered { server, wallet, purchase, screening, at_most, tickets } = offered;
+    let Offered { server, wallet, purchase, screening, at_most, tickets, email } = offered;
     let table = server.price_table(screening.price_table).await?;
     let most = at_most.as_deref().map(|text| read_amount(text, table.currency)).transpose()?;
     let consent = match most {
@@ -254,7 +256,7 @@ pub(crate) async fn take(offered: Offered, context: &Context) -> anyhow::Result<
         seats: vec![],
         split: false,
         tickets,
-        email: None,
+        email,
         at_most,
     };
     let number = purchase.number;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use admit_client::{Purchase, PurchaseNumber, Waiting, Wallet};
+use admit_client::{PurchaseNumber, Waiting, Wallet};
 use admit_protocol::booking::Buyer;
 use admit_protocol::capability::Capability;
 use admit_protocol::id::ScreeningId;
@@ -95,38 +95,22 @@ impl WaitlistCommand {
                     "say --at-most, such as 20.00: with --json nobody is asked"
                 );
                 let wallet = Wallet::open(&context.wallet())?;
-                // Who took it before, and did not say yes then, has it among what is bought.
-                let begun = begun(&wallet)?.into_iter().find(|purchase| purchase.number == number);
-                let (origin, of) = match &begun {
-                    Some(purchase) => (purchase.origin.clone(), purchase.screening),
-                    None => one(&wallet, number).map(|waiting| (waiting.origin, waiting.screening))?,
-                };
-                let server = wallet.meet(&find::client(context)?, origin.as_str()).await?;
-                let screening = find::screening(&server, of).await?;
-                let purchase = match begun {
-                    Some(purchase) => purchase,
-                    None => {
-                        let keepsake = buy::keepsake_of(&server, &screening).await?;
-                        wallet.take_offer(&server, number, keepsake).await?
-                    }
-                };
-                buy::take(Offered { server, wallet, purchase, screening, at_most, tickets }, context).await
+                let waiting = one(&wallet, number)?;
+                let server = wallet.meet(&find::client(context)?, waiting.origin.as_str()).await?;
+                let screening = find::screening(&server, waiting.screening).await?;
+                let keepsake = buy::keepsake_of(&server, &screening).await?;
+                let purchase = wallet.take_offer(&server, number, keepsake).await?;
+                let email = waiting.join_request.1.buyer.and_then(|buyer| buyer.email);
+                let kept = wallet.clone();
+                buy::take(Offered { server, wallet, purchase, screening, at_most, tickets, email }, context).await?;
+                Ok(kept.forget_waiting(number)?)
             }
             Self::Leave { number } => {
                 let wallet = Wallet::open(&context.wallet())?;
-                let offered = match begun(&wallet)?.into_iter().find(|purchase| purchase.number == number) {
-                    Some(purchase) => {
-                        let server = wallet.meet(&find::client(context)?, purchase.origin.as_str()).await?;
-                        wallet.release(&server, number).await?;
-                        true
-                    }
-                    None => {
-                        let origin = one(&wallet, number)?.origin;
-                        let server = wallet.meet(&find::client(context)?, origin.as_str()).await?;
-                        let left = wallet.leave_waitlist(&server, number).await?;
-                        left.state == WaitlistState::Offered
-                    }
-                };
+                let origin = one(&wallet, number)?.origin;
+                let server = wallet.meet(&find::client(context)?, origin.as_str()).await?;
+                let left = wallet.leave_waitlist(&server, number).await?;
+                let offered = left.state == WaitlistState::Offered;
                 if context.json {
                     return show::json(&serde_json::json!({"left": number, "declined": offered}));
                 }
@@ -143,17 +127,8 @@ fn one(wallet: &Wallet, number: PurchaseNumber) -> anyhow::Result<Waiting> {
     found.with_context(|| format!("nothing of number {number} waits: see `admit waitlist list`, or `admit bookings`"))
 }
 
-/// Offers that somebody began to take, and has not said yes to.
-fn begun(wallet: &Wallet) -> anyhow::Result<Vec<Purchase>> {
-    let offered = |p: &Purchase| p.hold.as_ref().is_some_and(|hold| hold.waitlist_entry.is_some());
-    Ok(wallet.purchases()?.into_iter().filter(|p| offered(p) && p.booking.is_none()).collect())
-}
-
 async fn list(context: &Context) -> anyhow::Result<()> {
     let wallet = Wallet::open(&context.wallet())?;
-    let now = Timestamp::now();
-    let begun: Vec<Purchase> =
-        begun(&wallet)?.into_iter().filter(|p| p.hold.as_ref().is_some_and(|hold| hold.expires_at > now)).collect();
     let mut silent: HashMap<PurchaseNumber, String> = HashMap::new();
     let mut heard = Vec::new();
     for waiting in wallet.waiting()? {
@@ -170,7 +145,7 @@ async fn list(context: &Context) -> anyhow::Result<()> {
         show::json(&heard.iter().map(|w| serde_json::json!({
             "number": w.number, "title": w.title, "origin": w.origin, "entry": w.entry, "not_asked": silent.get(&w.number),
         })).collect::<Vec<_>>())?;
-    } else if heard.is_empty() && begun.is_empty() {
+    } else if heard.is_empty() {
         show::line("you wait for nothing");
     } else {
         let row = |w: &Waiting| {
@@ -182,13 +157,7 @@ async fn list(context: &Context) -> anyhow::Result<()> {
             };
             vec![w.number.to_string(), w.title.clone(), show::count(party.into(), "person"), state]
         };
-        let taken = |p: &Purchase| {
-            let seats = p.hold.iter().flat_map(|hold| &hold.seats).count();
-            let until = p.hold.as_ref().map(|hold| there(hold.expires_at, p.zone.as_ref())).unwrap_or_default();
-            vec![p.number.to_string(), p.title.clone(), show::count(seats, "person"), held(&until, p.number)]
-        };
-        let rows: Vec<Vec<String>> = begun.iter().map(taken).chain(heard.iter().map(row)).collect();
-        show::table(&["no", "what", "party", "state"], &rows);
+        show::table(&["no", "what", "party", "state"], &heard.iter().map(row).collect::<Vec<_>>());
         for why in silent.values().collect::<std::collections::BTreeSet<_>>() {
             show::warn(why);
         }

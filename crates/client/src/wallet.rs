@@ -51,7 +51,9 @@ struct Pages {
 impl Pages {
     /// Of what came to nothing last, nobody remembers the number.
     fn forget_number(&mut self, number: PurchaseNumber) {
-        if self.next == number + 1 {
+        let known =
+            self.purchases.iter().any(|p| p.number == number) || self.waiting.iter().any(|w| w.number == number);
+        if self.next == number + 1 && !known {
             self.next = number;
         }
     }

@@ -1,6 +1,6 @@
 //! Waiting for seats: a place in line is written down before it is asked for, and what is offered becomes a purchase.
 
-use admit_protocol::hold::PlaceHold;
+use admit_protocol::hold::{HoldState, PlaceHold};
 use admit_protocol::id::ScreeningId;
 use admit_protocol::origin::Origin;
 use admit_protocol::problem::ProblemCode;
@@ -62,10 +62,12 @@ impl Wallet {
             Ok(waiting)
         })?;
         match self.refresh_waiting(server, waiting.number).await {
-            // Nobody was there to hear it.
-            Err(WalletError::Client(nobody @ ClientError::Unreachable { .. })) => {
+            // Nobody was there to hear it, or it was heard and refused, for whatever reason: it is not asked again by itself.
+            Err(WalletError::Client(no @ (ClientError::Unreachable { .. } | ClientError::Refused(_))))
+                if no.code() != Some(ProblemCode::OutcomeUnknown) =>
+            {
                 self.forget_waiting(waiting.number)?;
-                Err(nobody.into())
+                Err(no.into())
             }
             other => other,
         }
@@ -99,8 +101,10 @@ impl Wallet {
                 Ok(waiting.clone())
             }),
             Err(error) => {
-                let refused = error.problem().is_some_and(crate::transport::is_decided);
-                if refused && (waiting.entry.is_none() || error.code() == Some(ProblemCode::NotFound)) {
+                let decided = error.problem().is_some_and(crate::transport::is_decided);
+                let unknown_there =
+                    matches!(error.code(), Some(ProblemCode::NotFound | ProblemCode::CapabilityNotOffered));
+                if (decided && waiting.entry.is_none()) || unknown_there {
                     self.forget_waiting(number)?;
                 }
                 Err(error.into())
@@ -108,7 +112,8 @@ impl Wallet {
         }
     }
 
-    /// Makes what is offered a purchase, which is booked as any other. The place in line is no more in the wallet then.
+    /// Makes what is offered a purchase of the same number, which is booked as any other. The place in line stays in the wallet until it
+    /// is known to be over: an offer that lapses leaves it in line.
     ///
     /// # Errors
     /// When nothing is offered now, or the server cannot be reached.
@@ -119,10 +124,13 @@ impl Wallet {
         keepsake: impl Into<Keepsake>,
     ) -> Result<Purchase, WalletError> {
         let waiting = self.refresh_waiting(server, number).await?;
-        let nothing = WalletError::NoSuchPurchase("nothing is offered to it now");
+        let nothing = || WalletError::NoSuchPurchase("nothing is offered to it now");
         let entry = waiting.entry.filter(|entry| entry.state == WaitlistState::Offered);
-        let offer = entry.and_then(|entry| entry.offer).ok_or(nothing)?;
+        let offer = entry.and_then(|entry| entry.offer).ok_or_else(nothing)?;
         let hold = server.hold(waiting.screening, &waiting.secret, offer.hold).await?;
+        if hold.state != HoldState::Active {
+            return Err(nothing());
+        }
         let (key, wish) = waiting.join_request;
         let Keepsake { title, printed, called, zone } = keepsake.into();
         let purchase = Purchase {
@@ -144,7 +152,13 @@ impl Wallet {
             tickets: None,
         };
         self.change(|pages| {
-            pages.waiting.retain(|w| w.number != number);
+            // Another program may have been faster.
+            if let Some(known) = pages.purchases.iter().find(|p| p.number == number) {
+                if known.booking.is_some() || known.book_request.is_some() || known.hold == purchase.hold {
+                    return Ok(known.clone());
+                }
+                pages.purchases.retain(|p| p.number != number);
+            }
             pages.purchases.push(purchase.clone());
             pages.purchases.sort_by_key(|p| p.number);
             Ok(purchase)
@@ -159,6 +173,10 @@ impl Wallet {
         let waiting = self.refresh_waiting(server, number).await?;
         let entry = waiting.entry.ok_or(NOT_WAITING)?;
         server.leave_waitlist(waiting.screening, &waiting.secret, entry.id).await?;
+        self.change(|pages| {
+            pages.purchases.retain(|p| p.number != number || p.booking.is_some());
+            Ok(())
+        })?;
         self.forget_waiting(number)?;
         Ok(entry)
     }
@@ -169,8 +187,8 @@ impl Wallet {
     /// When the file cannot be written.
     pub fn forget_ended_waiting(&self) -> Result<(), WalletError> {
         let ended = |w: &Waiting| {
-            let state = w.entry.as_ref().map(|entry| entry.state);
-            state.is_some_and(|state| !matches!(state, WaitlistState::Waiting | WaitlistState::Offered))
+            use WaitlistState::{Declined, Gone, Taken};
+            w.entry.as_ref().is_some_and(|entry| matches!(entry.state, Taken | Declined | Gone))
         };
         if self.waiting()?.iter().any(ended) {
             self.change(|pages| {
@@ -185,7 +203,11 @@ impl Wallet {
         self.waiting()?.into_iter().find(|w| w.number == number).ok_or(NOT_WAITING)
     }
 
-    fn forget_waiting(&self, number: PurchaseNumber) -> Result<(), WalletError> {
+    /// Forgets a place in line that is known to be over: what was offered is booked.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn forget_waiting(&self, number: PurchaseNumber) -> Result<(), WalletError> {
         self.change(|pages| {
             pages.waiting.retain(|w| w.number != number);
             pages.forget_number(number);
