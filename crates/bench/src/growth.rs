@@ -3,6 +3,9 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use admit_protocol::time::after;
+use admit_server::store::Store as _;
+use admit_server::store::sqlite::SqliteStore;
 use anyhow::ensure;
 use clap::Args;
 use serde_json::json;
@@ -57,7 +60,15 @@ impl Growth {
             }
         }
         drop(filling);
-        let bytes = size(grown.path())?.saturating_sub(before);
+        let first_day = size(grown.path())?.saturating_sub(before);
+        // A day later: what is kept are the bookings, and the keys of the requests that made them.
+        let store = SqliteStore::open(grown.path())?;
+        let later = after(jiff::Timestamp::now(), 26 * 3600);
+        for _ in 0..stored * 2 / 1000 + 10 {
+            store.tidy(later)?;
+        }
+        drop(store);
+        let bytes = used(grown.path())?.saturating_sub(before);
 
         let started = Instant::now();
         let full = Server::on_sqlite(grown.path(), all)?;
@@ -79,6 +90,7 @@ impl Growth {
             "ready_s": round3(ready),
             "memory_mb": (full.memory_kib()? / 1024.0).round(),
             "bytes_per_booking": (bytes as f64 / stored as f64).round(),
+            "bytes_per_booking_first_day": (first_day as f64 / stored as f64).round(),
             "stored": stored,
             "screenings": all,
             "bookings_per_s": full_per_s.round(),
@@ -88,6 +100,14 @@ impl Growth {
         println!("{}", if as_json { line.to_string() } else { serde_json::to_string_pretty(&line)? });
         Ok(())
     }
+}
+
+/// What of a database's file is in use, in bytes.
+fn used(folder: &Path) -> anyhow::Result<u64> {
+    let db = rusqlite::Connection::open(folder.join("cinema.sqlite"))?;
+    let pragma = |name: &str| db.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+    let pages = pragma("page_count")? - pragma("freelist_count")?;
+    Ok(u64::try_from(pages * pragma("page_size")?)?)
 }
 
 /// What lies in a folder, in bytes.

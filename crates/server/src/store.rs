@@ -67,6 +67,16 @@ pub trait Store: Send + Sync + 'static {
         Ok(Vec::new())
     }
 
+    /// Drops some of what need not be kept at `now`: answers that are older than a day (I1). Called now and then, beside the writing: a
+    /// part at a time, in milliseconds.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    fn tidy(&self, now: Timestamp) -> Result<(), StoreError> {
+        let _ = now;
+        Ok(())
+    }
+
     /// Itself, if other processes may save its houses, too.
     fn shared(&self) -> Option<&dyn SharedStore> {
         None

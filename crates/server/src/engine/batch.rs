@@ -10,6 +10,9 @@ use super::{Done, Failed, Job, Key, Request, Resident, Shared};
 use crate::answers::View;
 use crate::store::{Answer, CashWay, KeyPrint, KnownKey, LogEntry, Message, NewAnswer, Save, TillEntry};
 
+/// What a hold takes in memory once it is a booking of some seats, with the keys of its requests and the house's second copy.
+const HOLD_BYTES: usize = 1600;
+
 /// One house in one batch.
 pub(super) struct Turn {
     pub(super) resident: Arc<Resident>,
@@ -171,13 +174,14 @@ impl Turn {
         })
     }
 
-    /// It is committed: everybody may see it.
-    pub(super) fn publish(&mut self) {
+    /// It is committed: everybody may see it. Says by how many bytes the house has grown, about.
+    pub(super) fn publish(&mut self) -> usize {
         let mut state = self.resident.state_mut();
         if state.house.version() != self.seen {
             // Who follows what is saved was faster, and has it all.
-            return;
+            return 0;
         }
+        let grown = self.changes.iter().map(|changes| changes.placed.len()).sum::<usize>() * HOLD_BYTES;
         let applied = std::mem::take(&mut self.changes).into_iter().try_for_each(|c| state.house.apply(c));
         if let Err(broken) = applied {
             tracing::error!(screening = %self.resident.screening(), %broken, "house quarantined after a save");
@@ -191,6 +195,8 @@ impl Turn {
             working
         });
         self.resident.keep_working_copy(working);
+        self.resident.grow(grown);
+        grown
     }
 
     /// Why this house must not be sold from any more, if so.

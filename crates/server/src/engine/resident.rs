@@ -1,7 +1,7 @@
 //! A house in memory: read by many, changed by the writer alone.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use admit_booking::{Hold, House};
@@ -28,7 +28,8 @@ pub(crate) struct Resident {
     /// Who watches it.
     live: Mutex<Option<Arc<Live>>>,
     used: AtomicU64,
-    weight: usize,
+    /// About how much memory it takes, in bytes.
+    weight: AtomicUsize,
 }
 
 /// What is committed.
@@ -54,7 +55,7 @@ impl Resident {
             seats: Mutex::default(),
             live: Mutex::default(),
             used: AtomicU64::new(0),
-            weight,
+            weight: AtomicUsize::new(weight),
         }
     }
 
@@ -71,7 +72,12 @@ impl Resident {
     }
 
     pub(super) fn weight(&self) -> usize {
-        self.weight
+        self.weight.load(Ordering::Relaxed)
+    }
+
+    /// It takes so much more by now.
+    pub(super) fn grow(&self, bytes: usize) {
+        self.weight.fetch_add(bytes, Ordering::Relaxed);
     }
 
     pub(super) fn state(&self) -> RwLockReadGuard<'_, State> {

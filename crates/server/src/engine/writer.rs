@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, VecDeque};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use admit_booking::Command;
 use admit_protocol::id::ScreeningId;
@@ -22,6 +22,8 @@ use crate::store::{CommitError, Outcome, Save, SharedStore};
 const BATCH_MAX: usize = 1024;
 /// How often a command may meet somebody else's save before its caller is told to come again.
 const CONFLICTS_MAX: u8 = 5;
+/// How often what need not be kept any more is dropped, a part at a time: 40 million answers a day.
+const TIDY_EVERY: Duration = Duration::from_secs(2);
 /// How long the writer sleeps when nothing is due.
 const SLEEP_MAX: Duration = Duration::from_secs(1);
 
@@ -52,7 +54,14 @@ impl Writer {
             let (reply, _) = oneshot::channel();
             self.again.push_back(Job { resident, request: Some(request), reply, conflicts: 0 });
         }
+        let mut tidied = Instant::now();
         while let Some(batch) = self.next_batch() {
+            if tidied.elapsed() >= TIDY_EVERY && !shared.poisoned.load(std::sync::atomic::Ordering::Acquire) {
+                tidied = Instant::now();
+                if let Err(error) = shared.store.tidy(shared.clock.now()) {
+                    tracing::warn!(%error, "what need not be kept any more could not be dropped");
+                }
+            }
             match shared.store.shared() {
                 None => {
                     let turns = self.decide(batch);
@@ -216,12 +225,15 @@ impl Writer {
         for (mut turn, outcome) in changed.drain(..).zip(outcomes) {
             match outcome {
                 Outcome::Saved => {
-                    turn.publish();
+                    let grown = turn.publish();
                     for (job, result) in turn.waiting.drain(..) {
                         let _ = job.reply.send(result);
                     }
                     self.watch(&turn.resident);
                     turn.resident.changed();
+                    if grown > 0 {
+                        self.shared.make_room(grown);
+                    }
                 }
                 Outcome::Conflict => self.reload(turn),
                 Outcome::Broken(why) => {

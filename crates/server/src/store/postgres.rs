@@ -304,6 +304,15 @@ impl Store for PostgresStore {
         })
     }
 
+    fn tidy(&self, now: Timestamp) -> Result<(), StoreError> {
+        const STEP: &str = "dropping old answers";
+        // Several processes may do so at once: none waits for another.
+        let sql = "DELETE FROM answer WHERE ctid = ANY (ARRAY( \
+                   SELECT ctid FROM answer WHERE at < $1 LIMIT $2 FOR UPDATE SKIP LOCKED))";
+        let (oldest, many) = (now.as_millisecond() - super::rows::ANSWER_LIFE_MS, super::rows::TIDIED_MAX);
+        self.writing(STEP, |session| session.execute(sql, &[&oldest, &many]).map(drop).map_err(at(STEP)))
+    }
+
     fn lines(&self) -> Result<Vec<ScreeningId>, StoreError> {
         const STEP: &str = "reading who waits";
         self.reading(|session| {

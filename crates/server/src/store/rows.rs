@@ -282,6 +282,11 @@ impl ScanRow {
     }
 }
 
+/// How long an answer is given again byte for byte, in milliseconds: a day, and an hour for clocks that differ (I1).
+pub(super) const ANSWER_LIFE_MS: i64 = 25 * 3_600_000;
+/// Answers that are dropped at a time.
+pub(super) const TIDIED_MAX: i64 = 1000;
+
 /// Screenings that take place for which somebody waits or has an offer.
 pub(super) const LINES: &str = "SELECT DISTINCT s.id FROM waitlist_entry e JOIN screening s ON s.number = e.screening \
                                 WHERE e.state IN ('waiting', 'offered') AND NOT s.removed";

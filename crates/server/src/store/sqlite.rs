@@ -15,6 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use admit_booking::Prices;
 use admit_protocol::digest::ContentName;
 use admit_protocol::id::ScreeningId;
+use jiff::Timestamp;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Row, Transaction, TransactionBehavior};
 
 use self::checkpoint::Checkpoints;
@@ -148,6 +149,20 @@ impl Store for SqliteStore {
             let load = |number| rows::load(db, number, self.numbers.latest(), prices);
             number.map_or_else(|| Ok(Loaded::default()), load)
         })
+    }
+
+    fn tidy(&self, now: Timestamp) -> Result<(), StoreError> {
+        const STEP: &str = "dropping old answers";
+        let (oldest, many) = (now.as_millisecond() - super::rows::ANSWER_LIFE_MS, super::rows::TIDIED_MAX);
+        // They lie in the order of their making: only the first are looked at.
+        let sql = "DELETE FROM answer WHERE at < ?1 AND id < (SELECT min(id) FROM answer) + ?2";
+        let db = self.writer();
+        let dropped = db.prepare_cached(sql).and_then(|mut delete| delete.execute([oldest, many]));
+        let dropped = dropped.map_err(StoreError::at(STEP))?;
+        if dropped > 0 {
+            self.committed(&db);
+        }
+        Ok(())
     }
 
     fn lines(&self) -> Result<Vec<ScreeningId>, StoreError> {

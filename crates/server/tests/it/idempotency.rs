@@ -109,3 +109,23 @@ async fn twins_that_arrive_together_are_one() {
         s.delete(ANNA, &path(&answers[0])).await;
     }
 }
+
+#[tokio::test]
+async fn a_day_later_the_bytes_may_be_gone_and_the_key_still_blocks_i1() {
+    let s = Stage::new();
+    let wish = json!({"seats": [{"seat": "A1"}]});
+    let old = s.post_with_key(ANNA, HOLDS, "old", &wish).await;
+    s.clock.advance(24 * 3600);
+    let fresh = s.post_with_key(ANNA, "/v1/screenings/tomorrow/holds", "fresh", &wish).await;
+    assert_eq!(fresh.status, 201, "{}", fresh.body);
+    s.store.tidy(s.cinema_now()).expect("tidies");
+    assert_eq!(s.post_with_key(ANNA, HOLDS, "old", &wish).await.bytes, old.bytes, "a day is not over for everybody");
+    s.store.tidy(admit_protocol::time::after(s.cinema_now(), 2 * 3600)).expect("tidies");
+    let again = s.post_with_key(ANNA, HOLDS, "old", &wish).await;
+    assert_eq!((again.status.as_u16(), &again.body["state"]), (200, &json!("expired")), "{}", again.body);
+    assert_eq!(again.body["id"], old.body["id"]);
+    let other = s.post_with_key(ANNA, HOLDS, "old", &json!({"seats": [{"seat": "A2"}]})).await;
+    assert_eq!(other.code(), "idempotency_key_reused");
+    let same = s.post_with_key(ANNA, "/v1/screenings/tomorrow/holds", "fresh", &wish).await;
+    assert_eq!(same.bytes, fresh.bytes);
+}

@@ -180,6 +180,10 @@ impl Stage {
         self.send(request.body(Body::empty()).expect("a request")).await
     }
 
+    pub(crate) fn cinema_now(&self) -> jiff::Timestamp {
+        self.clock.now()
+    }
+
     pub(crate) async fn seats(&self) -> Value {
         self.get(ANNA, "/v1/screenings/eight/seats").await.body
     }
