@@ -31,7 +31,7 @@ use crate::store::{Answer, BodyPrint, KeyPrint, KnownKey, Store, StoreError};
 const QUEUE_MAX: usize = 1024;
 
 /// Memory for houses, in bytes, before those that nobody used for longest are put away.
-const HOUSES_BYTES_MAX: usize = 256 * 1024 * 1024;
+const HOUSES_BYTES_MAX: usize = 512 * 1024 * 1024;
 
 /// The seats of one server.
 pub(crate) struct Engine {
