@@ -20,7 +20,7 @@ use crate::seating::{Hall, Party};
 use crate::terms::Terms;
 use crate::waitlist::{Entry, EntryKey, EntryState};
 
-/// How often a party lets an offer lapse and stands in line again (W7).
+/// How often a party lets an offer lapse and stands in line again (WAIT-005).
 const LAPSES_MAX: u8 = 2;
 /// How often a party is passed over before places are kept for it (W3).
 const PASSED_OVER_MAX: u8 = 5;

@@ -594,3 +594,13 @@ async fn names_of_staff_and_scanners_are_words() {
         }
     }
 }
+
+#[tokio::test]
+async fn staff_do_not_say_that_a_seat_is_kept_for_the_line() {
+    let office = Office::new();
+    let session = office.sign_in("box_office", PASSWORD).await.expect("signs in");
+    let block = |reason: &str| json!({"seats": ["A1"], "reason": reason});
+    let refused = office.post(&session, "/screenings/eight/blocks", &block("waitlist")).await;
+    assert_eq!((refused.status.as_u16(), &refused.body["pointers"]), (422, &json!(["/reason"])), "{}", refused.body);
+    assert_eq!(office.post(&session, "/screenings/eight/blocks", &block("house")).await.status, 204);
+}
