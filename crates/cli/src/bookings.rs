@@ -154,11 +154,11 @@ fn still_open(wallet: &Wallet, number: PurchaseNumber) -> bool {
 fn seats(purchase: &Purchase) -> String {
     let standing = |b: &Booking| -> Vec<String> {
         let stands = b.lines.iter().filter(|l| l.state != TicketState::Revoked);
-        stands.map(|l| purchase.printed(&l.seat).to_owned()).collect()
+        stands.map(|l| purchase.printed(&l.seat)).collect()
     };
     let held = || {
         let held = purchase.hold.iter().flat_map(|h| &h.seats);
-        held.map(|s| purchase.printed(&s.seat).to_owned()).collect()
+        held.map(|s| purchase.printed(&s.seat)).collect()
     };
     purchase.booking.as_ref().map_or_else(held, standing).join(" ")
 }
@@ -273,7 +273,7 @@ impl Cancel {
         let (purchase, booking) = self.booking.booked(&wallet)?;
         let seat = |text: &String| -> anyhow::Result<SeatId> {
             let named =
-                |l: &&BookingLine| show::same(l.seat.as_str(), text) || show::same(purchase.printed(&l.seat), text);
+                |l: &&BookingLine| show::same(l.seat.as_str(), text) || show::same(&purchase.printed(&l.seat), text);
             let line = booking.lines.iter().find(named);
             let has = || booking.lines.iter().map(|l| purchase.printed(&l.seat)).collect::<Vec<_>>().join(" ");
             let line = line.with_context(|| format!("{text} is not in this booking, which has {}", has()))?;

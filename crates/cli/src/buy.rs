@@ -3,7 +3,7 @@
 mod choosing;
 
 use admit_booking::{Refusal, price};
-use admit_client::{Choosing, ClientError, Keepsake, Purchase, Secret, Server, Wallet, WalletError};
+use admit_client::{Choosing, ClientError, Keepsake, Purchase, Secret, Server, Waiting, Wallet, WalletError};
 use admit_protocol::booking::{Book as BookRequest, Booking, Buyer, TicketChoice, TicketState};
 use admit_protocol::capability::{Capability, PaymentMethod};
 use admit_protocol::hold::{Best, Hold, PlaceHold, Quote};
@@ -21,7 +21,7 @@ use serde_json::json;
 
 use self::choosing::{spaces_beside, wish};
 use crate::folder::read_email;
-use crate::office::Office;
+use crate::office::{self, Office};
 use crate::show::Stop;
 use crate::showing::{Showing, cancellation};
 use crate::{Context, find, show};
@@ -112,7 +112,7 @@ impl Wanted {
                 ensure!(self.tickets.is_empty(), "--tickets is for best:4; a seat has its ticket with it: F9=child");
                 price_of(&table, &wanted)?;
             }
-            Some(best) => choosing::check_types(best, &self.tickets, &table)?,
+            Some(best) => drop(choosing::check_types(best, &self.tickets, &table)?),
         }
         if !wish.seats.is_empty() && !screening.seat_rules.is_default() {
             let seats: Vec<SeatId> = wish.seats.iter().map(|s| s.seat).collect();
@@ -197,7 +197,11 @@ impl Wanted {
                     At::Counter(_) if quote.total.is_zero() => "sell this?".to_owned(),
                     At::Counter(_) => format!("did you get {}?", quote.total),
                 };
-                show::agree(&question, &mut stop, "--at-most AMOUNT").await?;
+                let flag = "--at-most AMOUNT";
+                match at {
+                    At::Home => show::agree(&question, &mut stop, flag).await?,
+                    At::Counter(_) => office::agree(&question, &mut stop, flag).await?,
+                }
             }
         }
         let payment_method = if quote.total.is_zero() { PaymentMethod::None } else { PaymentMethod::AtCinema };
@@ -269,26 +273,41 @@ pub(crate) async fn take(offered: Offered, context: &Context) -> anyhow::Result<
     }
 }
 
+/// What a party in line is offered, and what it comes to: `F9 F10, 24.00 EUR`. Nothing, if that cannot be found out.
+pub(crate) async fn offer(server: &Server, waiting: &Waiting) -> Option<String> {
+    let offer = waiting.entry.as_ref()?.offer.as_ref()?;
+    let hold = server.hold(waiting.screening, &waiting.secret, offer.hold).await.ok()?;
+    let screening = server.screening(waiting.screening).await.ok()?;
+    let layout = server.layout(screening.layout).await.ok()?;
+    let table = server.price_table(hold.price_table).await.ok()?;
+    let types: Vec<String> = waiting.tickets.iter().map(ToString::to_string).collect();
+    let tickets = choosing::named_types(tickets_of(&hold, &layout, &table).ok()?, &types, &table).ok()?;
+    let seats: Vec<String> = hold.seats.iter().map(|held| show::seat(held.seat, &layout)).collect();
+    Some(format!("{}, {}", seats.join(" "), price_of(&table, &tickets).ok()?.total))
+}
+
 /// Nobody heard whether a purchase was booked: the wallet knows what to ask again.
 fn unknown(error: WalletError, number: admit_client::PurchaseNumber) -> anyhow::Error {
     let again = format!("`admit bookings` asks again, as number {number}");
     anyhow::Error::from(error).context(format!("it is not known whether this was booked: {again}"))
 }
 
-/// A party that waits, as people name it: `best:4:premium`.
+/// A party that waits, as people name it, `best:4:premium`, and whose tickets they are to be.
 pub(crate) async fn party(
     text: &str,
     split: bool,
     highest_price: Option<&str>,
+    tickets: &[String],
     server: &Server,
     screening: &Screening,
-) -> anyhow::Result<Best> {
+) -> anyhow::Result<(Best, Vec<TicketTypeId>)> {
     let layout = server.layout(screening.layout).await?;
     let table = server.price_table(screening.price_table).await?;
     let best = choosing::best_named(text, &layout, &table)?;
     let best = best.with_context(|| format!("{text}: say how many you are, such as best:4 or best:4:ZONE"))?;
     let highest_price = highest_price.map(|text| read_amount(text, table.currency)).transpose()?;
-    Ok(Best { split, highest_price, ..best })
+    let tickets = choosing::check_types(&best, tickets, &table)?;
+    Ok((Best { split, highest_price, ..best }, tickets))
 }
 
 /// What a person will want to read of whatever they get for a screening.
@@ -307,7 +326,8 @@ fn keepsake(showing: &Showing, wish: &PlaceHold, layout: &Layout, table: &PriceT
     let printed =
         seats.map(|seat| (seat, show::seat(seat, layout))).filter(|(seat, name)| seat.as_str() != name).collect();
     let called = table.ticket_types.iter().map(|t| (t.id, show::text(&t.name).to_owned())).collect();
-    Keepsake { title: showing.title(), printed, called, zone: Some(zone) }
+    let areas = layout.areas.iter().map(|area| (area.id, show::text(&area.name).to_owned())).collect();
+    Keepsake { title: showing.title(), printed, areas, called, zone: Some(zone) }
 }
 
 /// As whom one of these spaces was booked before: who has the space gets its companion's seat, too (HOLD-006).

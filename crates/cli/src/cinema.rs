@@ -17,7 +17,7 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use crate::folder::{Folder, Init, new_token};
-use crate::office::{Desk, Rehearsal, read_password};
+use crate::office::{self, Desk, Rehearsal, read_password};
 use crate::{Context, audit, sample, show};
 
 #[derive(Subcommand)]
@@ -213,13 +213,18 @@ async fn import(folder: &Path, file: &Path, skip: bool, yes: bool, context: &Con
     let disturbed = store.rehearse(&checked.edits, now, layouts).context("nothing was imported")?;
     let Checked { edits, cinemas, halls, films, screenings, changes, .. } = checked;
     let would = Imported { cinemas, halls, films, screenings, strange, disturbed, changes, prices };
-    agree(&would, yes, context).await?;
+    if is_to_be_asked(&would, yes, context)? {
+        let asked = show::agree(IMPORT_THIS, &mut show::Stop::listen()?, "--yes").await;
+        asked.context("nothing was imported")?;
+    }
     store.edit(&edits, now, layouts)?;
     imported(&would, &refused, context)
 }
 
-/// Shows what an import would come to. Where something is to be looked at, it is asked first whether it is meant.
-async fn agree(would: &Imported, yes: bool, context: &Context) -> anyhow::Result<()> {
+const IMPORT_THIS: &str = "import this?";
+
+/// Shows what an import would come to. Where something is to be looked at, it is to be asked first whether it is meant.
+fn is_to_be_asked(would: &Imported, yes: bool, context: &Context) -> anyhow::Result<bool> {
     let to_look_at = !would.strange.is_empty() || !would.disturbed.is_empty();
     if !context.json {
         print_strange(&would.strange);
@@ -227,14 +232,12 @@ async fn agree(would: &Imported, yes: bool, context: &Context) -> anyhow::Result
         print_changes(&would.changes);
         print_prices(&would.prices);
     }
-    if yes || !to_look_at {
-        return Ok(());
-    }
-    if context.json {
+    let ask = to_look_at && !yes;
+    if ask && context.json {
         show::json(&json!({"imported": false, "would": would}))?;
         bail!("nothing was imported: there is something to look at; say --yes if it is meant");
     }
-    show::agree("import this?", &mut show::Stop::listen()?, "--yes").await.context("nothing was imported")
+    Ok(ask)
 }
 
 fn imported(what: &Imported, refused: &[RowReport], context: &Context) -> anyhow::Result<()> {
@@ -267,7 +270,10 @@ async fn import_at_server(
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes).to_vec();
     let office = Desk::of(server, login).sign_in(context).await?;
     let would = office.import(bytes.clone(), Rehearsal::Yes).await?;
-    agree(&would, yes, context).await?;
+    if is_to_be_asked(&would, yes, context)? {
+        let asked = office::agree(IMPORT_THIS, &mut show::Stop::listen()?, "--yes").await;
+        asked.context("nothing was imported")?;
+    }
     imported(&office.import(bytes, Rehearsal::No).await?, &[], context)
 }
 
@@ -321,14 +327,21 @@ fn move_store(folder: &Folder, to: &str, context: &Context) -> anyhow::Result<()
 /// What becomes of the screenings that were there: a file may be older than somebody else's last change.
 fn print_changes(changes: &ScreeningChanges) {
     let ScreeningChanges { new, changed, same, left_out } = changes;
-    for (screening, what) in changed.iter().take(20) {
+    const NAMED: usize = 20;
+    for (screening, poster) in new.iter().take(NAMED) {
+        show::line(&format!("new screening {screening}: {poster}"));
+    }
+    if new.len() > NAMED {
+        show::line(&format!("and {} more that are new", new.len() - NAMED));
+    }
+    for (screening, what) in changed.iter().take(NAMED) {
         show::line(&format!("changes screening {screening}: {}", what.join(", ")));
     }
-    if changed.len() > 20 {
-        show::line(&format!("and changes {} more", changed.len() - 20));
+    if changed.len() > NAMED {
+        show::line(&format!("and changes {} more", changed.len() - NAMED));
     }
     if changed.len() + same > 0 {
-        show::line(&format!("screenings: {new} new, {} changed, {same} as they were", changed.len()));
+        show::line(&format!("screenings: {} new, {} changed, {same} as they were", new.len(), changed.len()));
     }
     if let [named @ .., last] = left_out.as_slice() {
         let named: Vec<&str> = named.iter().take(7).chain([last]).map(ScreeningId::as_str).collect();

@@ -26,7 +26,8 @@ pub(crate) enum DoorCommand {
         /// The screening.
         screening: String,
         /// The scanner's token, from `admit cinema device`.
-        #[arg(long, env = "ADMIT_DEVICE_TOKEN", hide_env_values = true)]
+        // One token in 64 begins with `-`.
+        #[arg(long, env = "ADMIT_DEVICE_TOKEN", hide_env_values = true, allow_hyphen_values = true)]
         token: String,
     },
 }

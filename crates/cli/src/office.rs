@@ -196,6 +196,14 @@ pub(crate) fn read_password(question: &str) -> anyhow::Result<String> {
     Ok(line.trim_end_matches(['\r', '\n']).to_owned())
 }
 
+/// As [`show::agree`], of somebody who signed in. Without a terminal what comes in is a password, also where a session was kept and
+/// none was read: it is no answer.
+pub(crate) async fn agree(question: &str, stop: &mut show::Stop, flag: &str) -> anyhow::Result<()> {
+    let asked = std::io::stdin().is_terminal();
+    ensure!(asked, "nobody could be asked: say {flag} beforehand, standard input is for the password");
+    show::agree(question, stop, flag).await
+}
+
 /// Somebody who is signed in.
 pub(crate) struct Office {
     server: Server,

@@ -61,7 +61,9 @@ impl Seats {
         }
         Showing::of(&server, &screening).await?.print();
         if !screening.status.takes_place() {
+            // Nobody chooses a seat in what does not take place.
             show::line(&show::colour("1;31", &format!("IT IS {}", screening.status.as_str().to_uppercase())));
+            return Ok(());
         }
         show::line("");
         let seats = if self.list { list(&layout, &taken) } else { map(&layout, &taken) };
@@ -148,7 +150,7 @@ fn words(choice: &Choice, n: usize, layout: &Layout) -> String {
     let mut says = vec![match (choice.groups, choice.seats.len()) {
         (1, 1) => String::new(),
         (1, _) => "side by side".into(),
-        (groups, _) => format!("in {groups} groups"),
+        (groups, _) => format!("in {groups} groups (book them with --split, or by name)"),
     }];
     says.extend((choice.alone > 0).then(|| format!("{} of you alone", choice.alone)));
     says.extend(

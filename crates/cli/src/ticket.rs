@@ -13,7 +13,7 @@ use fast_qr::qr::{QRBuilder, QRCode};
 use jiff::Timestamp;
 use serde_json::json;
 
-use crate::bookings::{self, Named};
+use crate::bookings::{self, Change, Named};
 use crate::{Context, find, show};
 
 #[derive(Subcommand)]
@@ -66,8 +66,10 @@ pub(crate) async fn show_tickets(
     };
     let booking = purchase.booking.as_ref().context("this was never booked")?;
     let tickets = purchase.tickets.as_ref().context("there are no tickets")?;
+    // Those of what does not take place open no door any more.
+    let good = if matches!(change, Some(Change::Off(_))) { &[][..] } else { &tickets.tickets };
     let mut saved = Vec::new();
-    for ticket in save.iter().flat_map(|_| &tickets.tickets) {
+    for ticket in save.iter().flat_map(|_| good) {
         let folder = save.as_deref().unwrap_or(Path::new("."));
         std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
         let file = folder.join(format!("{}-{}.svg", booking.reference, ticket.seat));
@@ -90,7 +92,7 @@ pub(crate) async fn show_tickets(
     if let Some(error) = old {
         show::line(&format!("as they were when the cinema was last asked: {error}"));
     }
-    if let Some(change) = change {
+    if let Some(change) = &change {
         show::line(&show::colour("1;33", &change.to_string()));
     } else if !booking.balance_due.is_zero() {
         show::line(&format!("{} to be paid at the cinema before these open the door", booking.balance_due));
@@ -98,7 +100,7 @@ pub(crate) async fn show_tickets(
     if tickets.tickets.is_empty() {
         show::line("all of its tickets are cancelled");
     }
-    for (n, ticket) in tickets.tickets.iter().enumerate() {
+    for (n, ticket) in good.iter().enumerate() {
         show::line(&format!("\n{}, {}", purchase.printed(&ticket.seat), purchase.called(&ticket.ticket_type)));
         match saved.get(n) {
             Some(file) => show::line(&format!("written to {}", file.display())),

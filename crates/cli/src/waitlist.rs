@@ -2,14 +2,14 @@
 
 use std::collections::HashMap;
 
-use admit_client::{PurchaseNumber, Waiting, Wallet};
+use admit_client::{PurchaseNumber, Server, Waiting, Wallet};
 use admit_protocol::booking::Buyer;
 use admit_protocol::capability::Capability;
 use admit_protocol::id::ScreeningId;
 use admit_protocol::problem::ProblemCode;
 use admit_protocol::time::{Moment, ZoneName};
 use admit_protocol::waitlist::{JoinWaitlist, WaitlistEntry, WaitlistState};
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 use clap::Subcommand;
 use jiff::Timestamp;
 
@@ -34,6 +34,12 @@ pub(crate) enum WaitlistCommand {
         /// What one ticket may cost at most, all included, such as 12.00.
         #[arg(long)]
         highest_price: Option<String>,
+        /// Whose tickets they are, one for each: adult,child,child. They are what you book when you take an offer.
+        #[arg(long, value_delimiter = ',')]
+        tickets: Vec<String>,
+        /// Stand in this line once more, with another party.
+        #[arg(long)]
+        again: bool,
         /// Where the cinema writes to when it has seats for you.
         #[arg(long)]
         email: Option<String>,
@@ -47,7 +53,8 @@ pub(crate) enum WaitlistCommand {
         /// Book without asking, if it comes to at most this, such as 20.00.
         #[arg(long, allow_hyphen_values = true)]
         at_most: Option<String>,
-        /// Whose tickets they are, one for each: adult,child,child. Without it all are of the first type in the list.
+        /// Whose tickets they are, one for each: adult,child,child. Without it they are what you said when you joined, or all of the
+        /// first type in the list.
         #[arg(long, value_delimiter = ',')]
         tickets: Vec<String>,
     },
@@ -61,19 +68,25 @@ pub(crate) enum WaitlistCommand {
 impl WaitlistCommand {
     pub(crate) async fn run(self, context: &Context) -> anyhow::Result<()> {
         match self {
-            Self::Join { server, screening, party, split, highest_price, email } => {
+            Self::Join { server, screening, party, split, highest_price, tickets, again, email } => {
                 let wallet = Wallet::open(&context.wallet())?;
                 let server = wallet.meet(&find::client(context)?, &server).await?;
                 let offered = server.manifest().offers(Capability::Waitlist);
                 ensure!(offered, "{} has no waitlist: look again from time to time", server.origin());
                 let id: ScreeningId = screening.parse().with_context(|| screening.clone())?;
                 let screening = find::screening(&server, id).await?;
-                let best = buy::party(&party, split, highest_price.as_deref(), &server, &screening).await?;
+                if let Some(number) = stands_in_line(&wallet, &server, id).await.filter(|_| !again) {
+                    bail!(
+                        "you stand in this line already: number {number} of `admit waitlist list` (--again for another party)"
+                    );
+                }
+                let (best, tickets) =
+                    buy::party(&party, split, highest_price.as_deref(), &tickets, &server, &screening).await?;
                 let email = email.as_deref().map(read_email).transpose()?;
                 let buyer = email.map(|email| Buyer { email: Some(email), ..Buyer::default() });
                 let keepsake = buy::keepsake_of(&server, &screening).await?;
                 let book = format!("admit book {} {id} {party}", server.origin());
-                let joined = wallet.join_waitlist(&server, id, keepsake, JoinWaitlist { best, buyer }).await;
+                let joined = wallet.join_waitlist(&server, id, keepsake, (JoinWaitlist { best, buyer }, tickets)).await;
                 let waiting = joined.inspect_err(|refused| {
                     if refused.code() == Some(ProblemCode::SeatsAvailable) && !context.json {
                         show::warn(&format!("there are seats for you: `{book}`"));
@@ -101,6 +114,8 @@ impl WaitlistCommand {
                 let keepsake = buy::keepsake_of(&server, &screening).await?;
                 let purchase = wallet.take_offer(&server, number, keepsake).await?;
                 let email = waiting.join_request.1.buyer.and_then(|buyer| buyer.email);
+                let said = || waiting.tickets.iter().map(ToString::to_string).collect();
+                let tickets = if tickets.is_empty() { said() } else { tickets };
                 let kept = wallet.clone();
                 buy::take(Offered { server, wallet, purchase, screening, at_most, tickets, email }, context).await?;
                 Ok(kept.forget_waiting(number)?)
@@ -127,13 +142,33 @@ fn one(wallet: &Wallet, number: PurchaseNumber) -> anyhow::Result<Waiting> {
     found.with_context(|| format!("nothing of number {number} waits: see `admit waitlist list`, or `admit bookings`"))
 }
 
+/// Where a wallet stands in line for a screening already, or has an offer.
+async fn stands_in_line(wallet: &Wallet, server: &Server, screening: ScreeningId) -> Option<PurchaseNumber> {
+    let here = |w: &&Waiting| w.origin == *server.origin() && w.screening == screening;
+    for known in wallet.waiting().ok()?.iter().filter(here) {
+        // What came to an end since it was last heard of is no place in line.
+        let now = wallet.refresh_waiting(server, known.number).await.ok().and_then(|w| w.entry);
+        if now.is_some_and(|entry| matches!(entry.state, WaitlistState::Waiting | WaitlistState::Offered)) {
+            return Some(known.number);
+        }
+    }
+    None
+}
+
 async fn list(context: &Context) -> anyhow::Result<()> {
     let wallet = Wallet::open(&context.wallet())?;
     let mut silent: HashMap<PurchaseNumber, String> = HashMap::new();
+    let mut offers: HashMap<PurchaseNumber, String> = HashMap::new();
     let mut heard = Vec::new();
     for waiting in wallet.waiting()? {
         let asked = match wallet.meet(&find::hurried_client(context)?, waiting.origin.as_str()).await {
-            Ok(server) => wallet.refresh_waiting(&server, waiting.number).await,
+            Ok(server) => {
+                let asked = wallet.refresh_waiting(&server, waiting.number).await;
+                if let Ok(now) = &asked {
+                    offers.extend(buy::offer(&server, now).await.map(|offer| (now.number, offer)));
+                }
+                asked
+            }
             Err(error) => Err(error),
         };
         heard.push(asked.unwrap_or_else(|error| {
@@ -143,7 +178,8 @@ async fn list(context: &Context) -> anyhow::Result<()> {
     }
     if context.json {
         show::json(&heard.iter().map(|w| serde_json::json!({
-            "number": w.number, "title": w.title, "origin": w.origin, "entry": w.entry, "not_asked": silent.get(&w.number),
+            "number": w.number, "title": w.title, "origin": w.origin, "entry": w.entry, "offer": offers.get(&w.number),
+            "not_asked": silent.get(&w.number),
         })).collect::<Vec<_>>())?;
     } else if heard.is_empty() {
         show::line("you wait for nothing");
@@ -152,7 +188,10 @@ async fn list(context: &Context) -> anyhow::Result<()> {
             let party = w.entry.as_ref().map_or(w.join_request.1.best.count, |entry| entry.best.count);
             let state = match &w.entry {
                 Some(entry) if silent.contains_key(&w.number) => format!("{}, when it was last asked", state(entry, w)),
-                Some(entry) => state(entry, w),
+                Some(entry) => match offers.get(&w.number) {
+                    Some(offer) => format!("{offer}: {}", state(entry, w)),
+                    None => state(entry, w),
+                },
                 None => "not known yet: this asks again each time".to_owned(),
             };
             vec![w.number.to_string(), w.title.clone(), show::count(party.into(), "person"), state]

@@ -259,8 +259,8 @@ pub struct Checked {
 /// What a file makes of screenings: it was written before somebody else's last change, perhaps.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ScreeningChanges {
-    /// Screenings that were not there.
-    pub new: usize,
+    /// Screenings that were not there, each with what its poster says.
+    pub new: Vec<(ScreeningId, String)>,
     /// Those that are not as they were, and what of them is not.
     pub changed: Vec<(ScreeningId, Vec<String>)>,
     /// Those that stay as they were.

@@ -118,12 +118,12 @@ fn seats_named<'a>(text: &str, layout: &'a Layout) -> anyhow::Result<Vec<&'a Sea
     walk(from, to).or_else(|| walk(to, from)).with_context(apart)
 }
 
-/// Whether so many tickets of these types are sold together: said before anybody holds anything.
-pub(super) fn check_types(best: &Best, types: &[String], table: &PriceTable) -> anyhow::Result<()> {
+/// The types of a party's tickets, if it says them: those that are not sold together are refused before anybody holds anything.
+pub(super) fn check_types(best: &Best, types: &[String], table: &PriceTable) -> anyhow::Result<Vec<TicketTypeId>> {
     let count = usize::from(best.count);
     let types = match (types.is_empty(), best.ticket_type) {
         (true, Some(all)) => vec![all; count],
-        (true, None) => return Ok(()),
+        (true, None) => return Ok(Vec::new()),
         (false, Some(_)) => bail!("say the tickets once: best:4=child, or best:4 --tickets adult,child,child,child"),
         (false, None) => types.iter().map(|text| ticket_type(text, table)).collect::<anyhow::Result<_>>()?,
     };
@@ -133,7 +133,8 @@ pub(super) fn check_types(best: &Best, types: &[String], table: &PriceTable) -> 
         show::count(types.len(), "ticket"),
         show::count(count, "seat")
     );
-    table.check_types(&types).map_err(|rule| super::broken(&rule, table))
+    table.check_types(&types).map_err(|rule| super::broken(&rule, table))?;
+    Ok(types)
 }
 
 /// Tickets with these types in their place, if there are any.

@@ -144,7 +144,7 @@ impl AtCounter<'_> {
         if self.yes {
             return Ok(());
         }
-        show::agree(question, &mut show::Stop::listen()?, "--yes").await.context("nothing was noted")
+        super::agree(question, &mut show::Stop::listen()?, "--yes").await.context("nothing was noted")
     }
 }
 

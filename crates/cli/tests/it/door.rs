@@ -43,6 +43,13 @@ async fn who_stands_at_the_wrong_door_is_told_where_to_go() {
     assert!(worthless.contains("CANCELLED OR REPLACED"), "nobody is told to come back with it: {worthless}");
 }
 
+#[test]
+fn a_token_that_begins_with_a_hyphen_is_a_token() {
+    let token = format!("-Y{}", "A".repeat(41));
+    let nowhere = run(&["door", "scan", "http://127.0.0.1:1", "show-0", "--token", &token]);
+    assert!(says(&nowhere).contains("cannot be reached") && !nowhere.status.success(), "{}", says(&nowhere));
+}
+
 #[tokio::test]
 async fn who_let_somebody_in_by_mistake_takes_it_back() {
     let soon = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(2);

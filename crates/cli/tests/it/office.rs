@@ -46,6 +46,8 @@ async fn what_is_due_is_paid_at_the_counter_once() {
     assert!(says(&list).contains("20.00 EUR due by"), "{}", says(&list));
     let door = office("doro", &["paid", &folder.origin, "show-0", reference, "--yes"]);
     assert!(!door.status.success() && says(&door).contains("may not take money"), "{}", says(&door));
+    let piped = with_password(&["box-office", "paid", &folder.origin, "show-0", reference, "--login", "anna"], "y");
+    assert!(!piped.status.success() && says(&piped).contains("nobody could be asked"), "{}", says(&piped));
     let paid = office("anna", &["paid", &folder.origin, "show-0", &reference.to_lowercase(), "--yes"]);
     assert!(says(&paid).contains("paid:"), "{}", says(&paid));
     let mine = says(&run(&["--wallet", wallet, "bookings"]));

@@ -42,11 +42,17 @@ async fn who_finds_no_seats_waits_is_offered_some_and_takes_them() {
     }
     let joined = run(&wanda, &join);
     assert!(joined.status.success() && says(&joined).contains("joined: you are the next"), "{}", says(&joined));
+    let twice = run(&wanda, &join);
+    assert!(
+        !twice.status.success() && says(&twice).contains("you stand in this line already: number 1"),
+        "{}",
+        says(&twice)
+    );
     let nothing = run(&wanda, &["waitlist", "take", "1", "--at-most", "20"]);
     assert!(says(&nothing).contains("nothing is offered to it now"), "{}", says(&nothing));
     assert!(run(&anna, &["cancel", "1", "1-3", "--yes"]).status.success());
     let offered = run(&wanda, &["waitlist", "list"]);
-    assert!(says(&offered).contains("SEATS ARE HELD FOR YOU until "), "{}", says(&offered));
+    assert!(says(&offered).contains("1-3, 10.00 EUR: SEATS ARE HELD FOR YOU until "), "{}", says(&offered));
     let dear = run(&wanda, &["waitlist", "take", "1", "--at-most", "1"]);
     assert!(says(&dear).contains("you may still `admit waitlist take 1`"), "{}", says(&dear));
     let still = says(&run(&wanda, &["waitlist", "list"]));

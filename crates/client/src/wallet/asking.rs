@@ -60,7 +60,7 @@ impl Wallet {
     ) -> Result<Purchase, WalletError> {
         let hold_request = (RequestKey::new()?, wish);
         let origin = server.origin().clone();
-        let Keepsake { title, printed, called, zone } = keepsake.into();
+        let Keepsake { title, printed, areas, called, zone } = keepsake.into();
         let purchase = self.change(|pages| {
             let number = pages.next;
             pages.next += 1;
@@ -70,6 +70,7 @@ impl Wallet {
                 screening,
                 title,
                 printed,
+                areas,
                 called,
                 secret,
                 begun_at: Timestamp::now(),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use admit_protocol::booking::{Book, Booking, Tickets};
 use admit_protocol::hold::{Hold, PlaceHold};
-use admit_protocol::id::{QuoteId, ScreeningId, SeatId, TicketTypeId};
+use admit_protocol::id::{AreaId, QuoteId, ScreeningId, SeatId, TicketTypeId};
 use admit_protocol::origin::Origin;
 use admit_protocol::time::ZoneName;
 use jiff::{SignedDuration, Timestamp};
@@ -30,6 +30,9 @@ pub struct Purchase {
     /// Seats as they are printed on the chairs, where that is known.
     #[serde(default)]
     pub printed: BTreeMap<SeatId, String>,
+    /// Areas without numbered seats as people call them, where that is known.
+    #[serde(default)]
+    pub areas: BTreeMap<AreaId, String>,
     /// Ticket types as people call them, where that is known.
     #[serde(default)]
     pub called: BTreeMap<TicketTypeId, String>,
@@ -72,10 +75,15 @@ impl Purchase {
         self.hold.is_none() && now.duration_since(self.begun_at) > WISH_LIFE
     }
 
-    /// A seat as it is printed on the chair, or its name for machines where that is not known.
+    /// A seat as it is printed on the chair, or the place of an area; its name for machines where that is not known.
     #[must_use]
-    pub fn printed<'a>(&'a self, seat: &'a SeatId) -> &'a str {
-        self.printed.get(seat).map_or(seat.as_str(), String::as_str)
+    pub fn printed(&self, seat: &SeatId) -> String {
+        let place = || {
+            let (area, number) = seat.as_str().rsplit_once('.')?;
+            let area = self.areas.get(&AreaId::parse(area).ok()?)?;
+            Some(format!("{area}, place {number}"))
+        };
+        self.printed.get(seat).cloned().or_else(place).unwrap_or_else(|| seat.to_string())
     }
 
     /// A ticket type as people call it, or its name for machines where that is not known.
@@ -92,6 +100,8 @@ pub struct Keepsake {
     pub title: String,
     /// Seats as they are printed on the chairs.
     pub printed: BTreeMap<SeatId, String>,
+    /// Areas without numbered seats as people call them.
+    pub areas: BTreeMap<AreaId, String>,
     /// Ticket types as people call them.
     pub called: BTreeMap<TicketTypeId, String>,
     /// Where its times are told: the zone of the cinema.

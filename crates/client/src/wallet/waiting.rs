@@ -1,7 +1,7 @@
 //! Waiting for seats: a place in line is written down before it is asked for, and what is offered becomes a purchase.
 
 use admit_protocol::hold::{HoldState, PlaceHold};
-use admit_protocol::id::ScreeningId;
+use admit_protocol::id::{ScreeningId, TicketTypeId};
 use admit_protocol::origin::Origin;
 use admit_protocol::problem::ProblemCode;
 use admit_protocol::time::ZoneName;
@@ -34,13 +34,16 @@ pub struct Waiting {
     pub secret: Secret,
     /// The key and the wish that it was asked for with.
     pub join_request: (RequestKey, JoinWaitlist),
+    /// Whose tickets they are to be, one for each, if that was said.
+    #[serde(default)]
+    pub tickets: Vec<TicketTypeId>,
     /// How it stood when it was last heard of.
     #[serde(default)]
     pub entry: Option<WaitlistEntry>,
 }
 
 impl Wallet {
-    /// Gets in line: writes the wish down, then joins.
+    /// Gets in line: writes the wish down, and whose tickets they are to be, then joins.
     ///
     /// # Errors
     /// When it is refused: then it is forgotten, unless its outcome is unknown.
@@ -49,15 +52,16 @@ impl Wallet {
         server: &Server,
         screening: ScreeningId,
         keepsake: impl Into<Keepsake>,
-        wish: JoinWaitlist,
+        (wish, tickets): (JoinWaitlist, Vec<TicketTypeId>),
     ) -> Result<Waiting, WalletError> {
         let (secret, key, origin) = (Secret::new()?, RequestKey::new()?, server.origin().clone());
         let Keepsake { title, zone, .. } = keepsake.into();
         let waiting = self.change(|pages| {
             let number = pages.next;
             pages.next += 1;
+            let join_request = (key, wish);
             let waiting =
-                Waiting { number, origin, screening, title, zone, secret, join_request: (key, wish), entry: None };
+                Waiting { number, origin, screening, title, zone, secret, join_request, tickets, entry: None };
             pages.waiting.push(waiting.clone());
             Ok(waiting)
         })?;
@@ -132,13 +136,14 @@ impl Wallet {
             return Err(nothing());
         }
         let (key, wish) = waiting.join_request;
-        let Keepsake { title, printed, called, zone } = keepsake.into();
+        let Keepsake { title, printed, areas, called, zone } = keepsake.into();
         let purchase = Purchase {
             number,
             origin: waiting.origin,
             screening: waiting.screening,
             title,
             printed,
+            areas,
             called,
             secret: waiting.secret,
             begun_at: Timestamp::now(),

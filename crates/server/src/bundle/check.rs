@@ -55,7 +55,7 @@ pub(super) struct Work<'a> {
     pub(super) layouts: BTreeMap<&'a str, (ContentName, Rc<Layout>)>,
     pub(super) tables: BTreeMap<&'a str, (ContentName, Rc<PriceTable>)>,
     pub(super) cinemas: BTreeMap<CinemaId, Cow<'a, Cinema>>,
-    films: BTreeMap<FilmId, Cow<'a, Film>>,
+    pub(super) films: BTreeMap<FilmId, Cow<'a, Film>>,
     pub(super) screenings: Vec<Screening>,
     pub(super) refused: BTreeSet<(&'static str, String)>,
 }

@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use admit_protocol::cinema::Hall;
-use admit_protocol::id::CinemaId;
+use admit_protocol::id::{CinemaId, FilmId};
 use admit_protocol::money::Money;
 use admit_protocol::policy::CancellationPolicy;
 use admit_protocol::price::{Audience, Offer, PriceTable};
 use admit_protocol::screening::Screening;
+use admit_protocol::text::LanguageTag;
 use admit_protocol::time::after;
 
 use serde_json::Value;
@@ -147,12 +148,22 @@ impl Work<'_> {
         let mut changes = ScreeningChanges { left_out, ..ScreeningChanges::default() };
         for now in &self.screenings {
             match known.get(&now.id) {
-                None => changes.new += 1,
+                None => changes.new.push((now.id, self.poster_line(now))),
                 Some(before) if *before == now => changes.same += 1,
                 Some(before) => changes.changed.push((now.id, differing(before, now))),
             }
         }
         self.checked.changes = changes;
+    }
+
+    /// `Sat 21 Nov 2026, 20:15: The General, hall one of kino`.
+    fn poster_line(&self, s: &Screening) -> String {
+        let english = LanguageTag::parse("en").expect("en is a tag");
+        let title = |film: &FilmId| {
+            self.films.get(film).map_or_else(|| film.to_string(), |f| f.title.best(&english).to_owned())
+        };
+        let films: Vec<String> = s.items.iter().map(|item| title(&item.film)).collect();
+        format!("{}: {}, hall {} of {}", poster(s), films.join(" + "), s.hall, s.cinema)
     }
 
     /// For how many screenings to come neither the file nor their own row says what a cancellation brings back.
@@ -167,7 +178,8 @@ impl Work<'_> {
         to_come.filter(|s| !says(s.id.as_str())).count()
     }
 
-    /// Where a price table is not as one of this name was before, and a slip is likely: ten times more or less, or no price any more.
+    /// What tickets of a table cost that has the name of one before, where it is not what they cost then. In the smallest unit a slip
+    /// of the point is not seen, and nor is one digit among others.
     fn surprises(&self, name: &str, table: &PriceTable) -> Vec<String> {
         let before = self.known.named(DocumentKind::PriceTable, name).and_then(|before| self.known.table(before));
         let Some((_, before)) = before else { return Vec::new() };
@@ -187,7 +199,7 @@ impl Work<'_> {
                 Some(now) if now.total.is_zero() && !at.is_zero() => {
                     found.push(format!("{what} costs nothing, and was {at} before"));
                 }
-                Some(now) if far_apart(at.amount(), now.total.amount()) => {
+                Some(now) if now.total != at => {
                     found.push(format!("{what} costs {}, and was {at} before", now.total));
                 }
                 None if zone_is_sold => found.push(format!("{what} has no price any more, and was {at} before")),
@@ -277,12 +289,6 @@ fn differing(before: &Screening, after: &Screening) -> Vec<String> {
     };
     let differing = all.into_iter().filter(|member| old.get(*member) != new.get(*member));
     differing.filter_map(said).collect()
-}
-
-/// Ten times as much, or a tenth.
-fn far_apart(one: i64, other: i64) -> bool {
-    let (less, more) = (one.min(other), one.max(other));
-    less > 0 && more / less >= 10
 }
 
 /// What tickets of a table cost.

@@ -474,6 +474,11 @@ fn prices_that_are_probably_a_slip_are_pointed_at() {
     assert!(euros.contains(&"adult in std costs 0.10 EUR: amounts are in the smallest unit, 7.00 is 700".to_owned()));
     assert!(euros.contains(&"adult in std costs 0.10 EUR, and was 10.00 EUR before".to_owned()), "{euros:?}");
     assert!(costs(0).contains(&"adult in std costs nothing, and was 10.00 EUR before".to_owned()), "{:?}", costs(0));
+    assert_eq!(
+        costs(1050),
+        ["adult in std costs 10.50 EUR, and was 10.00 EUR before"],
+        "who changes a price sees what it was"
+    );
     let gone = strange(&|table| drop(table["offers"].as_array_mut().expect("a list").remove(1)));
     assert_eq!(gone, ["child in std has no price any more, and was 7.00 EUR before"]);
     let forgotten = strange(&|table| {
