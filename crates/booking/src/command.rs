@@ -13,6 +13,7 @@ use jiff::Timestamp;
 
 use crate::changes::BlockReason;
 use crate::hold::{HoldKey, Network, Owner};
+use crate::queue::Admission;
 use crate::terms::Terms;
 use crate::waitlist::EntryKey;
 
@@ -147,6 +148,8 @@ pub struct PlaceHold {
     pub best: Option<Best>,
     /// How long, if that was said.
     pub ttl_s: Option<u32>,
+    /// By what they may hold seats where there is a queue.
+    pub admission: Admission,
 }
 
 /// A wish to wait for seats.

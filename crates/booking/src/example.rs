@@ -100,6 +100,7 @@ pub fn terms() -> Terms {
         payment_methods: vec![PaymentMethod::None, PaymentMethod::AtCinema],
         seat_rules: SeatRules::default(),
         waitlist: Some(WaitlistPolicy::default()),
+        queue: None,
         unpaid_percent_per_network: 100,
     }
 }

@@ -7,6 +7,7 @@
 //!
 //! ```
 //! use std::sync::Arc;
+//! use admit_booking::queue::Admission;
 //! use admit_booking::{Command, House, HoldKey, Owner, PlaceHold, Refusal, example};
 //!
 //! let mut house = House::new(Arc::new(example::terms()));
@@ -20,6 +21,7 @@
 //!         areas: vec![],
 //!         best: None,
 //!         ttl_s: None,
+//!         admission: Admission::None,
 //!     })
 //! };
 //! let changes = house.decide(&hold(1, b'a', "A1"), now).unwrap();
@@ -38,6 +40,7 @@ mod house;
 mod invariants;
 mod plan;
 pub mod price;
+pub mod queue;
 mod refusal;
 pub mod seating;
 mod terms;

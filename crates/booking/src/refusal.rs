@@ -7,6 +7,7 @@ use admit_protocol::money::Money;
 use admit_protocol::price::TicketRule;
 use admit_protocol::problem::SeatConflict;
 use admit_protocol::seats::SalesState;
+use jiff::Timestamp;
 
 /// Why something was not done. Nothing has changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,6 +59,34 @@ pub enum Refusal {
         /// The limit.
         max: usize,
     },
+    /// Nobody can come to the queue yet.
+    QueueNotOpen {
+        /// From when one can.
+        opens_at: Timestamp,
+        /// How long that is from now, in milliseconds.
+        wait_ms: u64,
+    },
+    /// As many have a place in the queue as may.
+    QueueFull {
+        /// The limit.
+        max: u32,
+    },
+    /// As many of the buyer's network have a place in the queue as may.
+    NetworkQueuesTooMuch {
+        /// The limit.
+        max: u32,
+    },
+    /// It is sold to who has a pass.
+    QueuePassNeeded,
+    /// The pass is not good yet.
+    NotYourTurn {
+        /// From when it is.
+        turn_at: Timestamp,
+        /// How long that is from now, in milliseconds.
+        wait_ms: u64,
+    },
+    /// The pass is not good any more.
+    QueuePassExpired,
     /// The buyer holds as much as one may.
     TooManyHolds {
         /// The limit.

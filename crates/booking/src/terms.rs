@@ -13,6 +13,7 @@ use admit_protocol::seats::SalesState;
 use jiff::Timestamp;
 
 use crate::plan::Plan;
+use crate::queue::QueueTerms;
 
 /// A checked price table and its name.
 #[derive(Debug, PartialEq, Eq)]
@@ -63,6 +64,8 @@ pub struct Terms {
     pub seat_rules: SeatRules,
     /// What waiting for seats is like, if one can.
     pub waitlist: Option<WaitlistPolicy>,
+    /// That it is sold to who has a pass of its queue.
+    pub queue: Option<QueueTerms>,
     /// How it can be paid.
     pub payment_methods: Vec<PaymentMethod>,
     /// How many percent of all places one network may have unpaid; 100 is no limit.

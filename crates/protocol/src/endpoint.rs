@@ -80,6 +80,12 @@ endpoints! { SERVER,
     GET_WAITLIST_ENTRY "GET" "/screenings/{screening}/waitlist/{waitlist_entry}";
     /// Leaves the line, or declines (capability `waitlist`).
     LEAVE_WAITLIST "DELETE" "/screenings/{screening}/waitlist/{waitlist_entry}";
+    /// Takes a place, or shows it (capability `queue`).
+    JOIN_QUEUE "POST" "/screenings/{screening}/queue";
+    /// How a place stands (capability `queue`).
+    GET_QUEUE_PLACE "GET" "/screenings/{screening}/queue";
+    /// Gives a place up (capability `queue`).
+    LEAVE_QUEUE "DELETE" "/screenings/{screening}/queue";
     /// All tickets of a screening, signed (capability `door`).
     GET_ALLOW_LIST "GET" "/screenings/{screening}/allow_list";
     /// Checks tickets in (capability `door`).

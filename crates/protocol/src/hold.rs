@@ -33,6 +33,10 @@ pub struct PlaceHold {
     /// The layout that the seats were chosen from: with another one the same names are other seats (HOLD-011).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub layout: Option<ContentName>,
+    /// The pass of a place in the screening's queue, if it has one (capability `queue`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
+    pub queue_pass: Option<String>,
 }
 
 /// Who comes, and where they want to sit: side by side, around the best place of the hall, and so that no single seat is left over.

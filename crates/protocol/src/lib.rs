@@ -61,6 +61,7 @@ pub mod origin;
 pub mod policy;
 pub mod price;
 pub mod problem;
+pub mod queue;
 pub mod schema;
 pub mod screening;
 pub mod seats;

@@ -12,6 +12,7 @@ use crate::json::MANIFEST_BYTES_MAX;
 use crate::jws::{Jws, JwsError};
 use crate::key::{KeyId, PublicKey, SecretKey};
 use crate::origin::Origin;
+use crate::queue::QueuePolicy;
 use crate::text::Texts;
 
 /// Where every manifest is.
@@ -61,6 +62,9 @@ pub struct Manifest {
     /// What waiting is like here (capability `waitlist`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waitlist_policy: Option<WaitlistPolicy>,
+    /// What queues are like here (capability `queue`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queue_policy: Option<QueuePolicy>,
     /// Where a person is reached.
     pub contact: Contact,
     /// Goes up with every manifest. A lower one than known is refused.
@@ -325,6 +329,7 @@ mod tests {
             payment_methods: vec![PaymentMethod::AtCinema],
             hold_policy: Some(HoldPolicy::default()),
             waitlist_policy: None,
+            queue_policy: None,
             contact: Contact { email: "box@kino.example".into(), website: None },
             serial: 7,
             issued: now(),

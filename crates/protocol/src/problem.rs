@@ -192,6 +192,14 @@ problem_codes! {
     AlreadyWaiting = "already_waiting", 409, false, "This purchase is in the waitlist, or was";
     /// As many wait as may.
     WaitlistFull = "waitlist_full", 409, true, "The waitlist is full";
+    /// Nobody can come yet.
+    QueueNotOpen = "queue_not_open", 409, true, "The queue has not opened";
+    /// As many have a place as may.
+    QueueFull = "queue_full", 409, true, "The queue is full";
+    /// Sold to who stood in the queue.
+    QueuePassNeeded = "queue_pass_needed", 409, false, "Get a place in the queue first";
+    /// The pass is good later.
+    NotYourTurn = "not_your_turn", 409, true, "It is not your turn yet";
     /// The booking is in another state.
     BookingState = "booking_state", 409, false, "The booking does not allow that any more";
     /// The ticket opened the door.
@@ -204,6 +212,8 @@ problem_codes! {
     RequestInFlight = "request_in_flight", 409, true, "This request is being worked on";
     /// The hold's time ran out.
     HoldExpired = "hold_expired", 410, false, "The hold has ended";
+    /// The pass was good before.
+    QueuePassExpired = "queue_pass_expired", 410, false, "Your turn is over";
     /// The cursor is too old.
     CursorExpired = "cursor_expired", 410, false, "This place in the list is gone";
     /// `If-Match` names another version.

@@ -30,6 +30,7 @@ pub fn all() -> Vec<(&'static str, Schema)> {
         ("price_table", of::<crate::price::PriceTable>()),
         ("problem", of::<crate::problem::Problem>()),
         ("programme", of::<crate::screening::Programme>()),
+        ("queue_place", of::<crate::queue::QueuePlace>()),
         ("quote_cancellation", of::<crate::booking::QuoteCancellation>()),
         ("scan_results", of::<crate::door::ScanResults>()),
         ("screening", of::<crate::screening::Screening>()),

@@ -16,6 +16,7 @@ use crate::money::Money;
 use crate::open_enum::open_enum;
 use crate::policy::CancellationPolicy;
 use crate::price::PriceTable;
+use crate::queue::{ADMITS_PER_MIN_MAX, ScreeningQueue};
 use crate::text::Texts;
 use crate::time::{Moment, after};
 
@@ -72,6 +73,9 @@ pub struct Screening {
     pub status: ScreeningStatus,
     /// When it can be booked.
     pub sales: SalesWindow,
+    /// That it is sold to who has a place in a queue, and how those are let in (capability `queue`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queue: Option<ScreeningQueue>,
     /// What is special about it.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub attributes: BTreeSet<ScreeningAttribute>,
@@ -287,6 +291,14 @@ impl Screening {
         }
         if self.sales.closes_at <= self.sales.opens_at || self.sales.closes_at > over {
             return Err("sales close after they open and before the end");
+        }
+        if let Some(queue) = &self.queue {
+            if queue.opens_at >= self.sales.opens_at {
+                return Err("a queue opens before sales do");
+            }
+            if !(1..=ADMITS_PER_MIN_MAX).contains(&queue.admits_per_min) {
+                return Err("a queue lets 1 to 60,000 in each minute");
+            }
         }
         if self.collect_by.is_some_and(|by| by > self.starts_at.at()) {
             return Err("who pays at the cinema pays before the start");

@@ -34,6 +34,8 @@ pub(crate) struct AtCounter;
 pub(crate) struct Buyer {
     pub(crate) owner: Owner,
     pub(crate) network: Option<Network>,
+    /// Whether somebody with a session of staff asks for them.
+    pub(crate) at_counter: bool,
 }
 
 impl FromRequestParts<Cinema> for Buyer {
@@ -47,9 +49,10 @@ impl FromRequestParts<Cinema> for Buyer {
         // Clients whose address nobody passed on are one network together: a limit that is forgotten must not be none.
         let nobody_knows = || ClientAddress(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
         let address = parts.extensions.get::<ClientAddress>().copied().unwrap_or_else(nobody_knows);
-        let limited = cinema.limits_by_network() && parts.extensions.get::<AtCounter>().is_none();
+        let at_counter = parts.extensions.get::<AtCounter>().is_some();
+        let limited = cinema.limits_by_network() && !at_counter;
         let network = limited.then(|| Network(address.network()));
-        Ok(Self { owner: Owner(sha256(&[&secret])), network })
+        Ok(Self { owner: Owner(sha256(&[&secret])), network, at_counter })
     }
 }
 

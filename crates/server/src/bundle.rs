@@ -18,6 +18,7 @@ use admit_protocol::id::{CinemaId, FilmId, FilmVersionId, HallId, ScreeningId};
 use admit_protocol::layout::Layout;
 use admit_protocol::policy::CancellationPolicy;
 use admit_protocol::price::{Fee, PriceTable, TicketType};
+use admit_protocol::queue::ScreeningQueue;
 use admit_protocol::screening::{ScreeningAttribute, ScreeningStatus, SeatRules, Seating};
 use admit_protocol::text::Texts;
 use jiff::Timestamp;
@@ -171,6 +172,9 @@ pub struct BundleScreening {
     /// From when it is sold; from now, if nothing is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sales_open: Option<Timestamp>,
+    /// That it is sold to who has a place in a queue: from when one can come, before `sales_open`, and how many are let in each minute.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queue: Option<ScreeningQueue>,
     /// Minutes after the start that it is still sold.
     #[serde(default)]
     pub late_sales_min: u32,

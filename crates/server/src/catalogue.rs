@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, OnceLock};
 
+use admit_booking::queue::QueueTerms;
 use admit_booking::{Plan, Prices, Terms};
 use admit_protocol::capability::PaymentMethod;
 use admit_protocol::cinema::{Cinema, CinemaPage};
@@ -14,6 +15,7 @@ use admit_protocol::json::{self, DOCUMENT_BYTES_MAX, MANIFEST_BYTES_MAX, Numbers
 use admit_protocol::layout::Layout;
 use admit_protocol::manifest::{HoldPolicy, WaitlistPolicy};
 use admit_protocol::price::PriceTable;
+use admit_protocol::queue::QueuePolicy;
 use admit_protocol::screening::{Programme, SCREENINGS_PER_PAGE, Screening};
 use admit_protocol::time::after;
 use axum::body::Bytes;
@@ -180,6 +182,7 @@ impl Catalogue {
             companion_release_at: screening.accessible_release_at,
             seat_rules: screening.seat_rules,
             waitlist: rules.waitlist.then(|| rules.waitlist_policy.clone()),
+            queue: screening.queue.map(|announced| QueueTerms { announced, policy: rules.queue_policy.clone() }),
             payment_methods: rules.payment_methods.clone(),
             unpaid_percent_per_network: rules.unpaid_percent_per_network,
         })
@@ -239,6 +242,9 @@ const OFFER_MAX_S: u32 = 2700;
 /// The most that may wait for one screening: each is in memory.
 const ENTRIES_MAX: u32 = 10_000;
 
+/// The most places of one queue: all of them are drawn in one commit.
+const PLACES_MAX: u32 = 200_000;
+
 /// Rules of the house that hold for every screening.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -249,6 +255,8 @@ pub struct HouseRules {
     pub waitlist: bool,
     /// What waiting is like.
     pub waitlist_policy: WaitlistPolicy,
+    /// What queues are like, at screenings that have one.
+    pub queue_policy: QueuePolicy,
     /// How a booking can be paid.
     pub payment_methods: Vec<PaymentMethod>,
     /// How many percent of a screening one network may have unpaid; 100 is no limit.
@@ -262,6 +270,7 @@ impl Default for HouseRules {
             hold_policy: HoldPolicy::default(),
             waitlist: true,
             waitlist_policy: WaitlistPolicy::default(),
+            queue_policy: QueuePolicy::default(),
             payment_methods: vec![PaymentMethod::None, PaymentMethod::AtCinema],
             unpaid_percent_per_network: 30,
         }
@@ -288,6 +297,12 @@ impl HouseRules {
         if !(60..=OFFER_MAX_S).contains(&offer_ttl_s) || !(1..=ENTRIES_MAX).contains(&entries_max) {
             return Err(format!(
                 "waitlist_policy: offer_ttl_s is 60 to {OFFER_MAX_S} seconds, entries_max 1 to {ENTRIES_MAX}"
+            ));
+        }
+        let QueuePolicy { pass_ttl_s, places_per_network, places_max } = self.queue_policy;
+        if !(60..=3600).contains(&pass_ttl_s) || places_per_network == 0 || !(1..=PLACES_MAX).contains(&places_max) {
+            return Err(format!(
+                "queue_policy: pass_ttl_s is 60 to 3600 seconds, places_per_network at least 1, places_max 1 to {PLACES_MAX}"
             ));
         }
         if self.unpaid_percent_per_network > 100 {

@@ -259,11 +259,13 @@ impl Cinema {
             capabilities: CAPABILITIES
                 .into_iter()
                 .chain(inner.programme.rules.waitlist.then_some(Capability::Waitlist))
+                .chain(self.has_queues().then_some(Capability::Queue))
                 .collect(),
             auth_methods: vec![AuthMethod::Secret],
             payment_methods: inner.programme.rules.payment_methods.clone(),
             hold_policy: Some(inner.programme.rules.hold_policy.clone()),
             waitlist_policy: inner.programme.rules.waitlist.then(|| inner.programme.rules.waitlist_policy.clone()),
+            queue_policy: self.has_queues().then(|| inner.programme.rules.queue_policy.clone()),
             contact: inner.contact.clone(),
             // Time never goes back here (C1), so neither does the serial.
             serial: now.as_millisecond().unsigned_abs(),
@@ -314,6 +316,15 @@ impl Cinema {
     #[must_use]
     pub fn now(&self) -> Timestamp {
         self.0.clock.now()
+    }
+
+    /// What is sold of a screening.
+    pub(crate) fn terms(&self, screening: ScreeningId) -> Option<Arc<Terms>> {
+        self.0.programme.terms(screening)
+    }
+
+    pub(crate) fn has_queues(&self) -> bool {
+        self.0.store.queues().is_some()
     }
 
     pub(crate) fn has_waitlist(&self) -> bool {

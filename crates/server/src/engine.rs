@@ -6,6 +6,7 @@
 
 mod batch;
 mod follower;
+mod queue;
 mod resident;
 mod writer;
 
@@ -21,6 +22,8 @@ use axum::body::Bytes;
 use tokio::sync::{OnceCell, SetError, oneshot};
 
 use self::follower::{Ask, Follower};
+use self::queue::QueueJob;
+pub(crate) use self::queue::Standing;
 pub(crate) use self::resident::Resident;
 use crate::answers::Subject;
 use crate::clock::Clock;
@@ -55,6 +58,8 @@ struct Shared {
     poisoned: AtomicBool,
     /// Set while this machine's clock is too far from the store's.
     clock_is_wrong: AtomicBool,
+    /// What passes of queues are made with, as far as they were asked for.
+    pass_keys: Mutex<HashMap<ScreeningId, [u8; 32]>>,
     on_poisoned: Box<dyn Fn() + Send + Sync>,
 }
 
@@ -72,6 +77,8 @@ pub(crate) trait TermsSource: Send + Sync + 'static {
 enum Message {
     /// A command.
     Job(Box<Job>),
+    /// Something is asked of a line of people.
+    Queue(Box<QueueJob>),
     /// A house was loaded: wake up for it.
     Watch(Arc<Resident>),
 }
@@ -118,6 +125,8 @@ pub(crate) struct Done {
 pub(crate) enum Failed {
     /// By the rules. The number is the house version that this rests on.
     Refused(Refusal, u64),
+    /// By the rules of a queue.
+    NoPlace(Refusal),
     /// There is no such screening.
     NoScreening,
     /// The key was used for another request.
@@ -160,6 +169,7 @@ impl Engine {
             weight: AtomicUsize::new(0),
             poisoned: AtomicBool::new(false),
             clock_is_wrong: AtomicBool::new(false),
+            pass_keys: Mutex::default(),
             on_poisoned,
         });
         let follower = shared.store.shared().is_some().then(|| {

@@ -20,6 +20,8 @@ pub(crate) fn reply(failed: Failed) -> Reply {
             problem.seq = Some(seq);
             problem.into()
         }
+        // It rests on no house.
+        Failed::NoPlace(refusal) => refused(refusal).into(),
         Failed::NoScreening => Reply::new(Code::NotFound, "there is no such screening here"),
         Failed::KeyReused => Reply::new(
             Code::IdempotencyKeyReused,
@@ -118,6 +120,30 @@ fn refused(refusal: Refusal) -> Problem {
         Refusal::NetworkWaitsTooMuch { max } => {
             let why = format!("{max} parties from your network wait already: try again later");
             Problem::new(Code::WaitlistFull, why).retry_after_ms(60_000)
+        }
+        Refusal::QueueNotOpen { opens_at, wait_ms } => {
+            let why = format!("come again at {opens_at}: who comes before sales begin is drawn by lot, early or late");
+            Problem::new(Code::QueueNotOpen, why).retry_after_ms(wait_ms)
+        }
+        Refusal::QueueFull { max } => {
+            Problem::new(Code::QueueFull, format!("{max} have a place already: come again later"))
+                .retry_after_ms(60_000)
+        }
+        Refusal::NetworkQueuesTooMuch { max } => {
+            let why = format!("{max} from your network have a place already: come again later, or from elsewhere");
+            Problem::new(Code::QueueFull, why).retry_after_ms(60_000)
+        }
+        Refusal::QueuePassNeeded => {
+            let why =
+                "this screening is sold in turns: take a place in its queue, and send its pass with the same secret";
+            Problem::new(Code::QueuePassNeeded, why).at("/queue_pass")
+        }
+        Refusal::NotYourTurn { turn_at, wait_ms } => {
+            let why = format!("it is your turn at {turn_at}: nothing is lost if you wait elsewhere");
+            Problem::new(Code::NotYourTurn, why).at("/queue_pass").retry_after_ms(wait_ms)
+        }
+        Refusal::QueuePassExpired => {
+            Problem::new(Code::QueuePassExpired, "take a place in the queue once more").at("/queue_pass")
         }
         Refusal::TooManyHolds { max } => {
             let why = format!("{max} holds at a time: book one of yours, or give it back");

@@ -13,6 +13,7 @@ mod get_programme;
 mod get_seats;
 mod get_tickets;
 mod place_hold;
+mod queue;
 mod release_hold;
 mod waitlist;
 
@@ -52,7 +53,7 @@ pub(crate) fn router(cinema: &Cinema) -> Router {
         .route(at::GET_ALLOW_LIST.path, get(door::get_allow_list))
         .route(at::UPLOAD_SCANS.path, post(door::upload_scans))
         .merge(waitlist(cinema))
-        .route("/screenings/{screening}/queue", any(not_offered))
+        .merge(queue(cinema))
         .route("/screenings/{screening}/bookings/{booking}/exchanges", any(not_offered))
         .method_not_allowed_fallback(headers::wrong_method)
         .fallback(nothing_here);
@@ -71,6 +72,11 @@ fn waitlist(cinema: &Cinema) -> Router<Cinema> {
     let entry = get(waitlist::get_waitlist_entry).delete(waitlist::leave_waitlist);
     let join = if cinema.has_waitlist() { post(waitlist::join_waitlist) } else { any(not_offered) };
     Router::new().route(at::JOIN_WAITLIST.path, join).route(at::GET_WAITLIST_ENTRY.path, entry)
+}
+
+fn queue(cinema: &Cinema) -> Router<Cinema> {
+    let place = get(queue::get_queue_place).post(queue::join_queue).delete(queue::leave_queue);
+    Router::new().route(at::JOIN_QUEUE.path, if cinema.has_queues() { place } else { any(not_offered) })
 }
 
 async fn manifest(State(cinema): State<Cinema>, request: HeaderMap) -> Response {

@@ -6,6 +6,7 @@ mod editing;
 pub mod memory;
 pub mod moving;
 pub mod postgres;
+mod queue;
 mod rows;
 pub mod sqlite;
 mod staff;
@@ -24,6 +25,7 @@ use axum::body::Bytes;
 use jiff::Timestamp;
 
 pub use self::editing::{Disturbed, Edit, Layouts};
+pub use self::queue::{LineRows, QueueStore};
 pub use self::staff::{AuditEntry, Permission, Role, Session, StaffMember, Till};
 
 /// Something that a cinema's state is kept in. Calls block; the server makes them where that is no harm.
@@ -75,6 +77,11 @@ pub trait Store: Send + Sync + 'static {
     fn tidy(&self, now: Timestamp) -> Result<(), StoreError> {
         let _ = now;
         Ok(())
+    }
+
+    /// Itself, if it keeps queues, too (capability `queue`).
+    fn queues(&self) -> Option<&dyn QueueStore> {
+        None
     }
 
     /// Itself, if other processes may save its houses, too.
@@ -500,6 +507,9 @@ pub enum StoreError {
         "{0}: another process is using it. While its server runs, `admit cinema import` takes the server's address in place of the folder (--login), and everything else goes through /manage/v1; or stop the server before"
     )]
     InUse(String),
+    /// There is no such screening.
+    #[error("there is no screening {0}")]
+    NoScreening(ScreeningId),
     /// An edit that contradicts what is there.
     #[error("{0}")]
     Refused(String),

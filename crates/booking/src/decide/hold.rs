@@ -16,6 +16,7 @@ use crate::command::{By, PlaceHold};
 use crate::hold::{HeldPlace, Hold, HoldKey, HoldState, Owner, TypeNo};
 use crate::house::House;
 use crate::plan::{AreaPlaces, Place};
+use crate::queue::check_admission;
 use crate::refusal::Refusal;
 use crate::seating::{Hall, Party, SeatRule};
 use crate::terms::Terms;
@@ -27,6 +28,7 @@ impl House {
         if !sales.is_open() {
             return Err(Refusal::NotOnSale(sales));
         }
+        check_admission(terms.queue.as_ref(), wish.admission, now)?;
         let chosen = wish.best.as_ref().map_or(0, |best| u64::from(best.count));
         let count = chosen + wish.seats.len() as u64 + wish.areas.iter().map(|(_, n, _)| u64::from(*n)).sum::<u64>();
         if count == 0 {

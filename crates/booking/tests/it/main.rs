@@ -5,6 +5,7 @@ mod door;
 mod holds;
 mod model;
 mod payments;
+mod queue;
 mod seating;
 mod staff;
 mod stage;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use admit_booking::queue::Admission;
 use admit_booking::{
     By, Changes, Choice, Command, Hold, HoldKey, House, Owner, Place, PlaceHold, Refusal, Terms, example,
 };
@@ -78,7 +79,16 @@ impl Stage {
         let hold = HoldKey(self.next);
         self.next += 1;
         let seats = seats.iter().map(|s| (seat(s), None)).collect();
-        PlaceHold { hold, owner: owner(who), network: None, seats, areas: vec![], best: None, ttl_s: None }
+        PlaceHold {
+            hold,
+            owner: owner(who),
+            network: None,
+            seats,
+            areas: vec![],
+            best: None,
+            ttl_s: None,
+            admission: Admission::None,
+        }
     }
 
     pub(crate) fn hold(&mut self, who: &str, seats: &[&str]) -> Result<HoldKey, Refusal> {

@@ -266,6 +266,7 @@ impl<'a> Work<'a> {
                 opens_at: row.sales_open.unwrap_or_else(|| self.opened(row.id)).min(after(start, -60)),
                 closes_at: after(start, minutes(row.late_sales_min)),
             },
+            queue: row.queue,
             attributes: row.attributes.clone(),
             price_table: table_name,
             price_range: table.range(&layout).map(|(lowest, highest)| PriceRange { lowest, highest }),

@@ -109,6 +109,7 @@ impl BundleScreening {
             price_table: said(s.price_table),
             layout: (hall != Some(s.layout)).then(|| said(s.layout)),
             sales_open: Some(s.sales.opens_at),
+            queue: s.queue,
             late_sales_min: minutes(start, s.sales.closes_at),
             collect_min: s.collect_by.map_or_else(thirty, |by| minutes(by, start)),
             companion_release_min: s.accessible_release_at.map(|at| minutes(at, start)),

@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 
 use super::batch::Turn;
 use super::follower::take_over;
+use super::queue::QueueJob;
 use super::{Failed, Job, Message, Request, Resident, Shared};
 use crate::answers::Subject;
 use crate::store::{CommitError, Outcome, Save, SharedStore};
@@ -36,11 +37,20 @@ pub(super) struct Writer {
     watched: HashMap<ScreeningId, Weak<Resident>>,
     /// Jobs that met somebody else's save.
     again: VecDeque<Job>,
+    /// What is asked of queues.
+    queues: Vec<QueueJob>,
 }
 
 impl Writer {
     pub(super) fn new(shared: Arc<Shared>, jobs: Receiver<Message>) -> Self {
-        Self { shared, jobs, timers: BinaryHeap::new(), watched: HashMap::new(), again: VecDeque::new() }
+        Self {
+            shared,
+            jobs,
+            timers: BinaryHeap::new(),
+            watched: HashMap::new(),
+            again: VecDeque::new(),
+            queues: Vec::new(),
+        }
     }
 
     /// Runs until nobody can send any more.
@@ -69,6 +79,7 @@ impl Writer {
                 }
                 Some(store) => in_parts(batch).into_iter().for_each(|part| self.take_turns(store, part)),
             }
+            shared.work_on_queues(std::mem::take(&mut self.queues));
         }
     }
 
@@ -121,7 +132,7 @@ impl Writer {
                 Err(RecvTimeoutError::Disconnected) => return None,
             }
         }
-        while batch.len() < BATCH_MAX {
+        while batch.len() + self.queues.len() < BATCH_MAX {
             match self.jobs.try_recv() {
                 Ok(message) => self.receive(message, &mut batch),
                 Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
@@ -134,6 +145,7 @@ impl Writer {
     fn receive(&mut self, message: Message, batch: &mut Vec<Job>) {
         match message {
             Message::Job(job) => batch.push(*job),
+            Message::Queue(job) => self.queues.push(*job),
             Message::Watch(resident) => self.watch(&resident),
         }
     }

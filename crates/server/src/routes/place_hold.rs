@@ -1,3 +1,4 @@
+use admit_booking::queue::Admission;
 use admit_booking::{Command, HoldKey, PlaceHold};
 use admit_http::{Path, Reply};
 use admit_protocol::hold as wire;
@@ -29,6 +30,15 @@ pub(super) async fn place_hold(
         let why = "name seats and areas, or say `best` and let the server choose: not both";
         return Err(Problem::new(ProblemCode::Invalid, why).at("/best").into());
     }
+    let has_queue = cinema.terms(screening).is_some_and(|terms| terms.queue.is_some());
+    let admission = match (has_queue, buyer.at_counter) {
+        (false, _) => Admission::None,
+        (true, true) => Admission::Counter,
+        (true, false) => {
+            let pass = wish.queue_pass.as_deref();
+            cinema.engine().admission(screening, buyer.owner, pass).await.map_err(crate::refusals::reply)?
+        }
+    };
     let command = Command::PlaceHold(PlaceHold {
         hold,
         owner: buyer.owner,
@@ -37,6 +47,7 @@ pub(super) async fn place_hold(
         areas: wish.areas.into_iter().map(|a| (a.area, a.count, a.ticket_type)).collect(),
         best: wish.best,
         ttl_s: wish.ttl_s,
+        admission,
     });
     let request = Request { command, by: "buyer".into(), key: Some(key), subject: Subject::Placed(hold) };
     answer(cinema.engine().execute(screening, request).await)

@@ -26,7 +26,7 @@ pub(super) async fn join_waitlist(
         return Err(Problem::new(ProblemCode::Invalid, why).at(format!("/buyer{member}")).into());
     }
     let entry = EntryKey(super::place_hold::new_key());
-    let Buyer { owner, network } = buyer;
+    let Buyer { owner, network, .. } = buyer;
     let command = Command::JoinWaitlist(JoinWaitlist { entry, owner, network, best: wish.best, buyer: wish.buyer });
     let request = Request { command, by: "buyer".into(), key: Some(key), subject: Subject::Joined(entry) };
     answer(cinema.engine().execute(screening, request).await)

@@ -3,19 +3,28 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use admit_booking::{Claim, Entry, EntryKey, Hold, HoldKey, Place, Prices, Saved, ScanRecord};
+use admit_booking::queue::{Line, QueuePlace};
+use admit_booking::{Claim, Entry, EntryKey, Hold, HoldKey, Network, Owner, Place, Prices, Saved, ScanRecord};
 use admit_protocol::digest::ContentName;
 use admit_protocol::id::ScreeningId;
 use jiff::Timestamp;
 
-use super::{About, Answer, CommitError, KeyPrint, KnownKey, Listing, Loaded, Outcome, Save, Store, StoreError};
+use super::{
+    About, Answer, CommitError, KeyPrint, KnownKey, LineRows, Listing, Loaded, Outcome, QueueStore, Save, Store,
+    StoreError,
+};
 
 /// Everything in memory.
 #[derive(Debug)]
 pub struct MemoryStore {
     listing: Listing,
     houses: Mutex<HashMap<ScreeningId, Rows>>,
+    queues: Mutex<HashMap<ScreeningId, Queue>>,
 }
+
+/// A line, and the places in it.
+#[derive(Debug, Clone)]
+struct Queue(Line, BTreeMap<Owner, QueuePlace>);
 
 #[derive(Debug, Default)]
 struct Rows {
@@ -32,7 +41,7 @@ impl MemoryStore {
     /// A store of this programme, with nothing sold.
     #[must_use]
     pub fn new(listing: Listing) -> Self {
-        Self { listing, houses: Mutex::default() }
+        Self { listing, houses: Mutex::default(), queues: Mutex::default() }
     }
 }
 
@@ -59,6 +68,10 @@ impl Store for MemoryStore {
         Ok(Loaded { house, keys: rows.answers.values().map(|(known, _)| *known).collect(), programme: 0 })
     }
 
+    fn queues(&self) -> Option<&dyn QueueStore> {
+        Some(self)
+    }
+
     fn save(&self, batch: &[Save<'_>]) -> Result<Vec<Outcome>, CommitError> {
         let mut houses = self.houses.lock().unwrap_or_else(PoisonError::into_inner);
         let save = |save: &Save<'_>| {
@@ -79,6 +92,71 @@ impl Store for MemoryStore {
         let houses = self.houses.lock().unwrap_or_else(PoisonError::into_inner);
         let answer = houses.values().find_map(|rows| rows.answers.get(&key).filter(|(known, _)| known.about == about));
         Ok(answer.map(|(_, answer)| answer.clone()))
+    }
+}
+
+impl QueueStore for MemoryStore {
+    fn line(&self, screening: ScreeningId, fresh: &Line) -> Result<Line, StoreError> {
+        let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(queues.entry(screening).or_insert_with(|| Queue(fresh.clone(), BTreeMap::new())).0.clone())
+    }
+
+    fn place(&self, screening: ScreeningId, owner: Owner) -> Result<Option<(Line, QueuePlace)>, StoreError> {
+        let queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(queues.get(&screening).and_then(|Queue(line, places)| Some((line.clone(), *places.get(&owner)?))))
+    }
+
+    fn work(
+        &self,
+        screening: ScreeningId,
+        work: &mut dyn FnMut(&mut dyn LineRows) -> Result<(), StoreError>,
+    ) -> Result<(), CommitError> {
+        let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        let none = || CommitError::NotDone(StoreError::NoScreening(screening));
+        let queue = queues.get_mut(&screening).ok_or_else(none)?;
+        let mut tried = queue.clone();
+        work(&mut tried).map_err(CommitError::NotDone)?;
+        *queue = tried;
+        Ok(())
+    }
+}
+
+impl LineRows for Queue {
+    fn line(&mut self) -> Result<Line, StoreError> {
+        Ok(self.0.clone())
+    }
+
+    fn set_line(&mut self, line: &Line) -> Result<(), StoreError> {
+        self.0 = line.clone();
+        Ok(())
+    }
+
+    fn place(&mut self, owner: Owner) -> Result<Option<QueuePlace>, StoreError> {
+        Ok(self.1.get(&owner).copied())
+    }
+
+    fn of_network(&mut self, network: Network) -> Result<u64, StoreError> {
+        Ok(self.1.values().filter(|place| place.network == Some(network)).count() as u64)
+    }
+
+    fn put(&mut self, place: &QueuePlace) -> Result<(), StoreError> {
+        self.1.insert(place.owner, *place);
+        Ok(())
+    }
+
+    fn remove(&mut self, owner: Owner) -> Result<bool, StoreError> {
+        Ok(self.1.remove(&owner).is_some())
+    }
+
+    fn without_turn(&mut self) -> Result<Vec<Owner>, StoreError> {
+        Ok(self.1.values().filter(|place| place.turn.is_none()).map(|place| place.owner).collect())
+    }
+
+    fn set_turns(&mut self, turns: &[(Owner, Timestamp)]) -> Result<(), StoreError> {
+        for (owner, turn) in turns {
+            self.1.entry(*owner).and_modify(|place| place.turn = Some(*turn));
+        }
+        Ok(())
     }
 }
 

@@ -180,6 +180,28 @@ const TABLES: &[Table] = &[
         order: "screening, entry",
     },
     Table {
+        name: "queue",
+        columns: &[
+            ("screening", Integer),
+            ("seed", Bytes),
+            ("key", Bytes),
+            ("places", Integer),
+            ("next_turn", Integer),
+        ],
+        order: "screening",
+    },
+    Table {
+        name: "queue_place",
+        columns: &[
+            ("screening", Integer),
+            ("owner", Bytes),
+            ("network", Integer),
+            ("came_at", Integer),
+            ("turn", Integer),
+        ],
+        order: "screening, owner",
+    },
+    Table {
         name: "answer",
         columns: &[
             ("screening", Integer),

@@ -4,6 +4,7 @@
 //! what is not so any more, and nobody decides twice. `spec/rationale.md` says why.
 
 mod load;
+mod queue;
 mod rows;
 mod save;
 mod session;
@@ -30,7 +31,7 @@ use self::session::{Params, Session, at, get};
 pub(super) use self::session::{told, wait};
 use super::{
     About, Answer, CommitError, Device, Document, DocumentKind, KeyPrint, ListedScreening, Listing, Loaded, News,
-    Outcome, RemovedScreening, Save, SharedStore, Store, StoreError, Taken,
+    Outcome, QueueStore, RemovedScreening, Save, SharedStore, Store, StoreError, Taken,
 };
 
 mod migrations {
@@ -302,6 +303,10 @@ impl Store for PostgresStore {
             let number = self.numbers(session, [screening].into_iter())?.get(&screening).copied();
             number.map_or_else(|| Ok(Loaded::default()), |number| load::house(session, number, prices))
         })
+    }
+
+    fn queues(&self) -> Option<&dyn QueueStore> {
+        Some(self)
     }
 
     fn tidy(&self, now: Timestamp) -> Result<(), StoreError> {

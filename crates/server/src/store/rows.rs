@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use admit_booking::queue::{Line as Queue, QueuePlace};
 use admit_booking::{
     Block, BlockReason, Booking, Claim, Entry, EntryKey, EntryState, HeldPlace, Hold, HoldKey, HoldState, Line,
     Network, Order, OrderLine, Owner, Place, Prices, ScanRecord, ScannedTicket, TypeNo,
@@ -418,4 +419,31 @@ fn read_booking(d: Details, confirmed_at: Timestamp, number: i64) -> Result<Book
         confirmed_at,
         seed: d.seed,
     })
+}
+
+/// A queue, as its row says.
+pub(super) fn line_of(seed: Vec<u8>, key: Vec<u8>, places: i64, next_turn: Option<i64>) -> Result<Queue, StoreError> {
+    let secret = |bytes: Vec<u8>| <[u8; 32]>::try_from(bytes).map_err(|_| bad_queue("its secrets have 32 bytes"));
+    let next_turn = next_turn.map(turn).transpose()?;
+    Ok(Queue { seed: secret(seed)?, key: secret(key)?, places: places.unsigned_abs(), next_turn })
+}
+
+/// Somebody's place in a queue, as its row says.
+pub(super) fn place_of(
+    owner: Owner,
+    network: Option<i64>,
+    came_at: i64,
+    turn_at: Option<i64>,
+) -> Result<QueuePlace, StoreError> {
+    let came_at = Timestamp::from_millisecond(came_at).map_err(|_| bad_queue("nobody came at such a time"))?;
+    let (network, turn) = (network.map(|n| Network(n.cast_unsigned())), turn_at.map(turn).transpose()?);
+    Ok(QueuePlace { owner, network, came_at, turn })
+}
+
+fn turn(us: i64) -> Result<Timestamp, StoreError> {
+    Timestamp::from_microsecond(us).map_err(|_| bad_queue("a turn is no such time"))
+}
+
+fn bad_queue(why: &str) -> StoreError {
+    StoreError::BadRow { table: "queue", row: String::new(), why: why.to_owned() }
 }

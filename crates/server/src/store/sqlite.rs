@@ -3,6 +3,7 @@
 mod catalogue;
 mod checkpoint;
 mod numbers;
+mod queue;
 mod rows;
 mod save;
 mod staff;
@@ -20,7 +21,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Row, Transaction, 
 
 use self::checkpoint::Checkpoints;
 use self::numbers::Numbers;
-use super::{About, Answer, CommitError, KeyPrint, Listing, Loaded, Outcome, Save, Store, StoreError};
+use super::{About, Answer, CommitError, KeyPrint, Listing, Loaded, Outcome, QueueStore, Save, Store, StoreError};
 
 mod migrations {
     refinery::embed_migrations!("migrations/sqlite");
@@ -149,6 +150,10 @@ impl Store for SqliteStore {
             let load = |number| rows::load(db, number, self.numbers.latest(), prices);
             number.map_or_else(|| Ok(Loaded::default()), load)
         })
+    }
+
+    fn queues(&self) -> Option<&dyn QueueStore> {
+        Some(self)
     }
 
     fn tidy(&self, now: Timestamp) -> Result<(), StoreError> {

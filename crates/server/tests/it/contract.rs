@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use admit_booking::queue::{Line, QueuePlace};
 use admit_booking::{
     Block, BlockReason, Changes, Claim, Command, Entry, EntryKey, EntryState, Hold, HoldKey, HoldState, House, Network,
     Owner, Place, PlaceHold, example,
@@ -9,7 +10,9 @@ use admit_booking::{
 use admit_protocol::booking::Buyer;
 use admit_protocol::hold::Best;
 use admit_server::store::sqlite::SqliteStore;
-use admit_server::store::{About, Answer, BodyPrint, KeyPrint, KnownKey, NewAnswer, Outcome, Save, Store};
+use admit_server::store::{
+    About, Answer, BodyPrint, CommitError, KeyPrint, KnownKey, LineRows, NewAnswer, Outcome, Save, Store, StoreError,
+};
 use admit_server::store::{Layouts, StaffStore as _};
 use jiff::Timestamp;
 
@@ -29,6 +32,7 @@ pub(crate) fn placed(key: u128, seat: &str) -> Changes {
         areas: vec![],
         best: None,
         ttl_s: None,
+        admission: admit_booking::queue::Admission::None,
     };
     house.decide(&Command::PlaceHold(wish), now()).expect("free")
 }
@@ -112,6 +116,47 @@ store_contract! {
         let right = [Changes { freed: vec![(Place(0), Claim::Hold(HoldKey(1)))], ..Changes::default() }];
         assert_eq!(store.save(&[save(1, &right, &[])]).expect("saves"), [Outcome::Saved]);
         assert!(load(store).house.claims.is_empty());
+    }
+
+    a_line_is_begun_once_and_work_that_fails_leaves_nothing(store) {
+        let (queues, eight) = (store.queues().expect("keeps queues"), "eight".parse().expect("id"));
+        let line = queues.line(eight, &Line::new([1; 32], [2; 32])).expect("begins");
+        assert_eq!(line, Line::new([1; 32], [2; 32]));
+        assert_eq!(queues.line(eight, &Line::new([3; 32], [4; 32])).expect("reads"), line, "it has its secrets already");
+        let place = |who: u8, network| QueuePlace { owner: Owner([who; 32]), network, came_at: now(), turn: None };
+        let (anna, ben) = (place(1, Some(Network(u64::MAX))), place(2, None));
+        let put = |rows: &mut dyn LineRows| -> Result<(), StoreError> {
+            let mut line = rows.line()?;
+            line.places = 2;
+            line.next_turn = Some(now());
+            rows.set_line(&line)?;
+            rows.put(&anna)?;
+            rows.put(&ben)
+        };
+        let failed = queues.work(eight, &mut |rows| {
+            put(rows)?;
+            Err(StoreError::Refused("no".into()))
+        });
+        assert!(matches!(failed, Err(CommitError::NotDone(_))), "{failed:?}");
+        assert_eq!(queues.place(eight, anna.owner).expect("reads"), None);
+        queues.work(eight, &mut |rows| put(rows)).expect("works");
+        let after = Line { places: 2, next_turn: Some(now()), ..line };
+        assert_eq!(queues.place(eight, anna.owner).expect("reads"), Some((after.clone(), anna)));
+        let turn = now() + jiff::SignedDuration::from_micros(1);
+        queues
+            .work(eight, &mut |rows| {
+                assert_eq!((rows.of_network(Network(u64::MAX))?, rows.of_network(Network(1))?), (1, 0));
+                assert_eq!(rows.without_turn()?, [anna.owner, ben.owner]);
+                rows.set_turns(&[(ben.owner, turn)])?;
+                assert_eq!(rows.place(ben.owner)?, Some(QueuePlace { turn: Some(turn), ..ben }));
+                assert_eq!(rows.without_turn()?, [anna.owner]);
+                assert!(rows.remove(anna.owner)? && !rows.remove(anna.owner)?);
+                rows.put(&QueuePlace { network: Some(Network(1)), ..ben })
+            })
+            .expect("works");
+        assert_eq!(queues.place(eight, anna.owner).expect("reads"), None);
+        let ben = QueuePlace { network: Some(Network(1)), ..ben };
+        assert_eq!(queues.place(eight, ben.owner).expect("reads"), Some((after, ben)));
     }
 
     one_bad_house_does_not_stop_the_others(store) {

@@ -14,6 +14,7 @@ mod moving;
 mod on;
 mod postgres;
 mod processes;
+mod queue;
 mod races;
 mod stage;
 mod waitlist;

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use admit_booking::queue::{Line, QueuePlace};
+use admit_booking::{Network, Owner};
 use admit_server::clock::ManualClock;
 use admit_server::store::sqlite::SqliteStore;
 use admit_server::store::{AuditEntry, Role, Session, StaffMember, StaffStore, Store, StoreError, moving};
@@ -24,6 +26,8 @@ fn tables(folder: &std::path::Path) -> Vec<(String, Vec<String>)> {
         "SELECT screening, hold, owner, network, places, price_table, created_at, seq, version, state, at, details, \
          length(answers), substr(answers, 1, 32) FROM hold ORDER BY 2",
         "SELECT at, status, body FROM answer ORDER BY 1, 2, 3",
+        "SELECT * FROM queue ORDER BY 1",
+        "SELECT * FROM queue_place ORDER BY 1, 2",
         "SELECT * FROM scan ORDER BY 1, 2, 3",
         "SELECT screening, version, at, entries FROM log ORDER BY 1, 2",
         "SELECT * FROM till ORDER BY 1",
@@ -67,6 +71,10 @@ fn staff(store: &dyn StaffStore) {
         expires_at: admit_protocol::time::after(now, 3600),
     };
     store.put_session(&session, now).expect("saves");
+    let (queues, eight) = (store.queues().expect("keeps queues"), "eight".parse().expect("id"));
+    queues.line(eight, &Line::new([1; 32], [2; 32])).expect("begins");
+    let place = QueuePlace { owner: Owner([3; 32]), network: Some(Network(u64::MAX)), came_at: now, turn: Some(now) };
+    queues.work(eight, &mut |rows| rows.put(&place)).expect("works");
     store.note(&AuditEntry { at: now, by: "boss".into(), did: "x".into(), subject: "y".into() }).expect("saves");
 }
 

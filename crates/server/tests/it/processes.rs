@@ -13,6 +13,7 @@ use serde_json::json;
 
 use crate::live::Watcher;
 use crate::on;
+use crate::queue::{QUEUE, come, queued, turn};
 use crate::stage::{ANNA, BEN, NOON, Stage, bundle, path};
 
 /// Two servers of one cinema, and a way to change its programme.
@@ -84,6 +85,37 @@ on_postgres! {
         assert_eq!(two.one.hold(BEN, &["A2", "A3"]).await.code(), "seats_taken");
         assert_eq!(two.one.hold(BEN, &["A3", "A4"]).await.status, 201);
         assert_eq!(two.other.seats().await["not_free"], json!({"held": ["A3", "A4"], "sold": ["A1", "A2"]}));
+    }
+
+    /// QUEUE-005: the rate is that of all processes together.
+    turns_are_given_out_once_and_passes_are_good_at_both(two) {
+        let now = NOON.parse().expect("noon");
+        two.store.edit(&queued().check(now).edits, now, Layouts::Stay).expect("edits");
+        two.one.cinema.reload().await.expect("reads");
+        two.other.cinema.reload().await.expect("reads");
+        two.one.clock.advance(3600);
+        let coming: Vec<_> = (0..48)
+            .map(|n| {
+                let two = two.clone();
+                tokio::spawn(async move { come(if n % 2 == 0 { &two.one } else { &two.other }, &secret(n)).await })
+            })
+            .collect();
+        let mut turns = BTreeMap::new();
+        for (n, place) in coming.into_iter().enumerate() {
+            turns.insert(turn(&place.await.expect("runs")), n);
+        }
+        let given: Vec<_> = turns.keys().copied().collect();
+        assert_eq!(given.len(), 48, "nobody has the turn of another");
+        assert!(given.windows(2).all(|two| two[1].duration_since(two[0]).as_secs() == 1), "{given:?}");
+        let first = secret(turns[&given[0]]);
+        for stage in [&two.one, &two.other] {
+            let place = stage.get(&first, QUEUE).await;
+            assert_eq!(turn(&place), given[0]);
+            let seat = if std::ptr::eq(stage, &raw const two.one) { "A1" } else { "A2" };
+            let wish = json!({"seats": [{"seat": seat}], "queue_pass": place.body["pass"]});
+            let held = stage.post_with_key(&first, "/v1/screenings/eight/holds", seat, &wish).await;
+            assert_eq!(held.status, 201, "{}", held.body);
+        }
     }
 
     what_was_given_back_elsewhere_is_free_here(two) {

@@ -1,0 +1,191 @@
+//! The queue before a sale (`spec/v1/queue.md`).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use admit_booking::queue::{Admission, Line, Pass, QueuePlace, QueueTerms, read_pass};
+use admit_booking::{Command, Network, Owner, Refusal, Terms, example};
+use admit_protocol::digest::sha256;
+use admit_protocol::queue::{QueuePolicy, ScreeningQueue};
+use admit_protocol::screening::ScreeningStatus;
+use admit_protocol::time::after;
+use jiff::{SignedDuration, Timestamp};
+
+use crate::stage::{Stage, owner};
+
+fn noon() -> Timestamp {
+    example::NOW.parse().expect("noon")
+}
+
+/// Sales begin at noon, the queue opens half an hour before, and lets sixty in each minute.
+fn queue() -> QueueTerms {
+    let announced = ScreeningQueue { opens_at: after(noon(), -1800), admits_per_min: 60 };
+    QueueTerms { announced, policy: QueuePolicy { pass_ttl_s: 600, places_per_network: 3, places_max: 2000 } }
+}
+
+fn terms() -> Terms {
+    let mut terms = example::terms();
+    terms.sales.opens_at = noon();
+    terms.queue = Some(queue());
+    terms
+}
+
+/// A queue as a store keeps it.
+struct Kept {
+    line: Line,
+    places: BTreeMap<Owner, QueuePlace>,
+    terms: Terms,
+}
+
+impl Kept {
+    fn new() -> Self {
+        Self { line: Line::new([1; 32], [2; 32]), places: BTreeMap::new(), terms: terms() }
+    }
+
+    /// As a server does it: the draw first, if it is due.
+    fn come(&mut self, who: u32, network: u64, now: Timestamp) -> Result<QueuePlace, Refusal> {
+        let owner = Owner(sha256(&[&who.to_be_bytes()]));
+        if self.line.is_to_be_drawn(&self.terms, now) {
+            let owners = self.places.keys().copied().collect();
+            for (owner, turn) in self.line.draw(&self.terms, &queue(), owners) {
+                self.places.get_mut(&owner).expect("theirs").turn = Some(turn);
+            }
+        }
+        let of_network = self.places.values().filter(|p| p.network == Some(Network(network))).count() as u64;
+        let known = self.places.get(&owner).copied();
+        let asker = (owner, Some(Network(network)));
+        let place = self.line.come(&self.terms, &queue(), asker, known, of_network, now)?;
+        self.places.insert(owner, place);
+        Ok(place)
+    }
+
+    fn turns(&self) -> BTreeSet<Timestamp> {
+        self.places.values().filter_map(|p| p.turn).collect()
+    }
+}
+
+#[test]
+fn who_came_before_the_sale_is_drawn_by_a_seed_that_was_committed_to_queue_003() {
+    let mut kept = Kept::new();
+    let committed = kept.line.commitment();
+    for who in 0..500 {
+        let place = kept.come(who, who.into(), after(noon(), i64::from(who) - 1000)).expect("open");
+        assert_eq!(place.turn, None, "nobody knows before");
+    }
+    kept.come(500, 500, noon()).expect("open");
+    assert!(committed.fits(&kept.line.seed), "it is the seed that was committed to");
+    let mut drawn: Vec<&QueuePlace> = kept.places.values().filter(|p| p.came_at < noon()).collect();
+    drawn.sort_by_key(|p| p.turn);
+    let lots: Vec<[u8; 32]> = drawn.iter().map(|p| sha256(&[&kept.line.seed, &p.owner.0])).collect();
+    assert!(lots.is_sorted(), "who knows the seed finds the same order");
+    let came: Vec<Timestamp> = drawn.iter().map(|p| p.came_at).collect();
+    let first_half: usize = came[..250].iter().filter(|at| **at < after(noon(), -750)).count();
+    assert!((90..160).contains(&first_half), "who came early is not before who came late: {first_half} of 250");
+}
+
+#[test]
+fn turns_begin_with_the_sale_and_keep_the_announced_distance_queue_005() {
+    let mut kept = Kept::new();
+    for who in 0..100 {
+        kept.come(who, who.into(), after(noon(), -60)).expect("open");
+    }
+    // Some come while the line is long, some when nobody waits any more.
+    for (who, late) in (100..200).zip((0..).step_by(3)) {
+        kept.come(who, who.into(), after(noon(), late)).expect("open");
+    }
+    let turns: Vec<Timestamp> = kept.turns().into_iter().collect();
+    assert_eq!((turns.len(), turns[0]), (200, noon()));
+    assert!(turns.windows(2).all(|two| two[1].duration_since(two[0]) >= SignedDuration::from_secs(1)), "{turns:?}");
+    let hundredth = after(noon(), 99);
+    assert!(turns[..100].windows(2).all(|two| two[1].duration_since(two[0]).as_secs() == 1) && turns[99] == hundredth);
+    // QUEUE-004: who comes when nobody waits is let in at once.
+    let quiet = kept.come(999, 999, after(noon(), 4000)).expect("open");
+    assert_eq!(quiet.turn, Some(after(noon(), 4000)));
+}
+
+#[test]
+fn rates_that_do_not_divide_a_minute_are_kept_too() {
+    let mut kept = Kept::new();
+    let fast = QueueTerms { announced: ScreeningQueue { admits_per_min: 7000, ..queue().announced }, ..queue() };
+    let owners = (0..7000_u32).map(|n| Owner(sha256(&[&n.to_be_bytes()]))).collect();
+    let turns = kept.line.draw(&kept.terms, &fast, owners);
+    let last = turns.last().expect("some").1;
+    let minute = last.duration_since(noon()).as_secs_f64();
+    assert!((59.9..60.0).contains(&minute), "7,000 in {minute} seconds");
+}
+
+#[test]
+fn a_place_is_one_effect_and_a_turn_stays_queue_002() {
+    let mut kept = Kept::new();
+    let first = kept.come(1, 1, after(noon(), -10)).expect("open");
+    assert_eq!(kept.come(1, 1, after(noon(), -5)).expect("open"), first);
+    let drawn = kept.come(1, 1, noon()).expect("open");
+    assert_eq!((drawn.turn, drawn.came_at), (Some(noon()), first.came_at));
+    assert_eq!(kept.line.places, 1);
+    // Staff let fewer in, and begin later: what was told stays.
+    kept.terms.sales.opens_at = after(noon(), 300);
+    assert_eq!(kept.come(1, 1, after(noon(), 1)).expect("open").turn, Some(noon()));
+    let later = kept.come(2, 2, after(noon(), 2)).expect("open");
+    assert_eq!(later.turn, Some(after(noon(), 300)), "nobody's turn is before the sale");
+}
+
+#[test]
+fn who_let_a_pass_end_comes_again_at_the_end_queue_010() {
+    let mut kept = Kept::new();
+    kept.come(1, 1, after(noon(), -10)).expect("open");
+    kept.come(2, 2, noon()).expect("open");
+    let again = |kept: &mut Kept, s: i64| kept.come(1, 1, after(noon(), s)).expect("open").turn.expect("drawn");
+    assert_eq!(again(&mut kept, 599), noon(), "its pass is still good");
+    assert_eq!(again(&mut kept, 600), after(noon(), 600), "a new turn");
+    assert_eq!((kept.line.places, kept.places.len()), (2, 2));
+}
+
+#[test]
+fn places_are_bounded_queue_007() {
+    let mut kept = Kept::new();
+    let early = kept.come(1, 1, after(noon(), -1801));
+    assert_eq!(early, Err(Refusal::QueueNotOpen { opens_at: after(noon(), -1800), wait_ms: 1000 }));
+    for who in 0..3 {
+        kept.come(who, 7, after(noon(), -100)).expect("open");
+    }
+    assert_eq!(kept.come(3, 7, after(noon(), -100)), Err(Refusal::NetworkQueuesTooMuch { max: 3 }));
+    assert!(kept.come(2, 7, after(noon(), -100)).is_ok(), "who has a place has it");
+    kept.line.places = 2000;
+    assert_eq!(kept.come(4, 4, after(noon(), -100)), Err(Refusal::QueueFull { max: 2000 }));
+    kept.terms.status = ScreeningStatus::Cancelled;
+    assert!(matches!(kept.come(5, 5, noon()), Err(Refusal::NotOnSale(_))));
+}
+
+#[test]
+fn a_pass_is_good_for_its_buyer_its_screening_and_its_time_queue_006() {
+    let (line, terms) = (Line::new([1; 32], [2; 32]), terms());
+    let place = QueuePlace { owner: owner("anna"), network: None, came_at: noon(), turn: Some(after(noon(), 60)) };
+    let (pass, text) = line.pass(&terms, &queue(), &place).expect("a turn");
+    assert_eq!(pass, Pass { from: after(noon(), 60), until: after(noon(), 660) });
+    let read = |key: &[u8; 32], screening: &str, who: &str, text: &str| {
+        read_pass(key, screening.parse().expect("id"), owner(who), text)
+    };
+    let here = terms.screening.as_str();
+    assert_eq!(read(&line.key, here, "anna", &text), Some(pass));
+    assert_eq!(read(&line.key, here, "ben", &text), None);
+    assert_eq!(read(&line.key, "elsewhere", "anna", &text), None);
+    assert_eq!(read(&[3; 32], here, "anna", &text), None);
+    for at in 0..text.len() {
+        let mut forged = text.clone().into_bytes();
+        forged[at] = if forged[at] == b'A' { b'B' } else { b'A' };
+        let forged = String::from_utf8(forged).expect("ASCII");
+        assert_eq!(read(&line.key, here, "anna", &forged), None, "character {at}");
+    }
+    let mut s = Stage::with(|t| *t = terms.clone());
+    let hold = |s: &mut Stage, seats: &[&str], admission: Admission, at: i64| {
+        s.now = after(noon(), at);
+        let wish = admit_booking::PlaceHold { admission, ..s.wish("anna", seats) };
+        s.run(&Command::PlaceHold(wish)).map(drop)
+    };
+    assert_eq!(hold(&mut s, &["A1"], Admission::None, 60), Err(Refusal::QueuePassNeeded));
+    let early = Refusal::NotYourTurn { turn_at: after(noon(), 60), wait_ms: 1000 };
+    assert_eq!(hold(&mut s, &["A1"], Admission::Pass(pass), 59), Err(early));
+    assert_eq!(hold(&mut s, &["A1"], Admission::Pass(pass), 60), Ok(()));
+    assert_eq!(hold(&mut s, &["A2"], Admission::Pass(pass), 659), Ok(()));
+    assert_eq!(hold(&mut s, &["A3"], Admission::Pass(pass), 660), Err(Refusal::QueuePassExpired));
+    assert_eq!(hold(&mut s, &["A3"], Admission::Counter, 661), Ok(()), "who stands at the counter stood in line");
+}
