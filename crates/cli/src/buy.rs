@@ -24,7 +24,7 @@ use crate::folder::read_email;
 use crate::office::{self, Office};
 use crate::show::Stop;
 use crate::showing::{Showing, cancellation};
-use crate::{Context, find, show};
+use crate::{Context, find, queue, show};
 
 /// Hold seats and book them.
 ///
@@ -129,10 +129,18 @@ impl Wanted {
         let purchase = match unfinished(&wallet, &server, id, &wish).await? {
             Some(purchase) => purchase,
             None => {
+                let mut queued = None;
+                if screening.queue.is_some() && matches!(at, At::Home) {
+                    let (secret, pass) = queue::pass(&wallet, &server, &screening, context).await?;
+                    queued = Some(secret);
+                    wish.queue_pass = Some(pass);
+                }
                 let keepsake = keepsake(&showing, &wish, &layout, &table, screening.starts_at.zone().clone());
-                let secret = match spaces_beside(&wish, &layout) {
-                    spaces if spaces.is_empty() => Secret::new()?,
-                    spaces => secret_of(&wallet, &server, id, &spaces)?.map_or_else(Secret::new, Ok)?,
+                let secret = match (queued, spaces_beside(&wish, &layout)) {
+                    // A pass is good for who has it.
+                    (Some(secret), _) => secret,
+                    (None, spaces) if spaces.is_empty() => Secret::new()?,
+                    (None, spaces) => secret_of(&wallet, &server, id, &spaces)?.map_or_else(Secret::new, Ok)?,
                 };
                 let party = wish.best.as_ref().map(|best| best.count);
                 wallet.hold_as(&server, id, keepsake, wish, secret).await.inspect_err(|refused| {
@@ -376,9 +384,10 @@ async fn unfinished(
     wish: &PlaceHold,
 ) -> anyhow::Result<Option<Purchase>> {
     wallet.forget_lapsed(server)?;
-    let same = |p: &Purchase| {
-        p.origin == *server.origin() && p.screening == screening && p.hold_request.1 == *wish && p.booking.is_none()
-    };
+    // With whichever pass it was held.
+    let wished = |p: &Purchase| PlaceHold { queue_pass: None, ..p.hold_request.1.clone() } == *wish;
+    let same =
+        |p: &Purchase| p.origin == *server.origin() && p.screening == screening && wished(p) && p.booking.is_none();
     let Some(purchase) = wallet.purchases()?.into_iter().find(same) else { return Ok(None) };
     if !purchase.is_open() {
         return Ok(Some(purchase));

@@ -12,6 +12,7 @@ mod folder;
 mod index;
 mod office;
 mod programme;
+mod queue;
 mod sample;
 mod seats;
 mod serve;
@@ -89,6 +90,9 @@ enum Command {
     /// Wait for seats where there are none: what comes free is offered in the order of the line.
     #[command(subcommand)]
     Waitlist(waitlist::WaitlistCommand),
+    /// Where a screening is sold in turns: take a place, and see when yours is.
+    #[command(subcommand)]
+    Queue(queue::QueueCommand),
     /// Your bookings, as the cinemas have them now.
     Bookings(bookings::List),
     /// Cancel tickets of a booking.
@@ -200,6 +204,7 @@ async fn run(command: Command, context: &Context) -> anyhow::Result<()> {
         Command::Seats(seats) => seats.run(context).await,
         Command::Book(book) => book.run(context).await,
         Command::Waitlist(waitlist) => Box::pin(waitlist.run(context)).await,
+        Command::Queue(queue) => Box::pin(queue.run(context)).await,
         Command::Bookings(list) => list.run(context).await,
         Command::Cancel(cancel) => cancel.run(context).await,
         Command::Ticket(ticket) => ticket.run(context).await,

@@ -164,7 +164,8 @@ impl Stop {
         Ok(Self {})
     }
 
-    async fn asked(&mut self) {
+    /// When it was.
+    pub(crate) async fn asked(&mut self) {
         #[cfg(unix)]
         {
             let mut signals = self.signals.iter_mut();

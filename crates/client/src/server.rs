@@ -1,5 +1,7 @@
 //! A cinema's server, as an app sees it: one method for each endpoint.
 
+mod queue;
+
 use admit_protocol::booking::{Book, Booking, Cancel, CancellationQuote, QuoteCancellation, Tickets};
 use admit_protocol::cinema::{Cinema, CinemaPage};
 use admit_protocol::digest::ContentName;

@@ -3,6 +3,7 @@
 
 mod asking;
 mod purchase;
+mod queueing;
 mod waiting;
 
 use std::collections::BTreeMap;
@@ -19,6 +20,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use self::purchase::{Keepsake, Purchase};
+pub use self::queueing::Queueing;
 pub use self::waiting::Waiting;
 use crate::error::ClientError;
 use crate::server::Server;
@@ -43,6 +45,9 @@ struct Pages {
     /// Places in line.
     #[serde(default)]
     waiting: Vec<Waiting>,
+    /// Places in queues.
+    #[serde(default)]
+    queueing: Vec<Queueing>,
     /// Servers that were met before.
     #[serde(default)]
     servers: BTreeMap<Origin, Met>,
@@ -51,8 +56,8 @@ struct Pages {
 impl Pages {
     /// Of what came to nothing last, nobody remembers the number.
     fn forget_number(&mut self, number: PurchaseNumber) {
-        let known =
-            self.purchases.iter().any(|p| p.number == number) || self.waiting.iter().any(|w| w.number == number);
+        let waits = self.waiting.iter().map(|w| w.number).chain(self.queueing.iter().map(|q| q.number));
+        let known = self.purchases.iter().map(|p| p.number).chain(waits).any(|n| n == number);
         if self.next == number + 1 && !known {
             self.next = number;
         }
@@ -70,7 +75,7 @@ struct Met {
 
 impl Default for Pages {
     fn default() -> Self {
-        Self { next: 1, purchases: Vec::new(), waiting: Vec::new(), servers: BTreeMap::new() }
+        Self { next: 1, purchases: Vec::new(), waiting: Vec::new(), queueing: Vec::new(), servers: BTreeMap::new() }
     }
 }
 

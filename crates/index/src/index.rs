@@ -144,6 +144,7 @@ impl Index {
             payment_methods: Vec::new(),
             hold_policy: None,
             waitlist_policy: None,
+            queue_policy: None,
             contact: settings.contact.clone(),
             serial: now.as_millisecond().unsigned_abs(),
             issued: now,

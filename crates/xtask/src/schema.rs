@@ -76,7 +76,7 @@ fn who(name: &str) -> &'static str {
     match name {
         "PLACE_HOLD" | "EXTEND_HOLD" | "BOOK" | "CANCEL" | "JOIN_WAITLIST" => "secret, key",
         "GET_HOLD" | "RELEASE_HOLD" | "GET_BOOKING" | "GET_TICKETS" | "QUOTE_CANCELLATION" | "GET_WAITLIST_ENTRY"
-        | "LEAVE_WAITLIST" => "secret",
+        | "LEAVE_WAITLIST" | "JOIN_QUEUE" | "GET_QUEUE_PLACE" | "LEAVE_QUEUE" => "secret",
         "GET_ALLOW_LIST" | "UPLOAD_SCANS" => "scanner",
         _ => "anybody",
     }
@@ -102,6 +102,7 @@ fn messages(name: &str) -> (String, String) {
         "CANCEL" => ("cancel", "booking"),
         "JOIN_WAITLIST" => ("join_waitlist", "waitlist_entry"),
         "GET_WAITLIST_ENTRY" => ("", "waitlist_entry"),
+        "JOIN_QUEUE" | "GET_QUEUE_PLACE" => ("", "queue_place"),
         "UPLOAD_SCANS" => ("upload_scans", "scan_results"),
         "ANNOUNCE" => ("announce", "announcement"),
         "GET_ANNOUNCEMENT" => ("", "announcement"),
@@ -113,7 +114,7 @@ fn messages(name: &str) -> (String, String) {
     };
     let link = |name: &str| if name.is_empty() { String::new() } else { format!("[{name}](schema/{name}.json)") };
     let answered = match name {
-        "RELEASE_HOLD" | "LEAVE_WAITLIST" => "nothing, 204".to_owned(),
+        "RELEASE_HOLD" | "LEAVE_WAITLIST" | "LEAVE_QUEUE" => "nothing, 204".to_owned(),
         "GET_ALLOW_LIST" => "a signed list: [tickets](tickets.md)".to_owned(),
         _ => link(answered),
     };

@@ -11,6 +11,7 @@ mod kill;
 mod live;
 mod office;
 mod plans;
+mod queue;
 mod replies;
 mod robustness;
 mod stores;
