@@ -75,6 +75,11 @@ fn serve(origin: Option<&str>) -> Serving {
     };
     let text = kino.to_str().expect("a path");
     run(&["cinema", "init", text, "--origin", origin, "--listen", &listen, "--name", "K", "--email", "a@b.example"]);
+    // What is not offered is looked at, too.
+    let settings = kino.join("server.toml");
+    let text_of = fs::read_to_string(&settings).expect("reads");
+    assert!(text_of.contains("waitlist = true"), "{text_of}");
+    fs::write(&settings, text_of.replace("waitlist = true", "waitlist = false")).expect("writes");
     let file = folder.path().join("programme.json");
     fs::write(&file, programme().to_string()).expect("writes");
     run(&["cinema", "import", "--yes", text, file.to_str().expect("a path")]);
@@ -228,7 +233,7 @@ const LIARS: &[Liar] = &[
         }
     }),
     ("HTTP-013", "what is not offered is not found", |p| {
-        if p.is("/queue") {
+        if p.is("/waitlist") {
             p.edit(|problem| problem["code"] = json!("not_found"));
         }
     }),

@@ -244,12 +244,34 @@ impl Named {
     }
 }
 
+/// The seat of a booking with this name, or those from one to another, in the order of the booking: `F9`, `F9-F11`.
+fn seats_named(text: &str, purchase: &Purchase, booking: &Booking) -> anyhow::Result<Vec<SeatId>> {
+    let named = |name: &str| {
+        let named = |l: &BookingLine| show::same(l.seat.as_str(), name) || show::same(&purchase.printed(&l.seat), name);
+        booking.lines.iter().position(named)
+    };
+    // A row's own name may have a dash in it.
+    let range = || text.match_indices('-').find_map(|(at, _)| Some((named(&text[..at])?, named(&text[at + 1..])?)));
+    let (from, to) = match named(text).map(|line| (line, line)).or_else(range) {
+        Some((from, to)) => (from.min(to), from.max(to)),
+        None => {
+            let stands = booking.lines.iter().filter(|l| l.state != TicketState::Revoked);
+            let has = stands.map(|l| purchase.printed(&l.seat)).collect::<Vec<_>>().join(", ");
+            bail!("{text} is not in this booking, which has {has}");
+        }
+    };
+    if let Some(gone) = booking.lines[from..=to].iter().find(|l| l.state == TicketState::Revoked) {
+        bail!("{} is cancelled already", purchase.printed(&gone.seat));
+    }
+    Ok(booking.lines[from..=to].iter().map(|l| l.seat).collect())
+}
+
 /// Cancel tickets of a booking.
 #[derive(Args)]
 pub(crate) struct Cancel {
     /// The booking: its number in `admit bookings`, or its reference.
     booking: Named,
-    /// Which seats; all of them if none are named.
+    /// Which seats, as `admit bookings` names them: F9, F9-F11, "Floor place 2"; all of them if none are named.
     #[arg(value_delimiter = ',')]
     seats: Vec<String>,
     /// Cancel without asking.
@@ -271,18 +293,9 @@ impl Cancel {
             return Ok(());
         }
         let (purchase, booking) = self.booking.booked(&wallet)?;
-        let seat = |text: &String| -> anyhow::Result<SeatId> {
-            let named =
-                |l: &&BookingLine| show::same(l.seat.as_str(), text) || show::same(&purchase.printed(&l.seat), text);
-            let line = booking.lines.iter().find(named);
-            let has = || booking.lines.iter().map(|l| purchase.printed(&l.seat)).collect::<Vec<_>>().join(" ");
-            let line = line.with_context(|| format!("{text} is not in this booking, which has {}", has()))?;
-            if line.state == TicketState::Revoked {
-                bail!("{text} is cancelled already");
-            }
-            Ok(line.seat)
-        };
-        let seats = self.seats.iter().map(seat).collect::<anyhow::Result<Vec<_>>>()?;
+        let seats =
+            self.seats.iter().map(|text| seats_named(text, &purchase, &booking)).collect::<anyhow::Result<Vec<_>>>()?;
+        let seats = seats.concat();
         let which = if seats.is_empty() { Which::All } else { Which::Seats(seats) };
         if booking.lines.iter().all(|l| l.state == TicketState::Revoked) {
             bail!("all of it is cancelled already");

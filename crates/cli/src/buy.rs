@@ -142,13 +142,11 @@ impl Wanted {
                     (None, spaces) if spaces.is_empty() => Secret::new()?,
                     (None, spaces) => secret_of(&wallet, &server, id, &spaces)?.map_or_else(Secret::new, Ok)?,
                 };
-                let party = wish.best.as_ref().map(|best| best.count);
+                let best = wish.best.clone();
                 wallet.hold_as(&server, id, keepsake, wish, secret).await.inspect_err(|refused| {
-                    let none_left = refused.code() == Some(ProblemCode::NotTogether);
-                    let waits = server.manifest().offers(Capability::Waitlist) && !context.json;
-                    if let (Some(count), true) = (party, none_left && waits) {
-                        let join = format!("admit waitlist join {} {id} best:{count}", server.origin());
-                        show::warn(&format!("you can wait for what comes free: `{join}`"));
+                    let none_left = refused.code() == Some(ProblemCode::NotTogether) && !context.json;
+                    if let (Some(best), true, At::Home) = (&best, none_left, at) {
+                        self.say_what_else(best, &server, &screening, &layout, &table);
                     }
                 })?
             }
@@ -169,6 +167,30 @@ impl Wanted {
                     Err(_) => "nothing was booked; the seats are free again when the hold ends",
                 }))
             }
+        }
+    }
+
+    /// What a party can do for which nothing is left side by side.
+    fn say_what_else(&self, best: &Best, server: &Server, screening: &Screening, layout: &Layout, table: &PriceTable) {
+        let hall = Choosing::in_empty_hall(screening, layout.clone(), server.now());
+        let fits =
+            |split| hall.as_ref().is_ok_and(|hall| !hall.best(&Best { split, ..best.clone() }, table, 1).is_empty());
+        // Who stands somewhere without a number stands together wherever that is.
+        if layout.areas.is_empty() && !fits(best.split) {
+            if !best.split && fits(true) {
+                show::warn("so many sit together nowhere in this hall: --split seats you apart");
+            }
+            return;
+        }
+        if server.manifest().offers(Capability::Waitlist) {
+            let mut wish = self.seats.join(" ");
+            wish.push_str(if self.split { " --split" } else { "" });
+            if !self.tickets.is_empty() {
+                wish = format!("{wish} --tickets {}", self.tickets.join(","));
+            }
+            let join = format!("admit waitlist join {} {} {wish}", server.origin(), screening.id);
+            let or_apart = if self.split { "" } else { ", or sit apart: --split" };
+            show::warn(&format!("you can wait for what comes free: `{join}`{or_apart}"));
         }
     }
 

@@ -8,7 +8,7 @@ use admit_protocol::id::ScreeningId;
 use admit_protocol::screening::Screening;
 use admit_server::HouseRules;
 use admit_server::bundle::{Bundle, Checked, RowReport, ScreeningChanges};
-use admit_server::management::{Imported, Role, StaffMember, hash_password};
+use admit_server::management::{Exported, Imported, Role, StaffMember, hash_password};
 use admit_server::store::sqlite::SqliteStore;
 use admit_server::store::{Device, Disturbed, Edit, Layouts, moving};
 use anyhow::{Context as _, bail, ensure};
@@ -44,8 +44,11 @@ pub(crate) enum CinemaCommand {
     },
     /// Print the programme as a file that can be imported again.
     Export {
-        /// The folder.
+        /// The folder; or the address of its server, while that runs: then somebody signs in.
         folder: PathBuf,
+        /// What you sign in with at a server that runs. The password is asked for, or read from standard input.
+        #[arg(long, env = "ADMIT_LOGIN")]
+        login: Option<String>,
     },
     /// Make a layout of a seat plan that was drawn with pretix or seats.io; prints it as JSON, for `layouts` of a
     /// programme.
@@ -115,9 +118,16 @@ impl CinemaCommand {
                     None => import(&folder, &file, skip_bad_rows, yes, context).await,
                 }
             }
-            Self::Export { folder } => {
-                let listing = Folder(folder).cinema_store()?.catalogue()?;
-                let (bundle, lost) = Bundle::export(&listing, Timestamp::now())?;
+            Self::Export { folder, login } => {
+                let (bundle, lost) = match folder.to_str().filter(|f| f.starts_with("http")) {
+                    Some(server) => {
+                        let login = login.context("say --login: who asks a server that runs signs in")?;
+                        let Exported { programme, not_exported } =
+                            Desk::of(server, login).sign_in(context).await?.export().await?;
+                        (programme, not_exported)
+                    }
+                    None => Bundle::export(&Folder(folder).cinema_store()?.catalogue()?, Timestamp::now())?,
+                };
                 for row in lost {
                     eprintln!("not exported: {} {}: {}", row.kind, row.row, row.why);
                 }
@@ -334,11 +344,20 @@ fn print_changes(changes: &ScreeningChanges) {
     if new.len() > NAMED {
         show::line(&format!("and {} more that are new", new.len() - NAMED));
     }
-    for (screening, what) in changed.iter().take(NAMED) {
-        show::line(&format!("changes screening {screening}: {}", what.join(", ")));
+    // What happens to one of them is seen before what happens to all.
+    let mut kinds: Vec<(&[String], Vec<&str>)> = Vec::new();
+    for (screening, what) in changed {
+        match kinds.iter_mut().find(|(known, _)| known == what) {
+            Some((_, screenings)) => screenings.push(screening.as_str()),
+            None => kinds.push((what, vec![screening.as_str()])),
+        }
     }
-    if changed.len() > NAMED {
-        show::line(&format!("and changes {} more", changed.len() - NAMED));
+    kinds.sort_by_key(|(_, screenings)| screenings.len());
+    for (what, screenings) in kinds {
+        let more = screenings.len().saturating_sub(8);
+        let named = screenings[..screenings.len() - more].join(", ");
+        let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+        show::line(&format!("changes screening {named}{more}: {}", what.join(", ")));
     }
     if changed.len() + same > 0 {
         show::line(&format!("screenings: {} new, {} changed, {same} as they were", new.len(), changed.len()));

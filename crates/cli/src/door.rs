@@ -19,7 +19,7 @@ use crate::{Context, find, show};
 #[derive(Subcommand)]
 pub(crate) enum DoorCommand {
     /// Scan tickets: one code a line on standard input, as a hand scanner types them. The word `undo` takes the last one back that was
-    /// let in.
+    /// let in, and again the one before.
     Scan {
         /// The cinema's server.
         server: String,
@@ -44,6 +44,13 @@ impl DoorCommand {
         let zone = shown.starts_at.zone().clone();
         if !context.json {
             show::line(&Showing::of(&server, &shown).await?.title());
+            if !shown.status.takes_place() {
+                let off = shown.status.as_str().to_uppercase();
+                show::line(&show::colour(
+                    "1;31",
+                    &format!("IT IS {off}: none of its tickets lets in, and all that was paid comes back"),
+                ));
+            }
             let doors = shown.doors_at.as_ref().unwrap_or(&shown.starts_at);
             if Timestamp::now() < after(doors.at(), -3600) {
                 show::warn(&format!("doors open {}: who is let in now has used the ticket", show::moment(doors)));
@@ -52,13 +59,13 @@ impl DoorCommand {
         let scanner = server.scanner(token);
         let layout = server.layout(shown.layout).await?;
         let types = server.price_table(shown.price_table).await?.ticket_types;
-        let mut last_in: Option<ScanResult> = None;
+        let mut let_in: Vec<ScanResult> = Vec::new();
         for line in std::io::stdin().lock().lines() {
             let line = line?;
             let code = match line.trim() {
                 "" => continue,
                 word if word.eq_ignore_ascii_case("undo") => {
-                    undo(&scanner, screening, last_in.take(), &layout, context).await?;
+                    undo(&scanner, screening, let_in.pop(), &layout, context).await?;
                     continue;
                 }
                 code => code,
@@ -70,7 +77,7 @@ impl DoorCommand {
             };
             print(&result, good_for, (&layout, &types), (&zone, shown.starts_at.at()), context)?;
             if result.verdict == Verdict::Green {
-                last_in = Some(result);
+                let_in.push(result);
             }
         }
         Ok(())
@@ -91,7 +98,9 @@ async fn undo(
     context: &Context,
 ) -> anyhow::Result<()> {
     let Some(scan) = last_in else {
-        show::warn("nobody was let in here since you began, or the last one was taken back");
+        show::warn(
+            "nobody is left whom you let in here since you began: an older scan is taken back at the box office",
+        );
         return Ok(());
     };
     let result = upload(scanner, screening, (ScanKind::Undo, "", Some(scan.id))).await?;

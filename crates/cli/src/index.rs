@@ -85,7 +85,7 @@ impl IndexCommand {
             Self::Announce { index, server } => {
                 let asked = Timestamp::now();
                 let found = find::meet(&index, context).await?.announce(&server).await?;
-                let looked = found.steps.last().is_some_and(|step| step.at >= after(asked, -30));
+                let looked = found.steps.last().is_some_and(|step| step.at >= asked);
                 if !looked && !context.json {
                     let again =
                         found.steps.last().map(|step| format!(", from {} on again", show::here(after(step.at, 300))));
@@ -94,13 +94,13 @@ impl IndexCommand {
                         again.unwrap_or_default()
                     ));
                 }
-                report(&found, context)
+                report(&found, looked, context)
             }
             Self::Why { index, server } => {
                 let found = find::meet(&index, context).await?.why(&server).await;
                 let unknown = found.as_ref().is_err_and(|e| e.code() == Some(ProblemCode::NotFound));
                 ensure!(!unknown, "nobody announced {server} to this index: `admit index announce {index} {server}`");
-                report(&found?, context)
+                report(&found?, false, context)
             }
             Self::Merge { folder, listing, into } => {
                 open(&folder)?.merge(listing.parse()?, into.parse()?)?;
@@ -163,7 +163,8 @@ fn import(folder: &Path, file: &Path, country: Option<&str>, context: &Context) 
     Ok(())
 }
 
-fn report(found: &Announcement, context: &Context) -> anyhow::Result<()> {
+/// What an index found; `fresh`, if it looked just now.
+fn report(found: &Announcement, fresh: bool, context: &Context) -> anyhow::Result<()> {
     if context.json {
         show::json(found)?;
     } else {
@@ -185,5 +186,8 @@ fn report(found: &Announcement, context: &Context) -> anyhow::Result<()> {
     if found.steps.iter().all(|step| step.ok) {
         return Ok(());
     }
-    bail!("the step that failed is to be put in order; then `admit index announce` makes the index look again")
+    let again =
+        found.steps.last().filter(|_| !fresh).map(|step| after(step.at, 300)).filter(|at| *at > Timestamp::now());
+    let from = again.map(|at| format!(", from {} on", show::here(at))).unwrap_or_default();
+    bail!("the step that failed is to be put in order; then `admit index announce` makes the index look again{from}")
 }

@@ -58,7 +58,7 @@ Examples:
   admit demo                                            see a whole federation work
   admit find --index https://index.example 'le brady'   find a cinema
   admit seats https://kino.example SCREENING            look at the seats
-  admit book https://kino.example SCREENING F8 F9       hold them, book them, keep the tickets
+  admit book https://kino.example SCREENING F7 F8       hold them, book them, keep the tickets
   admit cinema init ./kino --origin https://kino.example --name Kino --email box@kino.example
   admit serve cinema ./kino                             sell";
 
@@ -193,6 +193,7 @@ fn with_whole_usage(mut error: clap::Error) -> clap::Error {
 
 async fn run(command: Command, context: &Context) -> anyhow::Result<()> {
     match command {
+        Command::Demo(_) if context.json => anyhow::bail!("the demo tells a story, in words: leave --json out"),
         Command::Demo(demo) => Box::pin(demo.run()).await,
         Command::Serve(serve) => serve.run(context).await,
         Command::Cinema(cinema) => cinema.run(context).await,

@@ -7,6 +7,7 @@ mod session;
 mod till;
 
 use std::io::IsTerminal as _;
+use std::path::PathBuf;
 
 use admit_client::{Client, Server};
 use admit_protocol::booking::{Booking, Buyer};
@@ -14,7 +15,7 @@ use admit_protocol::hold::Hold;
 use admit_protocol::id::{ScreeningId, SeatId};
 use admit_protocol::money::Money;
 use admit_protocol::problem::Problem;
-use admit_server::management::Imported;
+use admit_server::management::{Exported, Imported};
 use admit_server::store::{Permission, Role};
 use anyhow::{Context as _, anyhow, bail, ensure};
 use clap::{ArgGroup, Args, Subcommand};
@@ -23,7 +24,8 @@ use serde_json::{Value, json};
 
 use self::money::AtCounter;
 use self::session::{Session, Sessions};
-use crate::{Context, find, show};
+use crate::bookings::Named;
+use crate::{Context, find, show, ticket};
 
 #[derive(Subcommand)]
 pub(crate) enum OfficeCommand {
@@ -66,6 +68,17 @@ pub(crate) enum OfficeCommand {
         which: Which,
     },
     Till(till::Count),
+    /// Tickets that were sold at this counter, once more: to be printed again.
+    Tickets {
+        /// The booking: its reference.
+        booking: Named,
+        /// Words only, without the codes as pictures.
+        #[arg(long)]
+        no_qr: bool,
+        /// Write each code as a picture (SVG) into this folder, to be printed.
+        #[arg(long)]
+        save: Option<PathBuf>,
+    },
     /// End your session at a server: the next command asks for the password again.
     Leave {
         #[command(flatten)]
@@ -118,6 +131,9 @@ impl OfficeCommand {
             }
             Self::Sell(sell) => return Box::pin(sell.run(context)).await,
             Self::Till(count) => return count.run(context).await,
+            Self::Tickets { booking, no_qr, save } => {
+                return ticket::show_tickets(&booking, no_qr, save, context).await;
+            }
             Self::Leave { desk } => return desk.leave(context).await,
             Self::Paid { which } => (which, What::Paid),
             Self::Refund { which } => (which, What::Refund),
@@ -268,6 +284,12 @@ impl Office {
         let rehearsal = rehearsal == Rehearsal::Yes;
         let request = self.changing(self.http.post(format!("{}/imports?rehearsal={rehearsal}", self.base)));
         Ok(answered(request.header("content-type", "application/json").body(programme)).await?.json().await?)
+    }
+
+    /// The programme as it is now, as a file.
+    pub(crate) async fn export(&self) -> anyhow::Result<Exported> {
+        let request = self.http.get(format!("{}/export", self.base)).header("cookie", &self.session.cookie);
+        Ok(answered(request).await?.json().await?)
     }
 
     async fn bookings(&self, screening: ScreeningId) -> anyhow::Result<Vec<Row>> {

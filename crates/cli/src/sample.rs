@@ -123,6 +123,16 @@ fn prices(currency: &str, zones: &[(&str, i64)], fee: i64) -> Value {
     })
 }
 
+/// The films of these screenings.
+fn shown(screenings: &[Value]) -> Vec<Value> {
+    let Value::Array(films) = films() else { return Vec::new() };
+    let is_shown = |film: &Value| {
+        let mut items = screenings.iter().filter_map(|s| s["items"].as_array()).flatten();
+        items.any(|item| item["film"] == film["id"])
+    };
+    films.into_iter().filter(is_shown).collect()
+}
+
 fn films() -> Value {
     let silent = json!([{"id": "silent", "kind": "silent"}]);
     let sound = json!([{"id": "original", "kind": "original", "audio_language": "en"},
@@ -263,7 +273,7 @@ fn la_lune() -> Value {
             "access": {"step_free": true, "hearing_loop": true, "accessible_toilet": true, "assistance_animals": true},
             "halls": [{"id": "salle", "name": {"fr": "Salle Méliès"}, "formats": ["35mm"], "layout": "salle"}],
         }],
-        "films": films(), "screenings": screenings,
+        "films": shown(&screenings), "screenings": screenings,
     })
 }
 
@@ -388,7 +398,7 @@ fn orpheum(now: Timestamp) -> Value {
             cinema("docklands", "Orpheum Docklands", "Dublin", 53_345_600, -6_240_100, docklands),
             cinema("riverside", "Orpheum Riverside", "Cork", 51_899_400, -8_470_900, riverside),
         ],
-        "films": films(), "screenings": screenings,
+        "films": shown(&screenings), "screenings": screenings,
     })
 }
 
@@ -411,7 +421,7 @@ fn hikari_za() -> Value {
             "access": {"step_free": true},
             "halls": [{"id": "main", "name": {"ja": "本館"}, "layout": "main"}],
         }],
-        "films": films(), "screenings": screenings,
+        "films": shown(&screenings), "screenings": screenings,
     })
 }
 

@@ -7,6 +7,7 @@ use admit_protocol::hold::Best;
 use admit_protocol::id::{ScreeningId, SeatId, ZoneId};
 use admit_protocol::layout::{Layout, Seat, SeatKind};
 use admit_protocol::price::{PriceTable, TicketRule};
+use admit_protocol::screening::{GroupRule, OrphanRule, Screening};
 use admit_protocol::seats::{AreaSeats, NotFree, SalesState, Seats as Taken};
 use anyhow::{Context as _, ensure};
 use clap::Args;
@@ -77,7 +78,7 @@ impl Seats {
         if !self.list {
             show::line("~  held   x  sold   -  not for sale");
         }
-        for line in conditions(&layout, &prices, &taken) {
+        for line in conditions(&screening, &layout, &prices, &taken) {
             show::line(&line);
         }
         if let Some(choices) = choices {
@@ -325,8 +326,22 @@ fn costs(layout: &Layout, prices: &PriceTable, in_words: bool) -> Vec<String> {
 }
 
 /// What else there is to know before choosing.
-fn conditions(layout: &Layout, prices: &PriceTable, taken: &Taken) -> Vec<String> {
+fn conditions(screening: &Screening, layout: &Layout, prices: &PriceTable, taken: &Taken) -> Vec<String> {
     let mut lines = Vec::new();
+    if let Some(queue) = &screening.queue {
+        let rate = queue.admits_per_min;
+        lines.push(format!(
+            "it is sold in turns, {rate} people each minute: `admit queue join`, or book and wait for yours"
+        ));
+    }
+    match screening.seat_rules.orphans {
+        OrphanRule::Off => {}
+        OrphanRule::Lenient => lines.push("no single seat is left alone where another choice leaves none".into()),
+        _ => lines.push("no single seat is left alone between taken ones".into()),
+    }
+    if screening.seat_rules.groups == GroupRule::Whole {
+        lines.push("sofas and boxes are sold whole".into());
+    }
     for t in prices.ticket_types.iter().filter(|t| !t.needs_one_of.is_empty()) {
         let called = |id| prices.ticket_type(id).map_or_else(|| id.to_string(), |t| show::text(&t.name).to_owned());
         lines.push(TicketRule::company(t.id, &t.needs_one_of, t.each_goes_with, called));

@@ -121,12 +121,12 @@ pub(crate) fn start(screening: &Screening) -> String {
     format!("{}, after midnight: {after} ({})", evening.strftime("%a %d %b"), place(starts))
 }
 
-/// A seat as it is printed on the chair: `F9`; `3-14` where the row is a number, too; `Floor, place 2` where there are none.
+/// A seat as it is printed on the chair: `F9`; `3-14` where the row is a number, too; `Floor place 2` where there are none.
 pub(crate) fn seat(seat: SeatId, layout: &Layout) -> String {
     let Some(known) = layout.seats.iter().find(|s| s.id == seat) else {
         let place = |(area, number)| {
             let area = layout.areas.iter().find(|a| a.id.as_str() == area)?;
-            Some(format!("{}, place {number}", text(&area.name)))
+            Some(format!("{} place {number}", text(&area.name)))
         };
         return seat.as_str().rsplit_once('.').and_then(place).unwrap_or_else(|| seat.to_string());
     };

@@ -186,7 +186,7 @@ impl Verify {
             show::here(ticket.not_after),
         ));
         show::line(&format!("signed by {signer}: with --key it is checked without a network"));
-        show::line("whether it was cancelled or used, only the cinema's list can tell: admit door scan");
+        show::line("whether it was paid, cancelled or used, only the cinema's list can tell: admit door scan");
         Ok(())
     }
 }

@@ -40,7 +40,7 @@ pub(crate) enum WaitlistCommand {
         /// Stand in this line once more, with another party.
         #[arg(long)]
         again: bool,
-        /// Where the cinema writes to when it has seats for you.
+        /// Where the cinema writes to when it has seats for you, once it sends mail: until then look with `admit waitlist list`.
         #[arg(long)]
         email: Option<String>,
     },
@@ -62,6 +62,9 @@ pub(crate) enum WaitlistCommand {
     Leave {
         /// Its number in `admit waitlist list`.
         number: PurchaseNumber,
+        /// Decline what is offered without being asked.
+        #[arg(long)]
+        yes: bool,
     },
 }
 
@@ -120,16 +123,24 @@ impl WaitlistCommand {
                 buy::take(Offered { server, wallet, purchase, screening, at_most, tickets, email }, context).await?;
                 Ok(kept.forget_waiting(number)?)
             }
-            Self::Leave { number } => {
+            Self::Leave { number, yes } => {
                 let wallet = Wallet::open(&context.wallet())?;
                 let origin = one(&wallet, number)?.origin;
                 let server = wallet.meet(&find::client(context)?, origin.as_str()).await?;
+                let now = wallet.refresh_waiting(&server, number).await?;
+                if let Some(offer) = buy::offer(&server, &now).await.filter(|_| !yes) {
+                    ensure!(!context.json, "say --yes: with --json nobody is asked");
+                    let question = format!("you are offered {offer}: give it away for good?");
+                    let asked = show::agree(&question, &mut show::Stop::listen()?, "--yes").await;
+                    asked.context("you still have it")?;
+                }
                 let left = wallet.leave_waitlist(&server, number).await?;
                 let offered = left.state == WaitlistState::Offered;
                 if context.json {
                     return show::json(&serde_json::json!({"left": number, "declined": offered}));
                 }
-                let seats = if offered { ": what you were offered goes to the next" } else { "" };
+                let seats =
+                    if offered { ": what you were offered goes to the next whom it fits, or on sale" } else { "" };
                 show::line(&format!("you are out of the line{seats}"));
                 Ok(())
             }

@@ -38,7 +38,7 @@ pub struct Choice {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LeftOver {
     /// Single ones, between taken seats.
-    #[error("{} would be left alone: take it, too, or move by one", names(.0))]
+    #[error("{} would be left alone: take what is left, too, or move by one", names(.0))]
     Alone(Vec<SeatId>),
     /// Parts of sofas that are sold whole.
     #[error("{} belong to the same sofa, which is sold whole: take them, too", names(.0))]
@@ -62,6 +62,16 @@ impl Choosing {
         }
         let companions_released = screening.accessible_release_at.is_some_and(|at| now >= at);
         Ok(Self { plan, free, rules: screening.seat_rules, companions_released })
+    }
+
+    /// The hall as it is when nobody has a seat: what would be in vain now may come free, what would be in vain here never fits.
+    ///
+    /// # Errors
+    /// When the layout contradicts itself.
+    pub fn in_empty_hall(screening: &Screening, layout: Layout, now: Timestamp) -> Result<Self, LayoutError> {
+        let plan = Plan::new(screening.layout, layout)?;
+        let companions_released = screening.accessible_release_at.is_some_and(|at| now >= at);
+        Ok(Self { free: vec![true; plan.len()], plan, rules: screening.seat_rules, companions_released })
     }
 
     fn in_hall<T>(&self, look: impl FnOnce(&Hall<'_>) -> T) -> T {

@@ -18,7 +18,10 @@ impl Reply {
     /// Nothing there, or nothing that this asker may know of.
     #[must_use]
     pub fn not_found() -> Self {
-        Self::new(ProblemCode::NotFound, "there is nothing at this address that you may see")
+        Self::new(
+            ProblemCode::NotFound,
+            "there is nothing at this address that you may see: look at its ids, and at whose secret or token you send",
+        )
     }
 
     /// Something here is broken. What it is goes to the log, not to the asker.

@@ -113,6 +113,7 @@ impl TicketKey {
 
 /// What holds are like at a server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
 pub struct HoldPolicy {
     /// How long a hold lasts if nothing is asked for, in seconds.
     pub ttl_s: u32,

@@ -310,7 +310,7 @@ impl HouseRules {
         }
         let here = [PaymentMethod::None, PaymentMethod::AtCinema];
         match self.payment_methods.iter().find(|m| !here.contains(m)) {
-            Some(method) => Err(format!("payment_methods: {method} cannot be taken yet, only none and at_cinema")),
+            Some(_) => Err("payment_methods: only none and at_cinema can be taken yet".into()),
             None if self.payment_methods.is_empty() => Err("payment_methods: name at least one".into()),
             None => Ok(()),
         }

@@ -19,7 +19,7 @@ use http::header;
 use serde::Serialize;
 use tokio::sync::Semaphore;
 
-pub use self::programme::Imported;
+pub use self::programme::{Exported, Imported};
 pub use self::session::{BadPassword, hash_password};
 use crate::cinema::Cinema;
 use crate::store::StaffStore;
@@ -77,6 +77,7 @@ impl Management {
             .route("/layouts", post(programme::add_layout))
             .route("/price_tables", post(programme::add_price_table))
             .route("/imports", post(programme::import))
+            .route("/export", get(programme::export))
             .route(&format!("{screening}/holds"), get(houses::list))
             .route(&format!("{screening}/holds/{{hold}}"), delete(houses::release))
             .route(&format!("{screening}/blocks"), post(houses::block))

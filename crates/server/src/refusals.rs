@@ -22,7 +22,9 @@ pub(crate) fn reply(failed: Failed) -> Reply {
         }
         // It rests on no house.
         Failed::NoPlace(refusal) => refused(refusal).into(),
-        Failed::NoScreening => Reply::new(Code::NotFound, "there is no such screening here"),
+        Failed::NoScreening => {
+            Reply::new(Code::NotFound, "there is no such screening here, or not any more: the programme lists them")
+        }
         Failed::KeyReused => Reply::new(
             Code::IdempotencyKeyReused,
             "this key came with another body before: a new request needs a new key",
@@ -57,7 +59,10 @@ fn refused(refusal: Refusal) -> Problem {
             Problem::new(Code::Invalid, format!("one hold has at most {max} seats and places"))
         }
         Refusal::UnknownSeats(seats) => {
-            let mut problem = Problem::new(Code::UnknownSeat, format!("this hall has no seat {}", list(&seats)));
+            let mut problem = Problem::new(
+                Code::UnknownSeat,
+                format!("this hall has no seat {}: its layout names them all", list(&seats)),
+            );
             problem.conflicts = conflicts(&seats, ConflictReason::NoSuchSeat);
             problem
         }
@@ -262,7 +267,7 @@ fn not_on_sale(state: SalesState) -> Problem {
             (Code::ScreeningCancelled, "nobody can buy or pay for it; who has a ticket gets everything back")
         }
         SalesState::Paused => (Code::SalesClosed, "sales are paused: try again later"),
-        _ => (Code::SalesClosed, "sales are over, or it is not sold here"),
+        _ => (Code::SalesClosed, "it is not sold any more"),
     };
     Problem::new(code, why)
 }
@@ -273,7 +278,7 @@ fn ticket_rule(seat: Option<SeatId>, rule: &TicketRule) -> Problem {
         TicketRule::NeedsCompany { ticket_type, needs_one_of, each_goes_with } => {
             TicketRule::company(*ticket_type, needs_one_of, *each_goes_with, |id| id.to_string())
         }
-        TicketRule::NotSold(ticket_type) => format!("{ticket_type} is not sold{place}"),
+        TicketRule::NotSold(ticket_type) => format!("{ticket_type} is not sold{place}: the price table says what is"),
         other => other.to_string(),
     };
     Problem::new(Code::RuleBroken, why)

@@ -9,6 +9,7 @@ use anyhow::{Context as _, bail, ensure};
 use serde_json::json;
 
 use super::Office;
+use crate::showing::Showing;
 use crate::{Context, show};
 
 /// One booking at the counter.
@@ -38,8 +39,7 @@ impl AtCounter<'_> {
         if due.is_zero() {
             bail!("{} is paid", booking.reference);
         }
-        let standing = booking.lines.iter().filter(|l| l.state != TicketState::Revoked).count();
-        self.say(&format!("{}: {}", booking.reference, show::count(standing, "ticket")));
+        self.say_what_it_is(&booking).await?;
         self.agree(&format!("did you get {due}?")).await?;
         self.office.settle(&booking, due).await?;
         if self.context.json {
@@ -65,6 +65,7 @@ impl AtCounter<'_> {
         }
         let before = booking.refunded.minus(due).unwrap_or(due);
         let before = if before.is_zero() { String::new() } else { format!(", {before} were given back before") };
+        self.say_what_it_is(&booking).await?;
         self.say(&format!("{}: {due} to give back{before}", booking.reference));
         self.agree(&format!("did you hand over {due}?")).await?;
         self.office.refund(&booking).await?;
@@ -121,7 +122,12 @@ impl AtCounter<'_> {
         }
         let back = match after.refund_due {
             due if due.is_zero() => String::new(),
-            due => format!(", {due} to give back: admit box-office refund"),
+            due => format!(
+                ", {due} to give back: admit box-office refund {} {} {}",
+                self.office.server.origin(),
+                self.screening,
+                after.reference
+            ),
         };
         show::line(&format!("{} {}{back}", show::colour("1;32", "cancelled:"), after.reference));
         Ok(())
@@ -132,6 +138,27 @@ impl AtCounter<'_> {
         let row = rows.into_iter().find(|r| r.reference.eq_ignore_ascii_case(self.reference.trim()));
         let nobodys = || format!("no booking {} in this screening: `admit box-office list`", self.reference);
         row.with_context(nobodys)?.booking.context("this is held, not booked")
+    }
+
+    /// Film, time and tickets: whoever takes money sees for what, and whose proof to ask for.
+    async fn say_what_it_is(&self, booking: &Booking) -> anyhow::Result<()> {
+        if self.context.json {
+            return Ok(());
+        }
+        let server = &self.office.server;
+        let screening = server.screening(self.screening).await?;
+        let layout = server.layout(screening.layout).await?;
+        let table = server.price_table(screening.price_table).await?;
+        show::line(&Showing::of(server, &screening).await?.title());
+        for line in &booking.lines {
+            let kind = table.ticket_type(line.ticket_type).map_or(line.ticket_type.as_str(), |t| show::text(&t.name));
+            let gone = if line.state == TicketState::Revoked { "  (cancelled)" } else { "" };
+            show::line(&format!("  {:10} {kind:10} {}{gone}", show::seat(line.seat, &layout), line.total));
+        }
+        if !booking.booking_fees.is_zero() {
+            show::line(&format!("  {:21} {}", "fees", booking.booking_fees));
+        }
+        Ok(())
     }
 
     fn say(&self, text: &str) {

@@ -1,7 +1,7 @@
 //! What must be in the till when a shift ends.
 
 use admit_server::store::{Permission, Till};
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use clap::Args;
 use jiff::civil::{Date, DateTime, Time};
 use jiff::{Timestamp, ToSpan as _, Zoned};
@@ -33,6 +33,7 @@ impl Count {
             None => day_begins(&now)?,
         };
         let until = self.until.map(|text| clock(&text, &now)).transpose()?;
+        ensure!(until.as_ref().is_none_or(|until| from < *until), "this time ends before it begins");
         let office = self.desk.sign_in(context).await?;
         office.must(Permission::Sell, "count the till")?;
         let tills = office.tills(from.timestamp(), until.as_ref().map(Zoned::timestamp)).await?;

@@ -49,7 +49,11 @@ async fn what_is_due_is_paid_at_the_counter_once() {
     let piped = with_password(&["box-office", "paid", &folder.origin, "show-0", reference, "--login", "anna"], "y");
     assert!(!piped.status.success() && says(&piped).contains("nobody could be asked"), "{}", says(&piped));
     let paid = office("anna", &["paid", &folder.origin, "show-0", &reference.to_lowercase(), "--yes"]);
-    assert!(says(&paid).contains("paid:"), "{}", says(&paid));
+    assert!(
+        says(&paid).contains("paid:") && says(&paid).contains("1-2        Adult      10.00 EUR"),
+        "{}",
+        says(&paid)
+    );
     let mine = says(&run(&["--wallet", wallet, "bookings"]));
     assert!(mine.contains("booked") && !mine.contains("to pay"), "the buyer hears of it: {mine}");
     let again = office("anna", &["paid", &folder.origin, "show-0", reference, "--yes"]);
@@ -164,6 +168,9 @@ async fn a_programme_is_changed_while_the_server_runs() {
     );
     let list = says(&office("anna", &["list", &folder.origin, "show-0"]));
     assert!(!list.contains(": cancelled"), "{list}");
+    let exported = with_password(&["cinema", "export", &folder.origin, "--login", "anna"], "correct horse");
+    let exported: Value = serde_json::from_slice(&exported.stdout).unwrap_or_else(|_| panic!("{}", says(&exported)));
+    assert_eq!(exported["screenings"][0]["id"], "show-0", "who sells may keep a copy, too");
     let imported = import(&programme, &["--login", "root", "--yes"]);
     assert!(imported.contains("imported 1 cinema, "), "{imported}");
     let again = import(&programme, &["--login", "root", "--yes"]);

@@ -78,7 +78,9 @@ async fn who_finds_no_seats_waits_is_offered_some_and_takes_them() {
     let number = listed(&wanda)[0]["number"].to_string();
     assert!(run(&anna, &["cancel", "2", "1-14", "--yes"]).status.success());
     assert_eq!(listed(&wanda)[0]["entry"]["state"], "offered");
-    let left = run(&wanda, &["waitlist", "leave", &number]);
+    let asked = run(&wanda, &["waitlist", "leave", &number]);
+    assert!(!asked.status.success() && says(&asked).contains("you still have it"), "{}", says(&asked));
+    let left = run(&wanda, &["waitlist", "leave", &number, "--yes"]);
     assert!(left.status.success() && says(&left).contains("goes to the next"), "{}", says(&left));
     assert!(run(&anna, &["book", &folder.origin, "show-0", "1-14", "--at-most", "10"]).status.success());
     let audit = folder.audit();

@@ -81,7 +81,7 @@ impl Purchase {
         let place = || {
             let (area, number) = seat.as_str().rsplit_once('.')?;
             let area = self.areas.get(&AreaId::parse(area).ok()?)?;
-            Some(format!("{area}, place {number}"))
+            Some(format!("{area} place {number}"))
         };
         self.printed.get(seat).cloned().or_else(place).unwrap_or_else(|| seat.to_string())
     }

@@ -7,7 +7,7 @@ use admit_protocol::id::{CinemaId, FilmId};
 use admit_protocol::money::Money;
 use admit_protocol::policy::CancellationPolicy;
 use admit_protocol::price::{Audience, Offer, PriceTable};
-use admit_protocol::screening::Screening;
+use admit_protocol::screening::{PriceRange, Screening};
 use admit_protocol::text::LanguageTag;
 use admit_protocol::time::after;
 
@@ -76,6 +76,12 @@ impl Work<'_> {
                 known.get(&s.id).filter(|before| !before.status.takes_place() && s.status.takes_place())
             {
                 note("screening", &s.id, format!("it was {}, and takes place again", before.status));
+            }
+            // Prices under a new name are compared where they are used.
+            let ranges = known.get(&s.id).and_then(|before| before.price_range).zip(s.price_range);
+            if let Some((was, is)) = ranges.filter(|(was, is)| far_apart(was.highest.amount(), is.highest.amount())) {
+                let why = format!("its tickets cost {}, and were {} before", range(&is), range(&was));
+                note("screening", &s.id, why);
             }
             if let Some(before) = known.get(&s.id) {
                 let left_out = self.left_out(before, s);
@@ -282,13 +288,46 @@ fn differing(before: &Screening, after: &Screening) -> Vec<String> {
         "items" => Some("another film or version".to_owned()),
         "status" => Some(format!("{} (was {})", after.status, before.status)),
         "hall" => Some(format!("in hall {} (was {})", after.hall, before.hall)),
-        "price_table" => Some("prices".to_owned()),
+        "price_table" => Some(match (&before.price_range, &after.price_range) {
+            (Some(was), Some(is)) if was != is => format!("prices {} (were {})", range(is), range(was)),
+            _ => "prices".to_owned(),
+        }),
+        "cancellation" => {
+            Some(format!("cancellation: {} (was: {})", in_words(&after.cancellation), in_words(&before.cancellation)))
+        }
         "price_range" if before.price_table != after.price_table => None,
         "ends_at" | "doors_at" | "collect_by" | "sales" | "business_date" | "accessible_release_at" if moved => None,
         other => Some(other.replace('_', " ")),
     };
     let differing = all.into_iter().filter(|member| old.get(*member) != new.get(*member));
     differing.filter_map(said).collect()
+}
+
+/// `100 % back until 2 h before, 50 % until 30 min before`.
+fn in_words(policy: &CancellationPolicy) -> String {
+    let before = |s: u32| match (s / 3600, s / 60 % 60) {
+        (0, minutes) => format!("{minutes} min"),
+        (hours, 0) => format!("{hours} h"),
+        (hours, minutes) => format!("{hours} h {minutes} min"),
+    };
+    let tiers: Vec<String> = policy
+        .tiers
+        .iter()
+        .map(|tier| format!("{} % back until {} before", tier.refund_percent, before(tier.until_before_start_s)))
+        .collect();
+    let fee = policy.fee_per_ticket.map(|fee| format!(", less {fee} a ticket")).unwrap_or_default();
+    if tiers.is_empty() { "nothing comes back".into() } else { format!("{}{fee}", tiers.join(", ")) }
+}
+
+fn range(range: &PriceRange) -> String {
+    let PriceRange { lowest, highest } = range;
+    if lowest == highest { lowest.to_string() } else { format!("{lowest} to {highest}") }
+}
+
+/// Ten times as much, or a tenth.
+fn far_apart(one: i64, other: i64) -> bool {
+    let (less, more) = (one.min(other), one.max(other));
+    less > 0 && more / less >= 10
 }
 
 /// What tickets of a table cost.

@@ -284,6 +284,23 @@ pub(super) struct HowToImport {
     rehearsal: bool,
 }
 
+/// The programme as a file.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Exported {
+    /// What `admit cinema import` reads.
+    pub programme: Bundle,
+    /// What such a file cannot say.
+    pub not_exported: Vec<RowReport>,
+}
+
+/// The programme as it is now, as a file: to be kept, or changed and imported.
+pub(super) async fn export(State(management): State<Management>, _: SignedInAs) -> Result<Response, Reply> {
+    let now = management.0.cinema.now();
+    let exported = management.store(move |store| Bundle::export(&store.catalogue()?, now)).await?;
+    let (programme, not_exported) = exported;
+    Ok(json(&Exported { programme, not_exported }))
+}
+
 /// A whole programme at once: all rows, or none and why.
 pub(super) async fn import(
     State(management): State<Management>,

@@ -70,5 +70,5 @@ fn read_cursor(text: &str) -> Result<(u64, Timestamp), Reply> {
         let (number, at) = text.split_once('.')?;
         Some((number.parse().ok()?, Timestamp::from_second(at.parse().ok()?).ok()?))
     };
-    read().ok_or_else(|| Reply::new(ProblemCode::Unreadable, "this is no cursor of this feed"))
+    read().ok_or_else(|| Reply::new(ProblemCode::Unreadable, "this is no cursor of this feed: begin without one"))
 }

@@ -33,6 +33,8 @@ pub(super) async fn get_screening(
     request: HeaderMap,
 ) -> Result<Response, Reply> {
     let catalogue = cinema.catalogue();
-    let bytes = catalogue.screening(id).map(crate::answers::json).ok_or_else(Reply::not_found)?;
+    let bytes = catalogue.screening(id).map(crate::answers::json);
+    let gone = || crate::refusals::reply(crate::engine::Failed::NoScreening);
+    let bytes = bytes.ok_or_else(gone)?;
     Ok(conditional::json(&request, &ContentName::of(&bytes).to_string(), Keep::AskAgain, bytes))
 }

@@ -300,7 +300,9 @@ fn put_cinema(tables: &mut impl Tables, cinema: &Cinema) -> Result<(), StoreErro
     let halls: Vec<&str> = cinema.halls.iter().map(|h| h.id.as_str()).collect();
     if let Some((screening, hall)) = tables.homeless(cinema.id.as_str(), &halls)? {
         let why = format!("cinema {} is given without hall {hall}, where screening {screening} takes place", cinema.id);
-        return Err(StoreError::Refused(format!("{why}: list every hall that is used")));
+        return Err(StoreError::Refused(format!(
+            "{why}: list every hall that is used, or leave `cinemas` out of a file that changes none"
+        )));
     }
     // What was promised and paid is in it.
     if let Some(sold) = tables.sold_in_another(cinema.id.as_str(), cinema.currency.code())? {

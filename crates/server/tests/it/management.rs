@@ -134,6 +134,7 @@ const MATRIX: &[(&str, &str, &[&str])] = &[
     ("POST", "/layouts", &["programme", "manager", "admin"]),
     ("POST", "/price_tables", &["programme", "manager", "admin"]),
     ("POST", "/imports", &["programme", "manager", "admin"]),
+    ("GET", "/export", &["door", "box_office", "programme", "manager", "admin"]),
     ("DELETE", "/screenings/eight/holds/hold_1", &["box_office", "manager", "admin"]),
     ("POST", "/screenings/eight/blocks", &["box_office", "manager", "admin"]),
     ("POST", "/screenings/eight/unblocks", &["box_office", "manager", "admin"]),

@@ -12,6 +12,7 @@ use admit_protocol::layout::Layout;
 use admit_protocol::manifest::Manifest;
 use admit_protocol::price::PriceTable;
 use admit_protocol::problem::Problem;
+use admit_protocol::queue::QueuePlace;
 use admit_protocol::screening::{Programme, Screening};
 use admit_protocol::seats::{Seats, SeatsChange};
 use admit_protocol::waitlist::{JoinWaitlist, WaitlistEntry};
@@ -63,6 +64,7 @@ const MESSAGES: [fn(&[u8]); 29] = [
     read_as::<Tickets>,
     read_as::<JoinWaitlist>,
     read_as::<WaitlistEntry>,
+    read_as::<QueuePlace>,
 ];
 
 fn every_parser(bytes: &[u8]) {
