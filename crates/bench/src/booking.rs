@@ -64,7 +64,7 @@ impl Booking {
         std::fs::create_dir_all(&here)?;
         let here = here.canonicalize()?;
         let folder = tempfile::tempdir_in(&here)?;
-        let stage = Stage::open(Arc::new(SqliteStore::open(folder.path())?), self.screenings)?;
+        let stage = Stage::open(Arc::new(SqliteStore::open(folder.path())?), self.screenings, None)?;
         let peer = if self.brief { None } else { Some(Peer::open(&here, self.screenings)?) };
         // The generator has one thread of the two cores that it shares with the server.
         let load = Builder::new_multi_thread().worker_threads(1).enable_all().build()?;

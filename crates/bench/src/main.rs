@@ -7,6 +7,7 @@ mod growth;
 mod live;
 mod load;
 mod postgres;
+mod queue;
 mod server;
 mod stage;
 mod surge;

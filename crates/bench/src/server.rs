@@ -31,6 +31,9 @@ pub(crate) struct ServeStage {
     textbook: bool,
     #[arg(long)]
     screenings: usize,
+    /// From when one of them is sold in turns.
+    #[arg(long)]
+    sale_opens_at: Option<jiff::Timestamp>,
 }
 
 impl ServeStage {
@@ -45,7 +48,7 @@ impl ServeStage {
             (None, Some(database)) => Arc::new(PostgresStore::open(database)?),
             _ => bail!("a folder or a database"),
         };
-        let stage = Stage::open(store, self.screenings)?;
+        let stage = Stage::open(store, self.screenings, self.sale_opens_at)?;
         until_nobody_listens(stage.address)
     }
 }
@@ -67,6 +70,13 @@ pub(crate) struct Server {
 impl Server {
     pub(crate) fn on_sqlite(folder: &Path, screenings: usize) -> anyhow::Result<Self> {
         Self::start(Command::new(std::env::current_exe()?).args(["serve-stage", "--folder"]).arg(folder), screenings)
+    }
+
+    /// A few screenings, and one that is sold in turns from then on.
+    pub(crate) fn with_queue(folder: &Path, sale_opens_at: jiff::Timestamp) -> anyhow::Result<Self> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args(["serve-stage", "--sale-opens-at", &sale_opens_at.to_string(), "--folder"]).arg(folder);
+        Self::start(&mut command, 1)
     }
 
     pub(crate) fn on_postgres(database: &str, screenings: usize) -> anyhow::Result<Self> {

@@ -82,6 +82,9 @@ impl Hall {
 /// What a ticket costs.
 pub(crate) const PRICE: i64 = 1000;
 
+/// A screening in the largest hall that is sold in turns.
+pub(crate) const QUEUED: &str = "queued";
+
 /// Screenings in the largest hall: sold out one after another.
 const ARENAS: usize = 60;
 
@@ -121,11 +124,16 @@ const NOTE: &str = "an answer of about five hundred bytes, as long as a hold of 
     routes move the same amount of data through the same sockets and differ only in what they do in between, and more words";
 
 impl Stage {
-    /// A cinema with so many screenings of 300 seats, and some of many more, in a store; they may be there already.
-    pub(crate) fn open(store: Arc<dyn StaffStore>, screenings: usize) -> anyhow::Result<Self> {
+    /// A cinema with so many screenings of 300 seats, and some of many more, in a store; they may be there already. One is sold in turns, if it is
+    /// said from when.
+    pub(crate) fn open(
+        store: Arc<dyn StaffStore>,
+        screenings: usize,
+        sale_opens_at: Option<jiff::Timestamp>,
+    ) -> anyhow::Result<Self> {
         let now = jiff::Timestamp::now();
         if store.catalogue()?.screenings.is_empty() {
-            let checked = programme(screenings)?.check(now);
+            let checked = programme(screenings, sale_opens_at)?.check(now);
             anyhow::ensure!(checked.refused.is_empty(), "{:?}", checked.refused.first());
             store.edit(&checked.edits, now, Layouts::Stay)?;
         }
@@ -147,7 +155,7 @@ impl Stage {
     }
 }
 
-fn programme(screenings: usize) -> anyhow::Result<Bundle> {
+fn programme(screenings: usize, sale_opens_at: Option<jiff::Timestamp>) -> anyhow::Result<Bundle> {
     let price = json!({"amount": PRICE, "currency": "EUR"});
     let hall = |hall: Hall| json!({"id": hall.name(), "name": {"en": "Hall"}, "layout": hall.name()});
     let show = |hall: Hall, n: usize| {
@@ -155,7 +163,16 @@ fn programme(screenings: usize) -> anyhow::Result<Bundle> {
         "items": [{"film": "film"}], "price_table": "all"})
     };
     let ordinary = (0..screenings).map(|n| show(Hall::Ordinary, n));
-    let shows: Vec<Value> = ordinary.chain((0..ARENAS).map(|n| show(Hall::Largest, n))).collect();
+    let queued = sale_opens_at.map(|opens_at| {
+        let mut show = show(Hall::Largest, 0);
+        show["id"] = json!(QUEUED);
+        show["sales_open"] = json!(opens_at);
+        let opens_at = admit_protocol::time::after(opens_at, -60);
+        show["queue"] = json!({"opens_at": opens_at, "admits_per_min": crate::queue::ADMITS_PER_MIN});
+        show
+    });
+    let arenas = (0..ARENAS).map(|n| show(Hall::Largest, n));
+    let shows: Vec<Value> = ordinary.chain(arenas).chain(queued).collect();
     Ok(serde_json::from_value(json!({
         "layouts": {"show": Hall::Ordinary.layout(), "arena": Hall::Largest.layout()},
         "price_tables": {"all": {"currency": "EUR",

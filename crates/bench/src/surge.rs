@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::ensure;
 use clap::Args;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::runtime::Builder;
 
 use crate::booking::{surge_round, trivial_round};
@@ -13,7 +13,7 @@ use crate::load::{Round, median, round3};
 use crate::server::Server;
 use crate::stage::Hall;
 
-/// Twenty thousand buyers want four of 300 seats each.
+/// Twenty thousand buyers want four of 300 seats each; then as many stand in a queue.
 #[derive(Args)]
 pub(crate) struct Surge {
     /// Who wants seats.
@@ -41,6 +41,9 @@ impl Surge {
             surges.push(surge_round(&load, server.address, self.connections, self.buyers, round)?);
             sold.push(server.not_free(&load, &Hall::Ordinary.screening(round))?);
         }
+        drop(server);
+        let folder = tempfile::tempdir_in(&here)?;
+        let queue = crate::queue::run(&load, folder.path(), self.connections, self.buyers)?;
         let of = |rounds: &[Round], value: &dyn Fn(&Round) -> f64| median(rounds.iter().map(value).collect());
         let ceiling = of(&trivial, &Round::per_second);
         let answered = of(&surges, &Round::answered_per_second);
@@ -53,7 +56,11 @@ impl Surge {
             "answered": surges.iter().map(|r| r.done + r.refused).collect::<Vec<_>>(),
             "p99_ms": of(&surges, &|r| r.percentile_ms(99)),
             "ceiling_p99_ms": of(&trivial, &|r| r.percentile_ms(99)),
-            "queue_rate_error": Value::Null,
+            "queue_rate_error": round3(queue.rate_error),
+            "queue_came": queue.came,
+            "queue_joined_per_s": queue.joined_per_s.round(),
+            "queue_all_know_s": round3(queue.all_know_s),
+            "queue_early_refused": queue.early_refused,
         });
         println!("{}", if as_json { line.to_string() } else { serde_json::to_string_pretty(&line)? });
         ensure!(sold.iter().all(|sold| *sold == Hall::Ordinary.seats()), "a hall was not sold out, or more than that");

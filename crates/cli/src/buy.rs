@@ -83,7 +83,7 @@ type Ticket = (SeatId, ZoneId, TicketTypeId);
 
 impl Book {
     pub(crate) async fn run(self, context: &Context) -> anyhow::Result<()> {
-        booked(&self.wanted.buy(At::Home, context).await?, context)
+        booked(&Box::pin(self.wanted.buy(At::Home, context)).await?, context)
     }
 }
 

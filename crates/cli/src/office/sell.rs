@@ -35,7 +35,7 @@ impl Sell {
         let office = Desk { server: wanted.server.clone(), login }.sign_in(context).await?;
         // Before anything is held for somebody who cannot be let pay.
         office.must(Permission::Sell, "take money")?;
-        let bought = wanted.buy(At::Counter(&office), context).await?;
+        let bought = Box::pin(wanted.buy(At::Counter(&office), context)).await?;
         let due = bought.booking.balance_due;
         if !due.is_zero() {
             let paid = office.settle(&bought.booking, due).await;

@@ -185,8 +185,7 @@ async fn rules_of_queues_are_checked() {
         let mut bundle = serde_json::to_value(queued()).expect("json");
         bundle["screenings"][0]["queue"] = queue;
         let bundle: Bundle = serde_json::from_value(bundle).expect("a bundle");
-        let why = bundle.check(NOON.parse().expect("noon")).refused.remove(0).why;
-        why
+        bundle.check(NOON.parse().expect("noon")).refused.remove(0).why
     };
     let late = refused(json!({"opens_at": "2026-11-21T13:00:00Z", "admits_per_min": 60}));
     assert_eq!(late, "a queue opens before sales do");

@@ -34,7 +34,7 @@ where
 }
 
 /// Each kind of message of the protocol. The schemas' list is longer by nothing.
-const MESSAGES: [fn(&[u8]); 29] = [
+const MESSAGES: [fn(&[u8]); 30] = [
     read_as::<UploadScans>,
     read_as::<Announce>,
     read_as::<Announcement>,
