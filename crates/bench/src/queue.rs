@@ -18,7 +18,9 @@ use crate::stage::{Hall, QUEUED};
 /// How many are let in each minute: a thousand each second.
 pub(crate) const ADMITS_PER_MIN: u32 = 60_000;
 /// How long who comes has before the sale begins, in seconds.
-const GATHERING_S: u64 = 12;
+const GATHERING_S: u64 = 15;
+/// How long before the sale everybody connects.
+const CONNECTING: Duration = Duration::from_secs(2);
 
 /// What was seen.
 pub(crate) struct Seen {
@@ -58,11 +60,17 @@ async fn line(address: SocketAddr, connections: usize, buyers: usize, opens_at: 
     let gathered = all(connected.into_iter().map(|(connection, mine)| gather(connection, mine))).await?;
     let joined_s = began.elapsed().as_secs_f64();
     ensure!(Timestamp::now() < opens_at, "they did not all come within {GATHERING_S} s");
-    tokio::time::sleep(Duration::try_from(opens_at.duration_since(Timestamp::now()))?).await;
+    // Who idles is let go of: fresh connections, one after another, shortly before it begins.
+    let mut connected = Vec::with_capacity(connections);
+    tokio::time::sleep(Duration::try_from(opens_at.duration_since(Timestamp::now()))?.saturating_sub(CONNECTING)).await;
+    for mine in gathered {
+        connected.push((Connection::open(address).await?, mine));
+    }
+    tokio::time::sleep(Duration::try_from(opens_at.duration_since(Timestamp::now())).unwrap_or_default()).await;
     let began = Instant::now();
-    let drawn = all(gathered.into_iter().map(|(connection, mine)| learn(connection, mine))).await?;
+    let drawn = all(connected.into_iter().map(|(connection, mine)| learn(connection, mine))).await?;
     let all_know_s = began.elapsed().as_secs_f64();
-    let held = all(drawn.into_iter().map(|(connection, mine)| hold(connection, mine))).await?;
+    let held = all(drawn.into_iter().map(|(connection, mine)| hold(address, connection, mine))).await?;
     let early_refused = held.iter().map(|(early, _)| early).sum();
     let mut granted: Vec<Timestamp> = held.into_iter().flat_map(|(_, granted)| granted).collect();
     granted.sort_unstable();
@@ -104,7 +112,7 @@ async fn ask(connection: &mut Connection, request: &[u8]) -> anyhow::Result<(u16
     }
 }
 
-async fn gather(mut connection: Connection, mine: Vec<usize>) -> anyhow::Result<(Connection, Vec<(usize, String)>)> {
+async fn gather(mut connection: Connection, mine: Vec<usize>) -> anyhow::Result<Vec<(usize, String)>> {
     let mut here = Vec::with_capacity(mine.len());
     for n in mine {
         let mut secret = [0; 32];
@@ -115,7 +123,7 @@ async fn gather(mut connection: Connection, mine: Vec<usize>) -> anyhow::Result<
         ensure!(status == 201, "a place: {status}, {place}");
         here.push((n, token));
     }
-    Ok((connection, here))
+    Ok(here)
 }
 
 async fn learn(mut connection: Connection, mine: Vec<(usize, String)>) -> anyhow::Result<(Connection, Vec<Buyer>)> {
@@ -132,7 +140,11 @@ async fn learn(mut connection: Connection, mine: Vec<(usize, String)>) -> anyhow
 }
 
 /// Each asks once at once, and is refused, and again when it is their turn. When seats were granted.
-async fn hold(mut connection: Connection, mut mine: Vec<Buyer>) -> anyhow::Result<(usize, Vec<Timestamp>)> {
+async fn hold(
+    address: SocketAddr,
+    mut connection: Connection,
+    mut mine: Vec<Buyer>,
+) -> anyhow::Result<(usize, Vec<Timestamp>)> {
     mine.sort_by_key(|buyer| buyer.turn);
     let (mut early, mut granted) = (0, Vec::with_capacity(mine.len()));
     for (nth, Buyer { n, token, turn, pass }) in mine.iter().enumerate() {
@@ -150,6 +162,8 @@ async fn hold(mut connection: Connection, mut mine: Vec<Buyer>) -> anyhow::Resul
             early += 1;
         }
         tokio::time::sleep(Duration::try_from(turn.duration_since(Timestamp::now())).unwrap_or_default()).await;
+        // Nobody keeps a connection while they wait.
+        connection = Connection::open(address).await?;
         loop {
             let (status, said) = ask(&mut connection, &request).await?;
             match said["code"].as_str() {

@@ -12,6 +12,7 @@ use admit_protocol::ticket::Ticket;
 use jiff::Timestamp;
 
 use crate::changes::BlockReason;
+use crate::decide::ExchangeWish;
 use crate::hold::{HoldKey, Network, Owner};
 use crate::queue::Admission;
 use crate::terms::Terms;
@@ -85,6 +86,17 @@ pub enum Command {
         booking: HoldKey,
         /// Who asks, and on what ground.
         cancellation: Cancellation,
+    },
+    /// Gives tickets for seats that are held, of this very screening. For those of another one see [`House::exchange_to`].
+    ///
+    /// [`House::exchange_to`]: crate::House::exchange_to
+    Exchange {
+        /// What for what.
+        wish: ExchangeWish,
+        /// What the buyer agreed to.
+        quote: QuoteId,
+        /// Random bytes from which ticket ids are made.
+        seed: [u8; 16],
     },
     /// Takes seats off sale.
     Block {

@@ -2,6 +2,7 @@
 
 mod book;
 mod cancel;
+mod exchange;
 mod hold;
 mod pay;
 mod scan;
@@ -13,6 +14,7 @@ use admit_protocol::time::after;
 use jiff::Timestamp;
 
 pub use self::cancel::CancellationOffer;
+pub use self::exchange::{ExchangeOffer, ExchangeWish};
 use crate::HOLD_LIFE_MAX_S;
 use crate::changes::{Changes, Claim};
 use crate::command::{By, Command};
@@ -68,6 +70,12 @@ impl House {
         }
     }
 
+    /// What changes bring to those who wait, together with them (W1): for who decides about two houses at once.
+    #[must_use]
+    pub fn with_offers(&self, changes: Changes, now: Timestamp) -> Changes {
+        self.then_offer(changes, now)
+    }
+
     /// Why a command is refused, if it is: as [`House::decide`] says, without working out what it would bring to others.
     #[must_use]
     pub fn refusal(&self, command: &Command, now: Timestamp) -> Option<Refusal> {
@@ -88,6 +96,7 @@ impl House {
             Command::Settle { booking, amount } => self.settle(*booking, *amount),
             Command::Refund { booking, amount } => self.refund(*booking, *amount),
             Command::Cancel { booking, cancellation } => self.cancel(*booking, cancellation, now),
+            Command::Exchange { wish, quote, seed } => self.exchange_here(wish, *quote, *seed, now),
             Command::Block { seats, reason, until } => self.block(seats, *reason, *until, now),
             Command::Unblock { seats } => self.unblock(seats),
             Command::Scan { device, scans } => self.scan(*device, scans, now),

@@ -94,7 +94,10 @@ pub fn terms() -> Terms {
         starts_at: at("2026-11-21T20:00:00Z"),
         ends_at: at("2026-11-21T22:00:00Z"),
         hold_policy: HoldPolicy::default(),
-        cancellation: Arc::new(CancellationPolicy { tiers: vec![tier(6, 100), tier(2, 50)], fee_per_ticket: None }),
+        cancellation: Arc::new(CancellationPolicy {
+            tiers: vec![tier(6, 100), tier(2, 50)],
+            ..CancellationPolicy::default()
+        }),
         collect_by: at("2026-11-21T19:30:00Z"),
         companion_release_at: None,
         payment_methods: vec![PaymentMethod::None, PaymentMethod::AtCinema],

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use admit_protocol::booking::Buyer;
 use admit_protocol::capability::PaymentMethod;
-use admit_protocol::id::{BookingId, HoldId};
+use admit_protocol::id::{BookingId, HoldId, ScreeningId};
 use admit_protocol::money::Money;
 use admit_protocol::policy::CancellationPolicy;
 use admit_protocol::price::TicketType;
@@ -222,6 +222,14 @@ pub struct Booking {
     pub refunded: Money,
     /// What of that the buyer has.
     pub paid_out: Money,
+    /// What of `paid` came from the booking that this one replaces.
+    pub moved_in: Money,
+    /// What of `paid` went to bookings that replace this one.
+    pub moved_out: Money,
+    /// The booking whose tickets were given for these.
+    pub replaces: Option<Link>,
+    /// Which lines were given for which bookings.
+    pub replaced_by: Vec<(u16, Link)>,
     /// How.
     pub method: PaymentMethod,
     /// Who, if they said.
@@ -234,6 +242,15 @@ pub struct Booking {
     pub confirmed_at: Timestamp,
     /// Random bytes from which ticket ids are made.
     pub seed: [u8; 16],
+}
+
+/// A booking of whichever screening.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Link {
+    /// Its screening.
+    pub screening: ScreeningId,
+    /// Its key.
+    pub booking: HoldKey,
 }
 
 /// One ticket of a booking.
@@ -252,18 +269,32 @@ pub struct Line {
 }
 
 impl Booking {
-    /// What is still to be paid: tickets that stand, and booking fees, unless all of it was paid.
+    /// What is still to be paid: tickets that stand, and booking fees, less what was paid and is still here.
+    #[must_use]
+    pub fn balance_due(&self) -> Money {
+        let zero = Money::zero(self.total.currency());
+        if self.is_cancelled() {
+            return zero;
+        }
+        self.standing().minus(self.kept()).unwrap_or(zero).max(zero)
+    }
+
+    /// What tickets that stand cost, and booking fees.
     ///
     /// # Panics
     /// Never: these are parts of a total that was in range.
     #[must_use]
-    pub fn balance_due(&self) -> Money {
-        let zero = Money::zero(self.total.currency());
-        if self.paid > zero || self.is_cancelled() {
-            return zero;
-        }
+    pub fn standing(&self) -> Money {
         let standing = self.lines.iter().filter(|l| !l.revoked).map(|l| l.price);
-        Money::sum(zero.currency(), standing.chain([self.booking_fees])).expect("parts of a total that was in range")
+        let all = Money::sum(self.total.currency(), standing.chain([self.booking_fees]));
+        all.expect("parts of a total that was in range")
+    }
+
+    /// What was paid and neither comes back nor went to another booking.
+    #[must_use]
+    pub fn kept(&self) -> Money {
+        let kept = self.paid.minus(self.refunded).and_then(|left| left.minus(self.moved_out));
+        kept.unwrap_or(Money::zero(self.total.currency()))
     }
 
     /// What comes back and was not handed over yet.

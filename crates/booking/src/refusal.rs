@@ -143,6 +143,8 @@ pub enum Refusal {
     LeftAlone(Vec<SeatId>),
     /// The policy does not allow it, or not any more.
     NotCancellable,
+    /// What was paid is in another currency than what is taken.
+    OtherCurrency,
     /// No ticket of the booking is left.
     AllCancelled,
     /// What comes back is not what the quote says, or the quote's time ran out.

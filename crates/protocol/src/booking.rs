@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::capability::PaymentMethod;
+use crate::exchange::BookingLink;
 use crate::hold::{Hold, QuoteLine};
 use crate::id::{BookingId, EpochId, HoldId, QuoteId, ScreeningId, SeatId, TicketTypeId};
 use crate::money::Money;
@@ -129,6 +130,15 @@ pub struct Booking {
     pub collect_by: Option<Timestamp>,
     /// How it is paid.
     pub payment_method: PaymentMethod,
+    /// What of `paid` moved here from the booking that this one replaces.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moved_in: Option<Money>,
+    /// What of `paid` moved to bookings that replace this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moved_out: Option<Money>,
+    /// The booking whose tickets were given for these.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<BookingLink>,
     /// The policy that was in force when it was booked.
     pub cancellation: CancellationPolicy,
     /// Since when.
@@ -150,6 +160,9 @@ pub struct BookingLine {
     pub total: Money,
     /// What became of it.
     pub state: TicketState,
+    /// The booking that it was given for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaced_by: Option<BookingLink>,
 }
 
 open_enum! {

@@ -74,6 +74,10 @@ endpoints! { SERVER,
     QUOTE_CANCELLATION "POST" "/screenings/{screening}/bookings/{booking}/cancellation_quotes";
     /// Cancels tickets.
     CANCEL "POST" "/screenings/{screening}/bookings/{booking}/cancellations";
+    /// What an exchange would come to (capability `exchange`).
+    QUOTE_EXCHANGE "POST" "/screenings/{screening}/bookings/{booking}/exchange_quotes";
+    /// Exchanges tickets (capability `exchange`).
+    EXCHANGE "POST" "/screenings/{screening}/bookings/{booking}/exchanges";
     /// Puts a party in line (capability `waitlist`).
     JOIN_WAITLIST "POST" "/screenings/{screening}/waitlist";
     /// How a party stands (capability `waitlist`).

@@ -44,6 +44,7 @@ pub mod digest;
 pub mod directory;
 pub mod door;
 pub mod endpoint;
+pub mod exchange;
 pub mod feed;
 pub mod film;
 pub mod geo;

@@ -31,6 +31,19 @@ pub struct CancellationPolicy {
     /// Kept back for each cancelled ticket, never more than would be refunded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fee_per_ticket: Option<Money>,
+    /// What tickets are worth in an exchange; what a cancellation would bring back, if nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exchange: Option<ExchangeRule>,
+}
+
+/// Tickets are worth their whole price in an exchange, until some time before the start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ExchangeRule {
+    /// This ends so many seconds before the start.
+    pub until_before_start_s: u32,
+    /// Kept back for each ticket, never more than it cost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fee_per_ticket: Option<Money>,
 }
 
 /// What is given back until some time before the start.
@@ -58,7 +71,8 @@ impl CancellationPolicy {
         if self.tiers.windows(2).any(|pair| pair[0].until_before_start_s <= pair[1].until_before_start_s) {
             return Err("tiers come earliest first");
         }
-        if self.fee_per_ticket.is_some_and(|fee| fee.amount() < 0) {
+        let fees = [self.fee_per_ticket, self.exchange.and_then(|rule| rule.fee_per_ticket)];
+        if fees.iter().flatten().any(|fee| fee.amount() < 0) {
             return Err("a cancellation fee is not below zero");
         }
         Ok(())
@@ -79,6 +93,13 @@ impl CancellationPolicy {
     #[must_use]
     pub fn holds_until(&self, start: Timestamp, now: Timestamp) -> Option<Timestamp> {
         self.tier(start, now).map(|t| after(start, -i64::from(t.until_before_start_s)))
+    }
+
+    /// Until when tickets are worth their whole price in an exchange; nothing, if they are not at `now`.
+    #[must_use]
+    pub fn exchange_until(&self, start: Timestamp, now: Timestamp) -> Option<Timestamp> {
+        let until = after(start, -i64::from(self.exchange?.until_before_start_s));
+        (now < until).then_some(until)
     }
 
     /// What comes back of `price` at `now`: the tier's share, less the fee, never below nothing.

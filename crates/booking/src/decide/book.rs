@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use admit_protocol::capability::PaymentMethod;
+use admit_protocol::hold::Quote;
 use admit_protocol::id::{SeatId, TicketTypeId};
 use admit_protocol::money::Money;
 use admit_protocol::time::after;
@@ -36,12 +37,12 @@ impl House {
         Ok(Changes { moved: vec![(key, HoldState::Converted(booking))], ..Changes::default() })
     }
 
-    /// The order for a choice: a ticket for every held seat, at the pinned prices, for the total that the buyer saw.
-    pub(super) fn order(&self, hold: &Hold, choice: &Choice) -> Result<Order, Refusal> {
+    /// What a ticket for every held seat costs, at the pinned prices.
+    pub(super) fn quote_for(&self, hold: &Hold, chosen: &[(SeatId, TicketTypeId)]) -> Result<Quote, Refusal> {
         let plan = &self.terms.plan;
         let mut wanted: BTreeMap<SeatId, TicketTypeId> = BTreeMap::new();
         let mut extra = Vec::new();
-        for &(seat, ticket_type) in &choice.tickets {
+        for &(seat, ticket_type) in chosen {
             if wanted.insert(seat, ticket_type).is_some() {
                 extra.push(seat);
             }
@@ -59,8 +60,13 @@ impl House {
         if !missing.is_empty() || !extra.is_empty() {
             return Err(Refusal::TicketsDoNotMatch { missing, extra });
         }
+        quote(&hold.prices.table, &tickets)
+    }
+
+    /// The order for a choice: a ticket for every held seat, at the pinned prices, for the total that the buyer saw.
+    pub(super) fn order(&self, hold: &Hold, choice: &Choice) -> Result<Order, Refusal> {
         let table = &hold.prices.table;
-        let quote = quote(table, &tickets)?;
+        let quote = self.quote_for(hold, &choice.tickets)?;
         if quote.total != choice.total {
             return Err(Refusal::PriceChanged(quote));
         }
@@ -97,6 +103,10 @@ impl House {
             paid: if paid { order.total } else { zero },
             refunded: zero,
             paid_out: zero,
+            moved_in: zero,
+            moved_out: zero,
+            replaces: None,
+            replaced_by: Vec::new(),
             collect_by: (order.method == PaymentMethod::AtCinema).then_some(self.collect_until(now)),
             method: order.method,
             buyer: order.buyer,
@@ -108,7 +118,7 @@ impl House {
 
     /// Until before when a booking that is made at `now` must be paid at the cinema (BOOK-005). Nobody gets less than a quarter of
     /// an hour while there is one left: who comes in the last minutes pays before the start, who comes later while it is sold.
-    fn collect_until(&self, now: Timestamp) -> Timestamp {
+    pub(super) fn collect_until(&self, now: Timestamp) -> Timestamp {
         let terms = &self.terms;
         match (after(now, COLLECT_LEAST_S) < terms.collect_by, now < terms.starts_at) {
             (true, _) => terms.collect_by,

@@ -24,7 +24,7 @@ use crate::price::sum;
 use crate::refusal::Refusal;
 
 /// How long a quote holds at most, in seconds.
-const QUOTE_LIFE_S: i64 = 600;
+pub(super) const QUOTE_LIFE_S: i64 = 600;
 
 /// What a cancellation would bring back.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,7 +66,7 @@ impl House {
     }
 
     /// Until when what holds at `now` goes on holding; `None` when nothing can be cancelled.
-    fn policy_end(&self, booking: &Booking, now: Timestamp) -> Option<Timestamp> {
+    pub(super) fn policy_end(&self, booking: &Booking, now: Timestamp) -> Option<Timestamp> {
         if self.is_off() {
             return Some(after(now, QUOTE_LIFE_S));
         }
@@ -99,8 +99,7 @@ impl House {
             (true, true) => booking.booking_fees,
         };
         let table = &hold.prices.table;
-        let left = booking.paid.minus(booking.refunded).unwrap_or(zero);
-        let refund = sum(table, offered.iter().map(|(_, back)| *back).chain([fees])).min(left);
+        let refund = sum(table, offered.iter().map(|(_, back)| *back).chain([fees])).min(booking.kept());
         let balance_reduction = match (due.is_zero(), all) {
             (true, _) => zero,
             (false, true) => due,
@@ -110,7 +109,13 @@ impl House {
         Ok(CancellationOffer { id, lines: offered, refund, balance_reduction, valid_until })
     }
 
-    fn refund_of(&self, hold: &Hold, booking: &Booking, line: Line, now: Timestamp) -> Result<Money, Refusal> {
+    pub(super) fn refund_of(
+        &self,
+        hold: &Hold,
+        booking: &Booking,
+        line: Line,
+        now: Timestamp,
+    ) -> Result<Money, Refusal> {
         if self.is_off() {
             return Ok(line.price);
         }
@@ -129,7 +134,7 @@ impl House {
             Cancellation::Quoted { owner, .. } => self.booking_by(key, By::Owner(*owner))?,
             Cancellation::Staff { .. } => self.booking_by(key, By::Staff)?,
         };
-        let kept = booking.paid.minus(booking.refunded).unwrap_or(Money::zero(booking.total.currency()));
+        let kept = booking.kept();
         // CANC-010: what was kept when it was cancelled is given back after all.
         if let Cancellation::Staff { seats, refund: true } = cancellation
             && seats.is_empty()
@@ -173,12 +178,12 @@ impl House {
         Ok(revoke(hold, booking, &lines, refund))
     }
 
-    fn booking_by(&self, key: HoldKey, by: By) -> Result<(&Hold, &Booking), Refusal> {
+    pub(super) fn booking_by(&self, key: HoldKey, by: By) -> Result<(&Hold, &Booking), Refusal> {
         let hold = self.hold_by(key, by)?;
         Ok((hold, hold.booking().ok_or(Refusal::NotFound)?))
     }
 
-    fn lines_of(&self, booking: &Booking, seats: &[SeatId]) -> Result<Vec<usize>, Refusal> {
+    pub(super) fn lines_of(&self, booking: &Booking, seats: &[SeatId]) -> Result<Vec<usize>, Refusal> {
         let standing = |place: Place| booking.lines.iter().position(|l| l.place == place && !l.revoked);
         if seats.is_empty() {
             let left: Vec<usize> = (0..booking.lines.len()).filter(|n| !booking.lines[*n].revoked).collect();
@@ -198,7 +203,13 @@ impl House {
 
     /// CANC-008: what is left must be something that is sold. Nobody keeps a carer's free ticket, or the seat of a companion,
     /// by cancelling the ticket that it goes with.
-    fn check_left(&self, hold: &Hold, booking: &Booking, lines: &[usize], now: Timestamp) -> Result<(), Refusal> {
+    pub(super) fn check_left(
+        &self,
+        hold: &Hold,
+        booking: &Booking,
+        lines: &[usize],
+        now: Timestamp,
+    ) -> Result<(), Refusal> {
         if self.is_off() {
             return Ok(());
         }
@@ -233,7 +244,7 @@ impl House {
     }
 
     /// P10: a used ticket gives nothing back without staff.
-    fn check_unused(&self, hold: &Hold, booking: &Booking, lines: &[usize]) -> Result<(), Refusal> {
+    pub(super) fn check_unused(&self, hold: &Hold, booking: &Booking, lines: &[usize]) -> Result<(), Refusal> {
         let used = |n: &&usize| self.ticket_state(hold.key, booking, **n) == TicketState::Used;
         match lines.iter().find(used).and_then(|n| booking.lines.get(*n)) {
             Some(line) => Err(Refusal::TicketUsed(self.terms.plan.seat_id(line.place))),
@@ -243,7 +254,7 @@ impl House {
 }
 
 /// Revokes tickets and frees their seats, in one (S5, P9).
-fn revoke(hold: &Hold, booking: &Booking, lines: &[usize], refund: Money) -> Changes {
+pub(super) fn revoke(hold: &Hold, booking: &Booking, lines: &[usize], refund: Money) -> Changes {
     let mut after = booking.clone();
     let mut freed = Vec::with_capacity(lines.len());
     for &number in lines {
@@ -259,12 +270,13 @@ fn revoke(hold: &Hold, booking: &Booking, lines: &[usize], refund: Money) -> Cha
 /// Nobody paid in time: the seats go back on sale.
 pub(super) fn lapse_unpaid(hold: &Hold, booking: &Booking, changes: &mut Changes) {
     let standing: Vec<usize> = (0..booking.lines.len()).filter(|n| !booking.lines[*n].revoked).collect();
-    let revoked = revoke(hold, booking, &standing, Money::zero(booking.total.currency()));
+    // What had come from another booking comes back.
+    let revoked = revoke(hold, booking, &standing, booking.kept());
     changes.freed.extend(revoked.freed);
     changes.moved.extend(revoked.moved);
 }
 
-fn refundable_fees(hold: &Hold) -> Money {
+pub(super) fn refundable_fees(hold: &Hold) -> Money {
     let table = &hold.prices.table;
     sum(table, table.booking_fees.iter().filter(|f| f.refundable).map(|f| f.amount))
 }
@@ -285,7 +297,7 @@ fn quote_id(key: HoldKey, booking: &Booking, lines: &[(usize, Money)], refund: M
     QuoteId::parse(&format!("{until:x}.{bits:x}.{digest:016x}")).expect("at most 61 characters of an id")
 }
 
-fn read_quote_id(id: QuoteId) -> Option<(Vec<usize>, Timestamp)> {
+pub(super) fn read_quote_id(id: QuoteId) -> Option<(Vec<usize>, Timestamp)> {
     let mut parts = id.as_str().split('.');
     let until = i64::from_str_radix(parts.next()?, 16).ok()?;
     let bits = u128::from_str_radix(parts.next()?, 16).ok()?;

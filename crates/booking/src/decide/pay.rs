@@ -73,13 +73,15 @@ impl House {
         let hold = self.hold_by(key, By::Staff)?;
         let booking = hold.booking().ok_or(Refusal::NotFound)?;
         let due = booking.balance_due();
-        if booking.paid == amount && due.is_zero() && !amount.is_zero() {
+        let over_the_counter = booking.paid.minus(booking.moved_in).unwrap_or(booking.paid);
+        if over_the_counter == amount && due.is_zero() && !amount.is_zero() {
             return Ok(Changes::default());
         }
         if due != amount || due.is_zero() {
             return Err(Refusal::WrongBalance { due });
         }
-        let settled = Booking { paid: amount, ..booking.clone() };
+        let paid = booking.paid.plus(amount).map_err(|_| Refusal::WrongBalance { due })?;
+        let settled = Booking { paid, ..booking.clone() };
         Ok(Changes { moved: vec![(key, HoldState::Converted(settled))], ..Changes::default() })
     }
 

@@ -2,6 +2,7 @@
 
 mod bookings;
 mod door;
+mod exchange;
 mod holds;
 mod model;
 mod payments;
