@@ -89,7 +89,7 @@ const CHECKS: &[(&str, &str, &str)] = &[
         "bookings that gave back more than was paid",
         "
         SELECT count(*) FROM hold
-        WHERE state IN ('converted', 'cancelled') AND details ->> '$.booked.refunded' > details ->> '$.booked.paid'",
+        WHERE state IN ('converted', 'cancelled') AND (details ->> '$.booked.refunded') + coalesce(details ->> '$.booked.moved_out', 0) > details ->> '$.booked.paid'",
     ),
     (
         "P8",
@@ -111,8 +111,17 @@ const CHECKS: &[(&str, &str, &str)] = &[
         "bookings paid at the counter whose money is not what went through a till",
         "
         SELECT count(*) FROM hold h WHERE state IN ('converted', 'cancelled') AND details ->> '$.method' = 'at_cinema'
-        AND (details ->> '$.booked.paid') - (details ->> '$.booked.paid_out')
+        AND (details ->> '$.booked.paid') - coalesce(details ->> '$.booked.moved_in', 0) - (details ->> '$.booked.paid_out')
             <> coalesce((SELECT sum(t.amount) FROM till t WHERE t.hold = h.hold), 0)",
+    ),
+    (
+        "M1",
+        "bookings of which more or less moved out than moved into those that replace them",
+        "
+        WITH moved AS (SELECT details ->> '$.booked.replaces[1]' AS booking, sum(details ->> '$.booked.moved_in') AS amount
+            FROM hold WHERE details ->> '$.booked.replaces' IS NOT NULL GROUP BY 1)
+        SELECT count(*) FROM hold h FULL JOIN moved m ON m.booking = lower(hex(h.hold))
+        WHERE coalesce(h.details ->> '$.booked.moved_out', 0) <> coalesce(m.amount, 0)",
     ),
     (
         "I1",

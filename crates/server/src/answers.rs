@@ -3,11 +3,14 @@
 use std::borrow::Cow;
 
 use admit_booking::{
-    Booking, CancellationOffer, Changes, Entry, EntryKey, EntryState, Hold, HoldKey, HoldState, House, price,
+    Booking, CancellationOffer, Changes, Entry, EntryKey, EntryState, ExchangeOffer, Hold, HoldKey, HoldState, House,
+    price,
 };
 use admit_protocol::booking as wire;
+use admit_protocol::exchange::{BookingLink, ExchangeQuote, GivenTicket};
 use admit_protocol::hold::{HeldSeat, Hold as WireHold, HoldState as WireState};
 use admit_protocol::id::EpochId;
+use admit_protocol::money::Money;
 use admit_protocol::seats::{SalesState, Seats};
 use admit_protocol::waitlist::{WaitlistEntry, WaitlistOffer, WaitlistState};
 use axum::body::Bytes;
@@ -202,6 +205,11 @@ impl Answers {
         }
     }
 
+    fn link(&self, link: admit_booking::Link) -> BookingLink {
+        let (screening, booking) = (link.screening, link.booking.booking_id());
+        BookingLink { screening, booking, url: format!("{}/screenings/{screening}/bookings/{booking}", self.api) }
+    }
+
     pub(crate) fn booking(&self, house: &House, hold: &Hold, booking: &Booking, seq: u64) -> wire::Booking {
         let plan = &house.terms().plan;
         let revoked = booking.lines.iter().filter(|l| l.revoked).count();
@@ -210,7 +218,13 @@ impl Answers {
             ticket_type: hold.ticket_type(line.ticket_type).id,
             total: line.price,
             state: house.ticket_state(hold.key, booking, n),
+            replaced_by: booking
+                .replaced_by
+                .iter()
+                .find(|(line, _)| usize::from(*line) == n)
+                .map(|(_, to)| self.link(*to)),
         });
+        let moved = |amount: Money| (!amount.is_zero()).then_some(amount);
         let id = hold.key.booking_id();
         let balance_due = booking.balance_due();
         wire::Booking {
@@ -232,6 +246,9 @@ impl Answers {
             refund_due: booking.refund_due(),
             collect_by: booking.collect_by.filter(|_| !balance_due.is_zero()),
             payment_method: booking.method,
+            moved_in: moved(booking.moved_in),
+            moved_out: moved(booking.moved_out),
+            replaces: booking.replaces.map(|from| self.link(from)),
             cancellation: (*booking.policy).clone(),
             confirmed_at: booking.confirmed_at,
             epoch: self.epoch,
@@ -253,6 +270,28 @@ impl Answers {
         }
     }
 
+    /// What giving tickets of a booking would come to.
+    pub(crate) fn exchange(house: &House, hold: &Hold, booking: &Booking, offer: &ExchangeOffer) -> ExchangeQuote {
+        let given = |(number, worth): &(usize, Money)| {
+            let line = booking.lines[*number];
+            GivenTicket {
+                seat: house.terms().plan.seat_id(line.place),
+                ticket_type: hold.ticket_type(line.ticket_type).id,
+                total: line.price,
+                worth: *worth,
+            }
+        };
+        ExchangeQuote {
+            id: offer.id,
+            given: offer.given.iter().map(given).collect(),
+            moves: offer.moves,
+            taken: offer.taken.clone(),
+            balance_due: offer.balance_due,
+            refund: offer.refund,
+            valid_until: offer.valid_until,
+        }
+    }
+
     pub(crate) fn cancellation(
         &self,
         house: &House,
@@ -261,7 +300,7 @@ impl Answers {
         offer: &CancellationOffer,
     ) -> wire::CancellationQuote {
         let plan = &house.terms().plan;
-        let line = |(number, refund): &(usize, admit_protocol::money::Money)| {
+        let line = |(number, refund): &(usize, Money)| {
             let line = booking.lines[*number];
             wire::CancellationLine {
                 seat: plan.seat_id(line.place),

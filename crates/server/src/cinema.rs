@@ -28,9 +28,10 @@ const MANIFEST_LIFE_S: i64 = 24 * 3600;
 const MANIFEST_RENEW_S: i64 = 18 * 3600;
 
 /// What a server of ours can do beyond the core.
-const CAPABILITIES: [Capability; 6] = [
+const CAPABILITIES: [Capability; 7] = [
     Capability::BestAvailable,
     Capability::Door,
+    Capability::Exchange,
     Capability::Extend,
     Capability::Feed,
     Capability::GeneralAdmission,

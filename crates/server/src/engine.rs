@@ -5,6 +5,7 @@
 //! committed hears at once, from memory. `spec/rationale.md` says why.
 
 mod batch;
+mod exchange;
 mod follower;
 mod queue;
 mod resident;
@@ -21,6 +22,8 @@ use admit_protocol::id::ScreeningId;
 use axum::body::Bytes;
 use tokio::sync::{OnceCell, SetError, oneshot};
 
+use self::exchange::ExchangeJob;
+pub(crate) use self::exchange::Exchanging;
 use self::follower::{Ask, Follower};
 use self::queue::QueueJob;
 pub(crate) use self::queue::Standing;
@@ -77,6 +80,8 @@ pub(crate) trait TermsSource: Send + Sync + 'static {
 enum Message {
     /// A command.
     Job(Box<Job>),
+    /// Tickets of one house are to be given for seats of another.
+    Exchange(Box<ExchangeJob>),
     /// Something is asked of a line of people.
     Queue(Box<QueueJob>),
     /// A house was loaded: wake up for it.

@@ -223,6 +223,10 @@ fn refused(refusal: Refusal) -> Problem {
             Code::NotCancellable,
             "the cancellation policy that it was sold with does not allow it, or not so late",
         ),
+        Refusal::OtherCurrency => Problem::new(
+            Code::RuleBroken,
+            "what was paid is in another currency: cancel the tickets, and book the others",
+        ),
         Refusal::AllCancelled => Problem::new(Code::BookingState, "all of its tickets are cancelled already"),
         Refusal::QuoteChanged => {
             let why = "this quote is none of this booking, is over, or was used: ask for a new one";

@@ -4,6 +4,7 @@ mod book;
 mod cancel;
 mod documents;
 mod door;
+mod exchange;
 mod extend_hold;
 mod get_booking;
 mod get_feed;
@@ -54,7 +55,8 @@ pub(crate) fn router(cinema: &Cinema) -> Router {
         .route(at::UPLOAD_SCANS.path, post(door::upload_scans))
         .merge(waitlist(cinema))
         .merge(queue(cinema))
-        .route("/screenings/{screening}/bookings/{booking}/exchanges", any(not_offered))
+        .route(at::QUOTE_EXCHANGE.path, post(exchange::quote_exchange))
+        .route(at::EXCHANGE.path, post(exchange::exchange))
         .method_not_allowed_fallback(headers::wrong_method)
         .fallback(nothing_here);
     let router = Router::new()

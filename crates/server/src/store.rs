@@ -54,6 +54,18 @@ pub trait Store: Send + Sync + 'static {
     /// When nothing was saved, or when that is not known (D2).
     fn save(&self, batch: &[Save<'_>]) -> Result<Vec<Outcome>, CommitError>;
 
+    /// Saves several houses in one durable commit: all of them, or none, whichever of them it is that does not fit. What is
+    /// [`Outcome::Saved`] is on disk (D1). A store that cannot do so for several offers no exchange between screenings.
+    ///
+    /// # Errors
+    /// As [`Store::save`].
+    fn save_together(&self, batch: &[Save<'_>]) -> Result<Outcome, CommitError> {
+        match batch {
+            [_] => Ok(self.save(batch)?.pop().unwrap_or(Outcome::Conflict)),
+            _ => Err(CommitError::NotDone(StoreError::Refused("this store saves one house at a time".into()))),
+        }
+    }
+
     /// The answer that a request got, by what it was about and its key.
     ///
     /// # Errors
@@ -134,6 +146,12 @@ pub trait Taken {
     /// # Errors
     /// When nothing was saved, or when that is not known (D2).
     fn save(self: Box<Self>, batch: &[Save<'_>]) -> Result<Vec<Outcome>, CommitError>;
+
+    /// As [`Store::save_together`].
+    ///
+    /// # Errors
+    /// As [`Store::save`].
+    fn save_together(self: Box<Self>, batch: &[Save<'_>]) -> Result<Outcome, CommitError>;
 }
 
 /// What somebody else made of a house.

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use admit_booking::{Broken, Changes, Command, Entry, EntryState, HoldKey, HoldState, House};
 use jiff::Timestamp;
 
+use super::exchange::Exchanging;
 use super::{Done, Failed, Job, Key, Request, Resident, Shared};
-use crate::answers::View;
-use crate::store::{Answer, CashWay, KeyPrint, KnownKey, LogEntry, Message, NewAnswer, Save, TillEntry};
+use crate::answers::{Subject, View};
+use crate::store::{About, Answer, CashWay, KeyPrint, KnownKey, LogEntry, Message, NewAnswer, Save, TillEntry};
 
 /// What a hold takes in memory once it is a booking of some seats, with the keys of its requests and the house's second copy.
 const HOLD_BYTES: usize = 1600;
@@ -84,15 +85,7 @@ impl Turn {
         }
         // What earlier commands of this batch changed is what this one sees.
         self.see_changes(&state.house)?;
-        self.now = self.now.max(shared.clock.now());
-        let lapsed = self.house(&state.house).advance(self.now);
-        if !lapsed.is_empty() {
-            self.log.push(log_entry("clock", "lapse", None, &lapsed));
-            self.outbox.extend(messages("booking_lapsed", &lapsed, &self.resident));
-            self.outbox.extend(offers(&lapsed, &self.resident));
-            self.change(lapsed)?;
-            self.see_changes(&state.house)?;
-        }
+        self.let_pass(shared.clock.now(), &state.house)?;
         let Some(request) = request else { return Ok(Done { status: 204, body: Default::default(), replayed: false }) };
         let house = self.house(&state.house);
         let seq = self.seen + 1;
@@ -118,6 +111,58 @@ impl Turn {
             self.keys.insert(key, (known, done.clone()));
         }
         self.change(changes)?;
+        Ok(done)
+    }
+
+    /// Makes true what is due at `now`, before anything is decided then.
+    fn let_pass(&mut self, now: Timestamp, committed: &House) -> Result<(), Failed> {
+        self.now = self.now.max(now);
+        let lapsed = self.house(committed).advance(self.now);
+        if !lapsed.is_empty() {
+            self.log.push(log_entry("clock", "lapse", None, &lapsed));
+            self.outbox.extend(messages("booking_lapsed", &lapsed, &self.resident));
+            self.outbox.extend(offers(&lapsed, &self.resident));
+            self.change(lapsed)?;
+            self.see_changes(committed)?;
+        }
+        Ok(())
+    }
+
+    /// Decides an exchange between two houses: what it changes is in both turns, to be saved together.
+    pub(super) fn exchange(&mut self, there: &mut Self, request: &Exchanging, shared: &Shared) -> Result<Done, Failed> {
+        let (here, other) = (self.resident.clone(), there.resident.clone());
+        let (state, Some(other_state)) = here.both(&other) else { return Err(Failed::Busy) };
+        if state.quarantine.is_some() || other_state.quarantine.is_some() {
+            return Err(Failed::Busy);
+        }
+        let Exchanging { wish, quote, seed, key, by } = request;
+        if let Some(known) = state.keys.get(&key.print) {
+            return Err(if known.said == key.body { Failed::Again } else { Failed::KeyReused });
+        }
+        let now = shared.clock.now().max(self.now).max(there.now);
+        self.let_pass(now, &state.house)?;
+        there.let_pass(now, &other_state.house)?;
+        let (from, to) = (self.house(&state.house), there.house(&other_state.house));
+        let (given, taken) = match from.exchange_to(to, wish, *quote, *seed, now) {
+            Ok((given, taken)) => (from.with_offers(given, now), to.with_offers(taken, now)),
+            Err(refusal) => return Err(Failed::Refused(refusal, from.version())),
+        };
+        let view = View { house: to, changes: &taken, seq: there.seen + 1 };
+        let (status, body) = shared.answers.after(&view, Subject::Booked(wish.hold));
+        let done = Done { status, body: body.clone(), replayed: false };
+        // The booking whose tickets were given is what was asked, and has it on record.
+        let known = KnownKey { key: key.print, said: key.body, about: About::Hold(wish.booking) };
+        self.answers.push(NewAnswer { known, answer: Answer { status, body: Some(body) } });
+        self.keys.insert(key.print, (known, done.clone()));
+        self.log.push(log_entry(by, "exchange", Some(wish.booking), &given));
+        there.log.push(log_entry(by, "exchange", Some(wish.hold), &taken));
+        there.outbox.extend(messages("booking_exchanged", &taken, &there.resident));
+        for (turn, changes) in [(&mut *self, &given), (&mut *there, &taken)] {
+            let told = offers(changes, &turn.resident).collect::<Vec<_>>();
+            turn.outbox.extend(told);
+        }
+        self.change(given)?;
+        there.change(taken)?;
         Ok(done)
     }
 
@@ -233,6 +278,7 @@ fn name(command: &Command) -> &'static str {
         Command::Settle { .. } => "settle",
         Command::Refund { .. } => "refund",
         Command::Cancel { .. } => "cancel",
+        Command::Exchange { .. } => "exchange",
         Command::Block { .. } => "block",
         Command::Unblock { .. } => "unblock",
         Command::Scan { .. } => "scan",
@@ -261,6 +307,7 @@ fn message_kind(command: &Command) -> Option<&'static str> {
         Command::Settle { .. } => Some("booking_paid"),
         Command::Refund { .. } => Some("booking_refunded"),
         Command::Cancel { .. } => Some("booking_cancelled"),
+        Command::Exchange { .. } => Some("booking_exchanged"),
         Command::PlaceHold(_)
         | Command::Release { .. }
         | Command::Extend { .. }

@@ -104,6 +104,31 @@ impl Resident {
         look(&self.state().house)
     }
 
+    /// Looks at two houses as they are committed. Their locks are taken in the order of their names, by whoever takes two: so nobody waits
+    /// for somebody who waits for them.
+    pub(crate) fn read_both<T>(&self, other: &Self, look: impl FnOnce(&House, &House) -> T) -> T {
+        let (state, others) = self.both(other);
+        look(&state.house, others.as_ref().map_or(&state.house, |state| &state.house))
+    }
+
+    /// The states of two houses; the second is none, if it is the same.
+    pub(super) fn both<'a>(
+        &'a self,
+        other: &'a Self,
+    ) -> (RwLockReadGuard<'a, State>, Option<RwLockReadGuard<'a, State>>) {
+        match self.screening.cmp(&other.screening) {
+            std::cmp::Ordering::Equal => (self.state(), None),
+            std::cmp::Ordering::Less => {
+                let state = self.state();
+                (state, Some(other.state()))
+            }
+            std::cmp::Ordering::Greater => {
+                let others = other.state();
+                (self.state(), Some(others))
+            }
+        }
+    }
+
     /// The version that is in memory.
     pub(super) fn version(&self) -> u64 {
         self.state().house.version()

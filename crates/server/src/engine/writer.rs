@@ -13,11 +13,12 @@ use jiff::Timestamp;
 use tokio::sync::oneshot;
 
 use super::batch::Turn;
+use super::exchange::ExchangeJob;
 use super::follower::take_over;
 use super::queue::QueueJob;
 use super::{Failed, Job, Message, Request, Resident, Shared};
 use crate::answers::Subject;
-use crate::store::{CommitError, Outcome, Save, SharedStore};
+use crate::store::{CommitError, Outcome, Save, SharedStore, StoreError, Taken};
 
 /// Jobs in one commit.
 const BATCH_MAX: usize = 1024;
@@ -29,7 +30,7 @@ const TIDY_EVERY: Duration = Duration::from_secs(2);
 const SLEEP_MAX: Duration = Duration::from_secs(1);
 
 pub(super) struct Writer {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     jobs: Receiver<Message>,
     /// When to let time pass for a house. An entry may be stale; waking for nothing does no harm.
     timers: BinaryHeap<Reverse<(Timestamp, ScreeningId)>>,
@@ -39,6 +40,8 @@ pub(super) struct Writer {
     again: VecDeque<Job>,
     /// What is asked of queues.
     queues: Vec<QueueJob>,
+    /// Exchanges between two houses.
+    exchanges: Vec<ExchangeJob>,
 }
 
 impl Writer {
@@ -50,6 +53,7 @@ impl Writer {
             watched: HashMap::new(),
             again: VecDeque::new(),
             queues: Vec::new(),
+            exchanges: Vec::new(),
         }
     }
 
@@ -80,6 +84,7 @@ impl Writer {
                 Some(store) => in_parts(batch).into_iter().for_each(|part| self.take_turns(store, part)),
             }
             shared.work_on_queues(std::mem::take(&mut self.queues));
+            std::mem::take(&mut self.exchanges).into_iter().for_each(|job| self.exchange(job));
         }
     }
 
@@ -87,21 +92,35 @@ impl Writer {
     fn take_turns(&mut self, store: &dyn SharedStore, batch: Vec<Job>) {
         let houses: BTreeMap<ScreeningId, Arc<Resident>> =
             batch.iter().map(|job| (job.resident.screening(), job.resident.clone())).collect();
+        let shared = self.shared.clone();
+        let Ok((taken, unread)) = self.take(store, &houses) else { return refuse(batch) };
+        let (lost, batch): (Vec<Job>, Vec<Job>) =
+            batch.into_iter().partition(|job| unread.contains(&job.resident.screening()));
+        lost.into_iter().for_each(|job: Job| {
+            let why = shared.why_unread(job.resident.screening());
+            drop(job.reply.send(Err(why)));
+        });
+        let turns = self.decide(batch);
+        self.commit(turns, |saves| taken.save(saves));
+    }
+
+    /// Takes houses for this process alone, and takes over what others saved of them. Which of them could not be read: those keep nobody
+    /// else waiting.
+    pub(super) fn take<'a>(
+        &mut self,
+        store: &'a dyn SharedStore,
+        houses: &BTreeMap<ScreeningId, Arc<Resident>>,
+    ) -> Result<(Box<dyn Taken + 'a>, BTreeSet<ScreeningId>), StoreError> {
         let seen: Vec<(ScreeningId, u64)> = houses.iter().map(|(id, resident)| (*id, resident.version())).collect();
         let shared = self.shared.clone();
         let taken = store.take(&seen, &|name| shared.terms.prices(name)).and_then(|taken| {
             shared.terms.keep_up(taken.programme())?;
             Ok(taken)
         });
-        let mut taken = match taken {
-            Ok(taken) => taken,
-            Err(error) => {
-                tracing::error!(%error, "houses could not be taken; nothing was decided");
-                houses.values().for_each(|resident| self.watch_later(resident));
-                return refuse(batch);
-            }
-        };
-        // A house that cannot be read keeps nobody else waiting.
+        let mut taken = taken.inspect_err(|error| {
+            tracing::error!(%error, "houses could not be taken; nothing was decided");
+            houses.values().for_each(|resident| self.watch_later(resident));
+        })?;
         let mut unread = BTreeSet::new();
         for (resident, news) in houses.values().zip(taken.news()) {
             let Some(news) = news else { continue };
@@ -112,14 +131,7 @@ impl Writer {
                 unread.insert(resident.screening());
             }
         }
-        let (lost, batch): (Vec<Job>, Vec<Job>) =
-            batch.into_iter().partition(|job| unread.contains(&job.resident.screening()));
-        lost.into_iter().for_each(|job: Job| {
-            let why = shared.why_unread(job.resident.screening());
-            drop(job.reply.send(Err(why)));
-        });
-        let turns = self.decide(batch);
-        self.commit(turns, |saves| taken.save(saves));
+        Ok((taken, unread))
     }
 
     /// What is waiting, in order of arrival; what is due when nothing is; `None` when the engine is gone.
@@ -132,7 +144,7 @@ impl Writer {
                 Err(RecvTimeoutError::Disconnected) => return None,
             }
         }
-        while batch.len() + self.queues.len() < BATCH_MAX {
+        while batch.len() + self.queues.len() + self.exchanges.len() < BATCH_MAX {
             match self.jobs.try_recv() {
                 Ok(message) => self.receive(message, &mut batch),
                 Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
@@ -146,6 +158,7 @@ impl Writer {
         match message {
             Message::Job(job) => batch.push(*job),
             Message::Queue(job) => self.queues.push(*job),
+            Message::Exchange(job) => self.exchanges.push(*job),
             Message::Watch(resident) => self.watch(&resident),
         }
     }
@@ -156,7 +169,7 @@ impl Writer {
         Duration::try_from(left).unwrap_or_default().min(SLEEP_MAX)
     }
 
-    fn watch(&mut self, resident: &Arc<Resident>) {
+    pub(super) fn watch(&mut self, resident: &Arc<Resident>) {
         if let Some(at) = resident.read(admit_booking::House::next_deadline) {
             self.timers.push(Reverse((at, resident.screening())));
             self.watched.insert(resident.screening(), Arc::downgrade(resident));

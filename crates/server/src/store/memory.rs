@@ -88,6 +88,21 @@ impl Store for MemoryStore {
         Ok(batch.iter().map(save).collect())
     }
 
+    fn save_together(&self, batch: &[Save<'_>]) -> Result<Outcome, CommitError> {
+        let mut houses = self.houses.lock().unwrap_or_else(PoisonError::into_inner);
+        for save in batch {
+            let rows = houses.entry(save.screening).or_default();
+            if rows.version != save.seen {
+                return Ok(Outcome::Conflict);
+            }
+            if let Err(why) = rows.check(save) {
+                return Ok(Outcome::Broken(why));
+            }
+        }
+        batch.iter().for_each(|save| houses.entry(save.screening).or_default().apply(save));
+        Ok(Outcome::Saved)
+    }
+
     fn answer(&self, _: ScreeningId, about: About, key: KeyPrint) -> Result<Option<Answer>, StoreError> {
         let houses = self.houses.lock().unwrap_or_else(PoisonError::into_inner);
         let answer = houses.values().find_map(|rows| rows.answers.get(&key).filter(|(known, _)| known.about == about));

@@ -333,6 +333,12 @@ impl Store for PostgresStore {
         Box::new(taken).save(batch)
     }
 
+    fn save_together(&self, batch: &[Save<'_>]) -> Result<Outcome, CommitError> {
+        let seen: Vec<(ScreeningId, u64)> = batch.iter().map(|save| (save.screening, save.seen)).collect();
+        let taken = TakenHouses::take(self, &seen, None).map_err(CommitError::NotDone)?;
+        Box::new(taken).save_together(batch)
+    }
+
     fn answer(&self, screening: ScreeningId, about: About, key: KeyPrint) -> Result<Option<Answer>, StoreError> {
         const STEP: &str = "reading an answer";
         let sql = match about {

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use admit_booking::queue::{Line as Queue, QueuePlace};
 use admit_booking::{
-    Block, BlockReason, Booking, Claim, Entry, EntryKey, EntryState, HeldPlace, Hold, HoldKey, HoldState, Line,
+    Block, BlockReason, Booking, Claim, Entry, EntryKey, EntryState, HeldPlace, Hold, HoldKey, HoldState, Line, Link,
     Network, Order, OrderLine, Owner, Place, Prices, ScanRecord, ScannedTicket, TypeNo,
 };
 use admit_protocol::booking::Buyer;
 use admit_protocol::capability::PaymentMethod;
 use admit_protocol::digest::ContentName;
 use admit_protocol::door::{ScanKind, Verdict};
+use admit_protocol::id::ScreeningId;
 use admit_protocol::money::{Currency, Money};
 use admit_protocol::policy::CancellationPolicy;
 use jiff::Timestamp;
@@ -41,9 +42,38 @@ struct Booked {
     refunded: i64,
     #[serde(default)]
     paid_out: i64,
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    moved_in: i64,
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    moved_out: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    replaces: Option<LinkText>,
+    /// `[line, screening, booking]`
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    replaced_by: Vec<(u16, LinkText)>,
     policy: CancellationPolicy,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     collect_by: Option<i64>,
+}
+
+/// Another booking: its screening, and its key in 32 hexadecimal digits.
+#[derive(Serialize, Deserialize)]
+struct LinkText(ScreeningId, String);
+
+impl LinkText {
+    fn of(link: Link) -> Self {
+        Self(link.screening, format!("{:032x}", link.booking.0))
+    }
+
+    fn read(&self, number: i64) -> Result<Link, StoreError> {
+        let key = u128::from_str_radix(&self.1, 16).map_err(|_| bad("hold", number, "a link names no booking"))?;
+        Ok(Link { screening: self.0, booking: HoldKey(key) })
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde asks for")]
+fn is_nothing(amount: &i64) -> bool {
+    *amount == 0
 }
 
 /// A hold's state as columns: `state`, `at`, `details`.
@@ -96,6 +126,10 @@ fn booking_details(b: &Booking) -> Details {
             paid: b.paid.amount(),
             refunded: b.refunded.amount(),
             paid_out: b.paid_out.amount(),
+            moved_in: b.moved_in.amount(),
+            moved_out: b.moved_out.amount(),
+            replaces: b.replaces.map(LinkText::of),
+            replaced_by: b.replaced_by.iter().map(|(line, link)| (*line, LinkText::of(*link))).collect(),
             policy: (*b.policy).clone(),
             collect_by: b.collect_by.map(Timestamp::as_millisecond),
         }),
@@ -412,6 +446,14 @@ fn read_booking(d: Details, confirmed_at: Timestamp, number: i64) -> Result<Book
         paid: money(booked.paid, d.currency, number)?,
         refunded: money(booked.refunded, d.currency, number)?,
         paid_out: money(booked.paid_out, d.currency, number)?,
+        moved_in: money(booked.moved_in, d.currency, number)?,
+        moved_out: money(booked.moved_out, d.currency, number)?,
+        replaces: booked.replaces.map(|link| link.read(number)).transpose()?,
+        replaced_by: booked
+            .replaced_by
+            .iter()
+            .map(|(line, link)| Ok((*line, link.read(number)?)))
+            .collect::<Result<_, StoreError>>()?,
         method: d.method,
         buyer: d.buyer,
         policy: Arc::new(booked.policy),

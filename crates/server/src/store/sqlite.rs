@@ -186,6 +186,13 @@ impl Store for SqliteStore {
         Ok(saved)
     }
 
+    fn save_together(&self, batch: &[Save<'_>]) -> Result<Outcome, CommitError> {
+        let mut db = self.writer();
+        let saved = save::save_together(&mut db, batch, &self.numbers)?;
+        self.committed(&db);
+        Ok(saved)
+    }
+
     fn answer(&self, _: ScreeningId, about: About, key: KeyPrint) -> Result<Option<Answer>, StoreError> {
         const STEP: &str = "reading an answer";
         self.reading(STEP, |db| {

@@ -517,8 +517,10 @@ async fn the_feed_tells_every_screening_once_and_then_what_changes() {
 
 #[tokio::test]
 async fn what_is_not_offered_says_so() {
-    let s = Stage::new();
-    let said = s.post(ANNA, "/v1/screenings/eight/bookings/book_1/exchanges", &json!({})).await;
+    let rules = admit_server::HouseRules { waitlist: false, ..admit_server::HouseRules::default() };
+    let Stage { store, clock, keys, folder, .. } = Stage::new();
+    let s = Stage::by(rules, store, clock, keys, folder);
+    let said = s.post(ANNA, "/v1/screenings/eight/waitlist", &json!({})).await;
     assert_eq!((said.status.as_u16(), said.code().as_str()), (404, "capability_not_offered"));
     assert_eq!(s.get(ANNA, "/v1/nothing").await.code(), "not_found");
     assert_eq!(s.delete(ANNA, "/v1/screenings/eight/seats").await.code(), "method_not_allowed");

@@ -159,6 +159,21 @@ store_contract! {
         assert_eq!(queues.place(eight, ben.owner).expect("reads"), Some((after, ben)));
     }
 
+    houses_that_are_saved_together_are_saved_both_or_neither(store) {
+        let (changes, other) = ([placed(1, "A1")], [placed(2, "A2")]);
+        let tomorrow = |seen| Save { screening: "tomorrow".parse().expect("id"), ..save(seen, &other, &[]) };
+        let conflict = store.save_together(&[save(0, &changes, &[]), tomorrow(7)]).expect("answers");
+        assert_eq!(conflict, Outcome::Conflict);
+        assert_eq!(load(store).house.version, 0, "nothing of the first");
+        let twice = [placed(3, "A3"), placed(4, "A3")];
+        let broken = Save { screening: "tomorrow".parse().expect("id"), ..save(0, &twice, &[]) };
+        let said = store.save_together(&[save(0, &changes, &[]), broken]).expect("answers");
+        assert!(matches!(said, Outcome::Broken(_)), "{said:?}");
+        assert_eq!(load(store).house.version, 0, "nothing of the first");
+        assert_eq!(store.save_together(&[save(0, &changes, &[]), tomorrow(0)]).expect("saves"), Outcome::Saved);
+        assert_eq!(load(store).house.version, 1);
+    }
+
     one_bad_house_does_not_stop_the_others(store) {
         let good = [placed(1, "A1")];
         let bad = [placed(2, "A1"), placed(3, "A1")];

@@ -5,6 +5,7 @@ mod catalogue;
 mod commit;
 mod contract;
 mod door;
+mod exchange;
 mod fight;
 mod hostile;
 mod idempotency;

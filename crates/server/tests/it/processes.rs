@@ -11,6 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::json;
 
+use crate::exchange::{confirm, exchanging, hold, quote, wish};
 use crate::live::Watcher;
 use crate::on;
 use crate::queue::{QUEUE, come, queued, turn};
@@ -116,6 +117,43 @@ on_postgres! {
             let held = stage.post_with_key(&first, "/v1/screenings/eight/holds", seat, &wish).await;
             assert_eq!(held.status, 201, "{}", held.body);
         }
+    }
+
+    exchanges_that_cross_at_two_processes_wait_for_nobody_for_ever(two) {
+        let now = NOON.parse().expect("noon");
+        two.store.edit(&exchanging().check(now).edits, now, Layouts::Stay).expect("edits");
+        two.one.cinema.reload().await.expect("reads");
+        two.other.cinema.reload().await.expect("reads");
+        let seats = ["A1", "A2", "A3", "A4", "B3", "B4"];
+        let crossing: Vec<_> = seats.into_iter().enumerate().map(|(n, seat)| {
+            let two = two.clone();
+            tokio::spawn(async move {
+                // Every other one goes from tomorrow to today, by the other process.
+                let (stage, from, to) = match n % 2 {
+                    0 => (&two.one, "eight", "tomorrow"),
+                    _ => (&two.other, "tomorrow", "eight"),
+                };
+                let secret = secret(n + 1);
+                let held = hold(stage, &secret, from, seat).await;
+                let url = format!("/v1/screenings/{from}/bookings");
+                let old = stage.post_with_key(&secret, &url, seat, &crate::stage::book(&held, 1050)).await;
+                let held = hold(stage, &secret, to, seat).await;
+                let wish = wish(&held, &[]);
+                let quoted = quote(stage, &secret, &old, &wish).await;
+                let new = confirm(stage, &secret, &old, seat, &quoted, &wish).await;
+                assert_eq!(new.status, 201, "{}", new.body);
+                let elsewhere = if n % 2 == 0 { &two.other } else { &two.one };
+                let there = elsewhere.get(&secret, &path(&new)).await;
+                assert_eq!(there.body["lines"], new.body["lines"], "it is there at both");
+                let again = confirm(elsewhere, &secret, &old, seat, &quoted, &wish).await;
+                assert_eq!(again.bytes, new.bytes, "and is one effect at both");
+            })
+        }).collect();
+        for one in crossing {
+            one.await.expect("runs");
+        }
+        assert_eq!(two.one.seats().await["not_free"], json!({"sold": ["A2", "A4", "B4"]}));
+        assert_eq!(two.one.seats().await, two.other.seats().await);
     }
 
     what_was_given_back_elsewhere_is_free_here(two) {

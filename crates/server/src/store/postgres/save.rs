@@ -115,6 +115,35 @@ impl<'a> TakenHouses<'a> {
         }
     }
 
+    /// Writes all of a batch, or nothing of it.
+    fn save_all_or_none(mut self, batch: &[Save<'_>]) -> Result<Outcome, CommitError> {
+        let mut rows = Rows::new().map_err(CommitError::NotDone)?;
+        for save in batch {
+            match self.houses.get(&save.screening) {
+                None => return Ok(Outcome::Broken(format!("there is no screening {}", save.screening))),
+                Some(house) if house.version != save.seen.cast_signed() => return Ok(Outcome::Conflict),
+                Some(house) => {
+                    if let Err(why) = rows.add(house.number, save) {
+                        return Ok(Outcome::Broken(why));
+                    }
+                }
+            }
+        }
+        let mut session = self.session.take().ok_or_else(|| CommitError::NotDone(gone()))?;
+        match rows.write(&mut session) {
+            Ok(()) => {
+                self.store.give_back(session);
+                Ok(Outcome::Saved)
+            }
+            Err(NotSaved::Unknown(error)) => {
+                let outcomes = settle(self.store, &error, &rows, vec![Outcome::Saved])?;
+                Ok(outcomes.into_iter().next().unwrap_or(Outcome::Conflict))
+            }
+            Err(NotSaved::Database(error)) => Err(CommitError::NotDone(at(SAVING)(error))),
+            Err(NotSaved::Broken(why)) => Ok(Outcome::Broken(why)),
+        }
+    }
+
     /// One of them is broken: it is found, and the others are saved. Others may have been there in between.
     fn each_alone(self, batch: &[Save<'_>]) -> Result<Vec<Outcome>, CommitError> {
         let store = self.store;
@@ -198,5 +227,9 @@ impl Taken for TakenHouses<'_> {
 
     fn save(self: Box<Self>, batch: &[Save<'_>]) -> Result<Vec<Outcome>, CommitError> {
         self.save_all(batch)
+    }
+
+    fn save_together(self: Box<Self>, batch: &[Save<'_>]) -> Result<Outcome, CommitError> {
+        self.save_all_or_none(batch)
     }
 }

@@ -35,6 +35,28 @@ pub(super) fn save(db: &mut Connection, batch: &[Save<'_>], numbers: &Numbers) -
     }
 }
 
+/// Saves all houses of a batch, or none.
+pub(super) fn save_together(
+    db: &mut Connection,
+    batch: &[Save<'_>],
+    numbers: &Numbers,
+) -> Result<Outcome, CommitError> {
+    let not_done = |error: rusqlite::Error| CommitError::NotDone(StoreError::at("saving houses")(error));
+    let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(not_done)?;
+    for save in batch {
+        match save_one(&transaction, save, numbers) {
+            Ok(()) => {}
+            // Dropped, a transaction rolls back.
+            Err(Refused::Conflict) => return Ok(Outcome::Conflict),
+            Err(Refused::Broken(why)) => return Ok(Outcome::Broken(why)),
+            Err(Refused::Database(error)) => return Err(not_done(error)),
+        }
+    }
+    transaction.commit().map_err(|error| CommitError::Unknown(StoreError::at("committing")(error)))?;
+    numbers.moved_on(batch.iter());
+    Ok(Outcome::Saved)
+}
+
 /// Whether a house that is broken can be taken back alone. A savepoint costs a copy of every page that is written after it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Fences {

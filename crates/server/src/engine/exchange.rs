@@ -1,0 +1,153 @@
+//! Exchanges between two screenings: both houses change in one commit, or neither (capability `exchange`).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use admit_booking::ExchangeWish;
+use admit_protocol::id::QuoteId;
+use tokio::sync::oneshot;
+
+use super::batch::Turn;
+use super::writer::Writer;
+use super::{Done, Engine, Failed, Key, Message, Resident};
+use crate::answers::Subject;
+use crate::store::{CommitError, Outcome, Save};
+
+/// What is asked, and what is recorded about it.
+#[derive(Debug, Clone)]
+pub(crate) struct Exchanging {
+    pub(crate) wish: ExchangeWish,
+    pub(crate) quote: QuoteId,
+    /// Random bytes from which ticket ids are made.
+    pub(crate) seed: [u8; 16],
+    pub(crate) key: Key,
+    /// Who asks, for the audit trail.
+    pub(crate) by: String,
+}
+
+/// An exchange that waits, and who waits for it.
+pub(super) struct ExchangeJob {
+    /// Where tickets are given.
+    from: Arc<Resident>,
+    /// Where seats are taken.
+    to: Arc<Resident>,
+    asked: Exchanging,
+    reply: oneshot::Sender<Result<Done, Failed>>,
+}
+
+impl Engine {
+    /// Exchanges tickets of one screening for seats of another. Dropping the future changes nothing: it runs to its end.
+    pub(crate) async fn exchange(&self, from: Arc<Resident>, asked: Exchanging) -> Result<Done, Failed> {
+        let (key, subject) = (asked.key, Subject::Booking(asked.wish.booking));
+        self.look(&from).await?;
+        if let Some(known) = from.known(&key) {
+            return if known.said == key.body {
+                self.replay(&from, known, subject).await
+            } else {
+                Err(Failed::KeyReused)
+            };
+        }
+        let to = self.settle(asked.wish.screening).await?;
+        if self.is_poisoned() {
+            return Err(Failed::OutcomeUnknown);
+        }
+        if self.shared.clock_is_wrong.load(Ordering::Acquire) {
+            return Err(Failed::ClockIsWrong);
+        }
+        let (reply, answer) = oneshot::channel();
+        let job = ExchangeJob { from: from.clone(), to, asked, reply };
+        self.queue.try_send(Message::Exchange(Box::new(job))).map_err(|_| Failed::Busy)?;
+        match answer.await.unwrap_or(Err(Failed::OutcomeUnknown)) {
+            // The same request was committed between our look and the writer's.
+            Err(Failed::Again) => match from.known(&key) {
+                Some(known) => self.replay(&from, known, subject).await,
+                None => Err(Failed::Busy),
+            },
+            other => other,
+        }
+    }
+}
+
+impl Writer {
+    /// Decides one exchange, and saves both houses together.
+    pub(super) fn exchange(&mut self, job: ExchangeJob) {
+        let ExchangeJob { from, to, asked, reply } = job;
+        let shared = self.shared.clone();
+        let (mut here, mut there, decided, saved);
+        match shared.store.shared() {
+            None => {
+                (here, there) = (Turn::new(from), Turn::new(to));
+                decided = here.exchange(&mut there, &asked, &shared);
+                saved = self.save_both(&here, &there, |saves| shared.store.save_together(saves));
+            }
+            Some(store) => {
+                let houses = [from.clone(), to.clone()];
+                let houses: BTreeMap<_, _> = houses.into_iter().map(|house| (house.screening(), house)).collect();
+                let (taken, unread) = match self.take(store, &houses) {
+                    Ok(taken) => taken,
+                    Err(_) => return drop(reply.send(Err(Failed::NoStore))),
+                };
+                if let Some(screening) = unread.first() {
+                    return drop(reply.send(Err(shared.why_unread(*screening))));
+                }
+                (here, there) = (Turn::new(from), Turn::new(to));
+                decided = here.exchange(&mut there, &asked, &shared);
+                saved = self.save_both(&here, &there, |saves| taken.save_together(saves));
+            }
+        }
+        let answer = match saved {
+            Ok(true) => {
+                for turn in [&mut here, &mut there] {
+                    let grown = turn.publish();
+                    self.watch(&turn.resident);
+                    turn.resident.changed();
+                    if grown > 0 {
+                        shared.make_room(grown);
+                    }
+                }
+                decided
+            }
+            // Nothing was to be saved.
+            Ok(false) => decided,
+            Err(failed) => Err(failed),
+        };
+        let _ = reply.send(answer);
+    }
+
+    /// Whether there was something to save, and it is.
+    fn save_both(
+        &self,
+        here: &Turn,
+        there: &Turn,
+        save: impl FnOnce(&[Save<'_>]) -> Result<Outcome, CommitError>,
+    ) -> Result<bool, Failed> {
+        let broken = [here, there].map(|turn| turn.broken().inspect(|why| turn.quarantine(why)).is_some());
+        if broken.contains(&true) {
+            return Err(Failed::Busy);
+        }
+        let saves: Vec<Save<'_>> = [here.save(), there.save()].into_iter().flatten().collect();
+        if saves.is_empty() {
+            return Ok(false);
+        }
+        match save(&saves) {
+            Ok(Outcome::Saved) => Ok(true),
+            Ok(Outcome::Conflict) => Err(Failed::Busy),
+            Ok(Outcome::Broken(why)) => {
+                tracing::error!(why, "an exchange does not fit the rows of its houses; nothing of it was saved");
+                Err(Failed::Busy)
+            }
+            Err(CommitError::NotDone(error)) => {
+                tracing::error!(%error, "an exchange could not be saved; nothing of it was");
+                Err(Failed::Busy)
+            }
+            Err(CommitError::Unknown(error)) => {
+                tracing::error!(%error, "the outcome of a commit is unknown");
+                if self.shared.store.shared().is_none() {
+                    self.shared.poison();
+                }
+                Err(Failed::OutcomeUnknown)
+            }
+        }
+    }
+}
