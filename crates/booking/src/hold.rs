@@ -6,7 +6,7 @@ use std::sync::Arc;
 use admit_protocol::booking::Buyer;
 use admit_protocol::capability::PaymentMethod;
 use admit_protocol::id::{BookingId, HoldId, ScreeningId};
-use admit_protocol::money::Money;
+use admit_protocol::money::{Currency, Money};
 use admit_protocol::policy::CancellationPolicy;
 use admit_protocol::price::TicketType;
 use admit_protocol::ticket::TicketId;
@@ -222,14 +222,8 @@ pub struct Booking {
     pub refunded: Money,
     /// What of that the buyer has.
     pub paid_out: Money,
-    /// What of `paid` came from the booking that this one replaces.
-    pub moved_in: Money,
-    /// What of `paid` went to bookings that replace this one.
-    pub moved_out: Money,
-    /// The booking whose tickets were given for these.
-    pub replaces: Option<Link>,
-    /// Which lines were given for which bookings.
-    pub replaced_by: Vec<(u16, Link)>,
+    /// What it has to do with exchanges: nothing, most of the time.
+    pub exchanged: Option<Box<Exchanged>>,
     /// How.
     pub method: PaymentMethod,
     /// Who, if they said.
@@ -242,6 +236,28 @@ pub struct Booking {
     pub confirmed_at: Timestamp,
     /// Random bytes from which ticket ids are made.
     pub seed: [u8; 16],
+}
+
+/// What a booking has to do with exchanges.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exchanged {
+    /// What of that which was paid came from the booking that this one replaces.
+    pub moved_in: Money,
+    /// What of it went to bookings that replace this one.
+    pub moved_out: Money,
+    /// The booking whose tickets were given for these.
+    pub replaces: Option<Link>,
+    /// Which lines were given for which bookings.
+    pub replaced_by: Vec<(u16, Link)>,
+}
+
+impl Exchanged {
+    /// Nothing yet, in this currency.
+    #[must_use]
+    pub fn none(currency: Currency) -> Self {
+        let zero = Money::zero(currency);
+        Self { moved_in: zero, moved_out: zero, replaces: None, replaced_by: Vec::new() }
+    }
 }
 
 /// A booking of whichever screening.
@@ -290,10 +306,22 @@ impl Booking {
         all.expect("parts of a total that was in range")
     }
 
+    /// What of that which was paid came from the booking that this one replaces.
+    #[must_use]
+    pub fn moved_in(&self) -> Money {
+        self.exchanged.as_ref().map_or(Money::zero(self.total.currency()), |e| e.moved_in)
+    }
+
+    /// What of it went to bookings that replace this one.
+    #[must_use]
+    pub fn moved_out(&self) -> Money {
+        self.exchanged.as_ref().map_or(Money::zero(self.total.currency()), |e| e.moved_out)
+    }
+
     /// What was paid and neither comes back nor went to another booking.
     #[must_use]
     pub fn kept(&self) -> Money {
-        let kept = self.paid.minus(self.refunded).and_then(|left| left.minus(self.moved_out));
+        let kept = self.paid.minus(self.refunded).and_then(|left| left.minus(self.moved_out()));
         kept.unwrap_or(Money::zero(self.total.currency()))
     }
 

@@ -100,12 +100,15 @@ fn check_hold(house: &House, hold: &Hold, broken: &mut impl FnMut(&'static str, 
             if !due.is_zero() && booking.method != PaymentMethod::AtCinema {
                 broken("P5", format!("{:?} is confirmed and {due} is due", hold.key));
             }
-            if booking.refunded.plus(booking.moved_out).is_ok_and(|gone| gone > booking.paid) {
+            if booking.refunded.plus(booking.moved_out()).is_ok_and(|gone| gone > booking.paid) {
                 broken(
                     "P8",
                     format!(
                         "{:?} gave back {} and moved {} of {}",
-                        hold.key, booking.refunded, booking.moved_out, booking.paid
+                        hold.key,
+                        booking.refunded,
+                        booking.moved_out(),
+                        booking.paid
                     ),
                 );
             }

@@ -50,7 +50,9 @@ mod waitlist;
 pub use changes::{Block, BlockReason, Changes, Claim, ScanRecord, ScannedTicket};
 pub use command::{By, Cancellation, Choice, Command, DoorScan, JoinWaitlist, PlaceHold};
 pub use decide::{CancellationOffer, ExchangeOffer, ExchangeWish};
-pub use hold::{Booking, HeldPlace, Hold, HoldKey, HoldState, Line, Link, Network, Order, OrderLine, Owner, TypeNo};
+pub use hold::{
+    Booking, Exchanged, HeldPlace, Hold, HoldKey, HoldState, Line, Link, Network, Order, OrderLine, Owner, TypeNo,
+};
 pub use house::{Broken, House, Saved};
 pub use invariants::Violation;
 pub use plan::{AreaPlaces, Place, Plan};

@@ -193,9 +193,13 @@ fn booked_state(booking: &Booking, there: impl Fn(Timestamp) -> String) -> Strin
         (all, due) if due.is_zero() => format!(", you got {all} back"),
         (_, due) => format!(", {due} comes back, at the cinema's counter"),
     };
+    let gone: Vec<&BookingLine> = booking.lines.iter().filter(|l| l.state == TicketState::Revoked).collect();
+    let exchanged = !gone.is_empty() && gone.iter().all(|l| l.replaced_by.is_some());
     let known = match booking.state {
         BookingState::Confirmed => "booked",
+        BookingState::PartCancelled if exchanged => "booked, some tickets exchanged",
         BookingState::PartCancelled => "booked, some tickets cancelled",
+        BookingState::Cancelled if exchanged => return format!("exchanged{back}"),
         other => return format!("{other}{back}"),
     };
     if booking.balance_due.is_zero() {
@@ -245,7 +249,7 @@ impl Named {
 }
 
 /// The seat of a booking with this name, or those from one to another, in the order of the booking: `F9`, `F9-F11`.
-fn seats_named(text: &str, purchase: &Purchase, booking: &Booking) -> anyhow::Result<Vec<SeatId>> {
+pub(crate) fn seats_named(text: &str, purchase: &Purchase, booking: &Booking) -> anyhow::Result<Vec<SeatId>> {
     let named = |name: &str| {
         let named = |l: &BookingLine| show::same(l.seat.as_str(), name) || show::same(&purchase.printed(&l.seat), name);
         booking.lines.iter().position(named)

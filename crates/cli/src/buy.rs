@@ -1,6 +1,7 @@
 //! Buying.
 
 mod choosing;
+mod exchange;
 
 use admit_booking::{Refusal, price};
 use admit_client::{Choosing, ClientError, Keepsake, Purchase, Secret, Server, Waiting, Wallet, WalletError};
@@ -20,6 +21,7 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use self::choosing::{spaces_beside, wish};
+pub(crate) use self::exchange::Exchange;
 use crate::folder::read_email;
 use crate::office::{self, Office};
 use crate::show::Stop;

@@ -85,7 +85,7 @@ impl Demo {
         let mut stage = Stage::open(folder, &client).await?;
         stage.find().await?;
         stage.trust().await?;
-        let sold = stage.buy().await?;
+        let sold = Box::pin(stage.buy()).await?;
         stage.enter(&sold).await?;
         stage.without_index().await?;
         stage.books()?;

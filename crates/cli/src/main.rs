@@ -95,6 +95,8 @@ enum Command {
     Queue(queue::QueueCommand),
     /// Your bookings, as the cinemas have them now.
     Bookings(bookings::List),
+    /// Give tickets for other seats, or for another screening.
+    Exchange(buy::Exchange),
     /// Cancel tickets of a booking.
     Cancel(bookings::Cancel),
     /// Show your tickets, or check one.
@@ -207,6 +209,7 @@ async fn run(command: Command, context: &Context) -> anyhow::Result<()> {
         Command::Waitlist(waitlist) => Box::pin(waitlist.run(context)).await,
         Command::Queue(queue) => Box::pin(queue.run(context)).await,
         Command::Bookings(list) => list.run(context).await,
+        Command::Exchange(exchange) => Box::pin(exchange.run(context)).await,
         Command::Cancel(cancel) => cancel.run(context).await,
         Command::Ticket(ticket) => ticket.run(context).await,
         Command::BoxOffice(office) => Box::pin(office.run(context)).await,

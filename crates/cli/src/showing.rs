@@ -70,13 +70,20 @@ pub(crate) fn cancellation(policy: &CancellationPolicy, starts_at: &Moment, tabl
         Some(format!("until {}: {} % back", show::moment(&until), tier.refund_percent))
     });
     let tiers: Vec<String> = tiers.collect();
+    let exchange = policy.exchange.and_then(|rule| {
+        let until = after(starts_at.at(), -i64::from(rule.until_before_start_s));
+        let until = Moment::new(until, starts_at.zone()).ok().filter(|until| until.at() > Timestamp::now())?;
+        let less = rule.fee_per_ticket.map(|fee| format!(", less {fee} a ticket")).unwrap_or_default();
+        Some(format!("; exchanged at the whole price until {}{less}", show::moment(&until)))
+    });
+    let exchange = exchange.unwrap_or_default();
     if tiers.is_empty() {
-        return "what was paid does not come back".into();
+        return format!("what was paid does not come back{exchange}");
     }
     let less = policy.fee_per_ticket.map(|fee| format!("{fee} a ticket"));
     let kept = table.booking_fees.iter().chain(table.offers.iter().flat_map(|o| &o.fees)).filter(|fee| !fee.refundable);
     let kept: BTreeSet<String> = kept.map(|fee| format!("{} {}", show::text(&fee.name), fee.amount)).collect();
     let less: Vec<String> = less.into_iter().chain(kept).collect();
     let less = if less.is_empty() { String::new() } else { format!(", less {}", less.join(", ")) };
-    format!("cancelled {}{less}; later: nothing", tiers.join("; "))
+    format!("cancelled {}{less}; later: nothing{exchange}", tiers.join("; "))
 }

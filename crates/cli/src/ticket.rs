@@ -98,7 +98,9 @@ pub(crate) async fn show_tickets(
         show::line(&format!("{} to be paid at the cinema before these open the door", booking.balance_due));
     }
     if tickets.tickets.is_empty() {
-        show::line("all of its tickets are cancelled");
+        let exchanged = booking.lines.iter().all(|line| line.replaced_by.is_some());
+        let became = if exchanged { "were exchanged: see `admit bookings`" } else { "are cancelled" };
+        show::line(&format!("all of its tickets {became}"));
     }
     for (n, ticket) in good.iter().enumerate() {
         show::line(&format!("\n{}, {}", purchase.printed(&ticket.seat), purchase.called(&ticket.ticket_type)));

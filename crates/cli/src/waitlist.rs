@@ -120,7 +120,8 @@ impl WaitlistCommand {
                 let said = || waiting.tickets.iter().map(ToString::to_string).collect();
                 let tickets = if tickets.is_empty() { said() } else { tickets };
                 let kept = wallet.clone();
-                buy::take(Offered { server, wallet, purchase, screening, at_most, tickets, email }, context).await?;
+                let offered = Offered { server, wallet, purchase, screening, at_most, tickets, email };
+                Box::pin(buy::take(offered, context)).await?;
                 Ok(kept.forget_waiting(number)?)
             }
             Self::Leave { number, yes } => {

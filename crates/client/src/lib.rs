@@ -48,4 +48,4 @@ pub use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 pub use secret::{NotAKey, NotASecret, RequestKey, Secret};
 pub use server::{Scanner, Server, Which};
 pub use transport::{Client, Options};
-pub use wallet::{Keepsake, Purchase, PurchaseNumber, Queueing, Waiting, Wallet, WalletError};
+pub use wallet::{Exchanging, Keepsake, Purchase, PurchaseNumber, Queueing, Waiting, Wallet, WalletError};

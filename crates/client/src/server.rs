@@ -7,6 +7,7 @@ use admit_protocol::cinema::{Cinema, CinemaPage};
 use admit_protocol::digest::ContentName;
 use admit_protocol::door::{AllowList, ScanResults, UploadScans};
 use admit_protocol::endpoint as at;
+use admit_protocol::exchange::{Exchange, ExchangeQuote, QuoteExchange};
 use admit_protocol::feed::Feed;
 use admit_protocol::film::Film;
 use admit_protocol::hold::{ExtendHold, Hold, PlaceHold};
@@ -427,6 +428,37 @@ impl Server {
     ) -> Result<Booking, ClientError> {
         let url = self.url(at::CANCEL, &[screening.as_str(), booking.as_str()]);
         self.json(Ask::post(url, &Cancel { quote }).by(secret).once(key)).await
+    }
+
+    /// What an exchange would come to (capability `exchange`).
+    ///
+    /// # Errors
+    /// `not_found` when booking and hold are not this secret's; `not_cancellable` when the policy does not allow it.
+    pub async fn quote_exchange(
+        &self,
+        screening: ScreeningId,
+        secret: &Secret,
+        booking: BookingId,
+        of: &QuoteExchange,
+    ) -> Result<ExchangeQuote, ClientError> {
+        let url = self.url(at::QUOTE_EXCHANGE, &[screening.as_str(), booking.as_str()]);
+        self.json(Ask::post(url, of).by(secret)).await
+    }
+
+    /// Exchanges what a quote is for (capability `exchange`): gives back the new booking.
+    ///
+    /// # Errors
+    /// `quote_changed` when it does not hold any more.
+    pub async fn exchange(
+        &self,
+        screening: ScreeningId,
+        secret: &Secret,
+        key: &RequestKey,
+        booking: BookingId,
+        exchange: &Exchange,
+    ) -> Result<Booking, ClientError> {
+        let url = self.url(at::EXCHANGE, &[screening.as_str(), booking.as_str()]);
+        self.json(Ask::post(url, exchange).by(secret).once(key)).await
     }
 
     /// Reads a ticket that was signed by one of this server's keys, and by one that is still believed at `now`. It says nothing

@@ -2,6 +2,7 @@
 //! between asks again with the same key, and nothing is bought twice or lost.
 
 mod asking;
+mod exchanging;
 mod purchase;
 mod queueing;
 mod waiting;
@@ -19,6 +20,7 @@ use admit_protocol::ticket::{Ticket, TicketError};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub use self::exchanging::Exchanging;
 pub use self::purchase::{Keepsake, Purchase};
 pub use self::queueing::Queueing;
 pub use self::waiting::Waiting;

@@ -213,16 +213,17 @@ impl Answers {
     pub(crate) fn booking(&self, house: &House, hold: &Hold, booking: &Booking, seq: u64) -> wire::Booking {
         let plan = &house.terms().plan;
         let revoked = booking.lines.iter().filter(|l| l.revoked).count();
+        let exchanged = booking.exchanged.as_deref();
+        let replaced = |n: usize| {
+            let (_, to) = exchanged?.replaced_by.iter().find(|(line, _)| usize::from(*line) == n)?;
+            Some(self.link(*to))
+        };
         let lines = booking.lines.iter().enumerate().map(|(n, line)| wire::BookingLine {
             seat: plan.seat_id(line.place),
             ticket_type: hold.ticket_type(line.ticket_type).id,
             total: line.price,
             state: house.ticket_state(hold.key, booking, n),
-            replaced_by: booking
-                .replaced_by
-                .iter()
-                .find(|(line, _)| usize::from(*line) == n)
-                .map(|(_, to)| self.link(*to)),
+            replaced_by: replaced(n),
         });
         let moved = |amount: Money| (!amount.is_zero()).then_some(amount);
         let id = hold.key.booking_id();
@@ -246,9 +247,9 @@ impl Answers {
             refund_due: booking.refund_due(),
             collect_by: booking.collect_by.filter(|_| !balance_due.is_zero()),
             payment_method: booking.method,
-            moved_in: moved(booking.moved_in),
-            moved_out: moved(booking.moved_out),
-            replaces: booking.replaces.map(|from| self.link(from)),
+            moved_in: moved(booking.moved_in()),
+            moved_out: moved(booking.moved_out()),
+            replaces: exchanged.and_then(|e| e.replaces).map(|from| self.link(from)),
             cancellation: (*booking.policy).clone(),
             confirmed_at: booking.confirmed_at,
             epoch: self.epoch,

@@ -74,9 +74,9 @@ fn endpoints() -> String {
 /// Who may ask, and whether it is one effect: `Authorization: Bearer` and `Idempotency-Key`.
 fn who(name: &str) -> &'static str {
     match name {
-        "PLACE_HOLD" | "EXTEND_HOLD" | "BOOK" | "CANCEL" | "JOIN_WAITLIST" => "secret, key",
-        "GET_HOLD" | "RELEASE_HOLD" | "GET_BOOKING" | "GET_TICKETS" | "QUOTE_CANCELLATION" | "GET_WAITLIST_ENTRY"
-        | "LEAVE_WAITLIST" | "JOIN_QUEUE" | "GET_QUEUE_PLACE" | "LEAVE_QUEUE" => "secret",
+        "PLACE_HOLD" | "EXTEND_HOLD" | "BOOK" | "CANCEL" | "EXCHANGE" | "JOIN_WAITLIST" => "secret, key",
+        "GET_HOLD" | "RELEASE_HOLD" | "GET_BOOKING" | "GET_TICKETS" | "QUOTE_CANCELLATION" | "QUOTE_EXCHANGE"
+        | "GET_WAITLIST_ENTRY" | "LEAVE_WAITLIST" | "JOIN_QUEUE" | "GET_QUEUE_PLACE" | "LEAVE_QUEUE" => "secret",
         "GET_ALLOW_LIST" | "UPLOAD_SCANS" => "scanner",
         _ => "anybody",
     }
@@ -100,6 +100,8 @@ fn messages(name: &str) -> (String, String) {
         "GET_TICKETS" => ("", "tickets"),
         "QUOTE_CANCELLATION" => ("quote_cancellation", "cancellation_quote"),
         "CANCEL" => ("cancel", "booking"),
+        "QUOTE_EXCHANGE" => ("quote_exchange", "exchange_quote"),
+        "EXCHANGE" => ("exchange", "booking"),
         "JOIN_WAITLIST" => ("join_waitlist", "waitlist_entry"),
         "GET_WAITLIST_ENTRY" => ("", "waitlist_entry"),
         "JOIN_QUEUE" | "GET_QUEUE_PLACE" => ("", "queue_place"),

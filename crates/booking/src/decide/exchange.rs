@@ -16,7 +16,7 @@ use super::cancel::{QUOTE_LIFE_S, read_quote_id, refundable_fees, revoke};
 use super::hold::still_choosing;
 use crate::changes::Changes;
 use crate::command::{By, Choice};
-use crate::hold::{Booking, Hold, HoldKey, HoldState, Link, Owner};
+use crate::hold::{Booking, Exchanged, Hold, HoldKey, HoldState, Link, Owner};
 use crate::house::House;
 use crate::price::sum;
 use crate::refusal::Refusal;
@@ -94,14 +94,17 @@ impl House {
         let total = offer.taken.total;
         let choice = Choice { tickets: wish.tickets.clone(), total, method, buyer: given.buyer.clone(), seed };
         let mut new = other.booking(other.order(hold, &choice)?, false, now);
-        (new.paid, new.moved_in, new.refunded) = (offer.moves, offer.moves, offer.refund);
-        new.replaces = Some(link(self, old.key));
+        (new.paid, new.refunded) = (offer.moves, offer.refund);
+        let nothing = Exchanged::none(total.currency());
+        let replaces = Some(link(self, old.key));
+        new.exchanged = Some(Box::new(Exchanged { moved_in: offer.moves, replaces, ..nothing.clone() }));
         let lines: Vec<usize> = offer.given.iter().map(|(line, _)| *line).collect();
         let mut here = revoke(old, given, &lines, Money::zero(total.currency()));
         if let Some((_, HoldState::Converted(after))) = here.moved.first_mut() {
-            after.moved_out = after.moved_out.plus(offer.moves).map_err(|_| Refusal::NotCancellable)?;
+            let exchanged = after.exchanged.get_or_insert_with(|| Box::new(nothing));
+            exchanged.moved_out = exchanged.moved_out.plus(offer.moves).map_err(|_| Refusal::NotCancellable)?;
             let replaced = lines.iter().filter_map(|line| u16::try_from(*line).ok());
-            after.replaced_by.extend(replaced.map(|line| (line, link(other, hold.key))));
+            exchanged.replaced_by.extend(replaced.map(|line| (line, link(other, hold.key))));
         }
         let there = Changes { moved: vec![(hold.key, HoldState::Converted(new))], ..Changes::default() };
         Ok((here, there))
@@ -131,7 +134,7 @@ impl House {
         let lines = self.lines_of(booking, &wish.seats)?;
         self.check_unused(old, booking, &lines)?;
         self.check_left(old, booking, &lines, now)?;
-        let (given, moves, policy_end) = self.worth(old, booking, lines, now)?;
+        let Worth { given, moves, until: policy_end } = self.worth(old, booking, lines, now)?;
         let hold = other.hold_by(wish.hold, By::Owner(wish.owner))?;
         let held_until = still_choosing(hold, now)?;
         if other.is_off() {
@@ -142,7 +145,8 @@ impl House {
         let left = taken.total.minus(moves).map_err(|_| Refusal::OtherCurrency)?;
         let (balance_due, refund) = (left.max(zero), Money::max(zero.minus(left).unwrap_or(zero), zero));
         let at_cinema = other.terms.payment_methods.contains(&PaymentMethod::AtCinema);
-        if !balance_due.is_zero() && !(at_cinema && now < other.collect_until(now)) {
+        let payable = at_cinema && now < other.collect_until(now);
+        if !balance_due.is_zero() && !payable {
             return Err(Refusal::PaymentMethod(PaymentMethod::AtCinema));
         }
         let latest = policy_end.min(held_until).min(after(now, QUOTE_LIFE_S));
@@ -153,13 +157,7 @@ impl House {
     }
 
     /// What each of these lines is worth, what of it moves, and until when that holds.
-    fn worth(
-        &self,
-        hold: &Hold,
-        booking: &Booking,
-        lines: Vec<usize>,
-        now: Timestamp,
-    ) -> Result<(Vec<(usize, Money)>, Money, Timestamp), Refusal> {
+    fn worth(&self, hold: &Hold, booking: &Booking, lines: Vec<usize>, now: Timestamp) -> Result<Worth, Refusal> {
         let (table, zero) = (&hold.prices.table, Money::zero(booking.total.currency()));
         let all = lines.len() == booking.lines.iter().filter(|l| !l.revoked).count();
         if !booking.balance_due().is_zero() {
@@ -169,7 +167,8 @@ impl House {
             let fees = if all { booking.booking_fees } else { zero };
             let stays = booking.standing().minus(sum(table, lines.iter().map(price).chain([fees]))).unwrap_or(zero);
             let moves = booking.kept().minus(stays).unwrap_or(zero).max(zero);
-            return Ok((lines.into_iter().map(|line| (line, zero)).collect(), moves, end));
+            let given = lines.into_iter().map(|line| (line, zero)).collect();
+            return Ok(Worth { given, moves, until: end });
         }
         let whole = match self.is_off() {
             true => Some(after(now, QUOTE_LIFE_S)),
@@ -194,8 +193,18 @@ impl House {
         };
         let moves = sum(table, given.iter().map(|(_, worth)| *worth).chain([fees])).min(booking.kept());
         let end = whole.or_else(|| self.policy_end(booking, now)).ok_or(Refusal::NotCancellable)?;
-        Ok((given, moves, end))
+        Ok(Worth { given, moves, until: end })
     }
+}
+
+/// What tickets are worth that are given.
+struct Worth {
+    /// Each line, by number.
+    given: Vec<(usize, Money)>,
+    /// What moves, of what was paid.
+    moves: Money,
+    /// Until when that holds.
+    until: Timestamp,
 }
 
 /// As that of a cancellation: until when, which lines, and a digest over everything that it comes to.

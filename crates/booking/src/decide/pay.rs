@@ -73,7 +73,7 @@ impl House {
         let hold = self.hold_by(key, By::Staff)?;
         let booking = hold.booking().ok_or(Refusal::NotFound)?;
         let due = booking.balance_due();
-        let over_the_counter = booking.paid.minus(booking.moved_in).unwrap_or(booking.paid);
+        let over_the_counter = booking.paid.minus(booking.moved_in()).unwrap_or(booking.paid);
         if over_the_counter == amount && due.is_zero() && !amount.is_zero() {
             return Ok(Changes::default());
         }

@@ -5,6 +5,7 @@ mod data;
 mod demo;
 mod door;
 mod examples;
+mod exchange;
 mod federation;
 mod folder;
 mod kill;

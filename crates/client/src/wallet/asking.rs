@@ -14,7 +14,7 @@ use crate::transport::is_decided;
 
 /// Whether a request may have been sent before this program, or this call, sent it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Asked {
+pub(super) enum Asked {
     First,
     Before,
 }
@@ -22,7 +22,7 @@ enum Asked {
 impl Asked {
     /// Whether this says what became of the request. Of one that was sent before, only a refusal by the rules of the house does: a
     /// limit or a proxy answers without looking.
-    fn is_answer(self, error: &ClientError) -> bool {
+    pub(super) fn is_answer(self, error: &ClientError) -> bool {
         match error {
             ClientError::Refused(problem) => self == Self::First || is_decided(problem),
             _ => false,
@@ -80,6 +80,7 @@ impl Wallet {
                 book_request: None,
                 booking: None,
                 cancel_request: None,
+                exchange_request: None,
                 tickets: None,
             };
             pages.purchases.push(purchase.clone());
@@ -262,6 +263,9 @@ impl Wallet {
                 Ok(_) | Err(WalletError::BookedBefore(_)) => {}
                 Err(error) => return Err(error),
             }
+        }
+        if purchase.exchange_request.is_some() && purchase.booking.is_none() {
+            self.ask_exchange(server, &purchase, Asked::Before).await?;
         }
         if purchase.cancel_request.is_some() {
             self.ask_cancel(server, &purchase, Asked::Before).await?;

@@ -10,7 +10,7 @@ use admit_protocol::time::ZoneName;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::PurchaseNumber;
+use super::{Exchanging, PurchaseNumber};
 use crate::secret::{RequestKey, Secret};
 
 /// A hold that nobody heard of cannot be extended or paid: no server holds seats for longer.
@@ -58,6 +58,9 @@ pub struct Purchase {
     /// The key and the quote that a cancellation was asked for with, until its answer is known.
     #[serde(default)]
     pub cancel_request: Option<(RequestKey, QuoteId)>,
+    /// What an exchange for these seats was asked for with, if that is how they are bought.
+    #[serde(default)]
+    pub exchange_request: Option<Box<Exchanging>>,
     /// Its tickets, as they were read last: good at the door also when the server cannot be reached.
     #[serde(default)]
     pub tickets: Option<Tickets>,
@@ -67,7 +70,8 @@ impl Purchase {
     /// Whether something was asked whose answer is not known. [`Wallet::resume`](crate::Wallet::resume) finds out.
     #[must_use]
     pub fn is_open(&self) -> bool {
-        self.hold.is_none() || (self.book_request.is_some() && self.booking.is_none()) || self.cancel_request.is_some()
+        let asked = self.book_request.is_some() || self.exchange_request.is_some();
+        self.hold.is_none() || (asked && self.booking.is_none()) || self.cancel_request.is_some()
     }
 
     /// Whether the wish was written down so long ago that a hold that came of it is over (H1), unheard.

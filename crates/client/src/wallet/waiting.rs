@@ -154,6 +154,7 @@ impl Wallet {
             book_request: None,
             booking: None,
             cancel_request: None,
+            exchange_request: None,
             tickets: None,
         };
         self.change(|pages| {

@@ -316,7 +316,12 @@ fn in_words(policy: &CancellationPolicy) -> String {
         .map(|tier| format!("{} % back until {} before", tier.refund_percent, before(tier.until_before_start_s)))
         .collect();
     let fee = policy.fee_per_ticket.map(|fee| format!(", less {fee} a ticket")).unwrap_or_default();
-    if tiers.is_empty() { "nothing comes back".into() } else { format!("{}{fee}", tiers.join(", ")) }
+    let back = if tiers.is_empty() { "nothing comes back".into() } else { format!("{}{fee}", tiers.join(", ")) };
+    let exchange = policy.exchange.map(|rule| {
+        let less = rule.fee_per_ticket.map(|fee| format!(", less {fee} a ticket")).unwrap_or_default();
+        format!(", exchanged until {} before{less}", before(rule.until_before_start_s))
+    });
+    format!("{back}{}", exchange.unwrap_or_default())
 }
 
 fn range(range: &PriceRange) -> String {

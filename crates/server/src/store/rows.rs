@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use admit_booking::queue::{Line as Queue, QueuePlace};
 use admit_booking::{
-    Block, BlockReason, Booking, Claim, Entry, EntryKey, EntryState, HeldPlace, Hold, HoldKey, HoldState, Line, Link,
-    Network, Order, OrderLine, Owner, Place, Prices, ScanRecord, ScannedTicket, TypeNo,
+    Block, BlockReason, Booking, Claim, Entry, EntryKey, EntryState, Exchanged, HeldPlace, Hold, HoldKey, HoldState,
+    Line, Link, Network, Order, OrderLine, Owner, Place, Prices, ScanRecord, ScannedTicket, TypeNo,
 };
 use admit_protocol::booking::Buyer;
 use admit_protocol::capability::PaymentMethod;
@@ -126,10 +126,15 @@ fn booking_details(b: &Booking) -> Details {
             paid: b.paid.amount(),
             refunded: b.refunded.amount(),
             paid_out: b.paid_out.amount(),
-            moved_in: b.moved_in.amount(),
-            moved_out: b.moved_out.amount(),
-            replaces: b.replaces.map(LinkText::of),
-            replaced_by: b.replaced_by.iter().map(|(line, link)| (*line, LinkText::of(*link))).collect(),
+            moved_in: b.moved_in().amount(),
+            moved_out: b.moved_out().amount(),
+            replaces: b.exchanged.as_ref().and_then(|e| e.replaces).map(LinkText::of),
+            replaced_by: b
+                .exchanged
+                .iter()
+                .flat_map(|e| &e.replaced_by)
+                .map(|(line, to)| (*line, LinkText::of(*to)))
+                .collect(),
             policy: (*b.policy).clone(),
             collect_by: b.collect_by.map(Timestamp::as_millisecond),
         }),
@@ -433,6 +438,19 @@ fn read_order(d: Details, number: i64) -> Result<Order, StoreError> {
     })
 }
 
+fn read_exchanged(booked: &Booked, currency: Currency, number: i64) -> Result<Option<Box<Exchanged>>, StoreError> {
+    if booked.replaces.is_none() && booked.replaced_by.is_empty() {
+        return Ok(None);
+    }
+    let link = |(line, link): &(u16, LinkText)| Ok((*line, link.read(number)?));
+    Ok(Some(Box::new(Exchanged {
+        moved_in: money(booked.moved_in, currency, number)?,
+        moved_out: money(booked.moved_out, currency, number)?,
+        replaces: booked.replaces.as_ref().map(|link| link.read(number)).transpose()?,
+        replaced_by: booked.replaced_by.iter().map(link).collect::<Result<_, StoreError>>()?,
+    })))
+}
+
 fn read_booking(d: Details, confirmed_at: Timestamp, number: i64) -> Result<Booking, StoreError> {
     let line = |&(place, t, price, generation, revoked): &(u16, u8, i64, u16, bool)| {
         let price = money(price, d.currency, number)?;
@@ -446,14 +464,7 @@ fn read_booking(d: Details, confirmed_at: Timestamp, number: i64) -> Result<Book
         paid: money(booked.paid, d.currency, number)?,
         refunded: money(booked.refunded, d.currency, number)?,
         paid_out: money(booked.paid_out, d.currency, number)?,
-        moved_in: money(booked.moved_in, d.currency, number)?,
-        moved_out: money(booked.moved_out, d.currency, number)?,
-        replaces: booked.replaces.map(|link| link.read(number)).transpose()?,
-        replaced_by: booked
-            .replaced_by
-            .iter()
-            .map(|(line, link)| Ok((*line, link.read(number)?)))
-            .collect::<Result<_, StoreError>>()?,
+        exchanged: read_exchanged(&booked, d.currency, number)?,
         method: d.method,
         buyer: d.buyer,
         policy: Arc::new(booked.policy),

@@ -4,6 +4,7 @@ use admit_protocol::booking::{Book, Booking, Cancel, CancellationQuote, QuoteCan
 use admit_protocol::cinema::{CinemaPage, Country};
 use admit_protocol::directory::{Announce, Announcement, FilmsShowing, Listings, ScreeningHints};
 use admit_protocol::door::{ScanResults, UploadScans};
+use admit_protocol::exchange::{Exchange, ExchangeQuote, QuoteExchange};
 use admit_protocol::feed::Feed;
 use admit_protocol::hold::{ExtendHold, Hold, PlaceHold};
 use admit_protocol::json::{self, Numbers};
@@ -34,7 +35,7 @@ where
 }
 
 /// Each kind of message of the protocol. The schemas' list is longer by nothing.
-const MESSAGES: [fn(&[u8]); 30] = [
+const MESSAGES: [fn(&[u8]); 33] = [
     read_as::<UploadScans>,
     read_as::<Announce>,
     read_as::<Announcement>,
@@ -65,6 +66,9 @@ const MESSAGES: [fn(&[u8]); 30] = [
     read_as::<JoinWaitlist>,
     read_as::<WaitlistEntry>,
     read_as::<QueuePlace>,
+    read_as::<QuoteExchange>,
+    read_as::<ExchangeQuote>,
+    read_as::<Exchange>,
 ];
 
 fn every_parser(bytes: &[u8]) {

@@ -1,0 +1,75 @@
+//! Other seats, and another screening, by the program.
+
+use std::io::Write as _;
+use std::process::Stdio;
+
+use serde_json::{Value, json};
+
+use crate::folder::{Folder, admit, client, run, says};
+
+/// Two screenings; tickets are worth their price in an exchange until an hour before the start.
+fn folder() -> Folder {
+    Folder::of(|programme| {
+        programme["cancellation"] = json!({"exchange": {"until_before_start_s": 3600}});
+        let mut second = programme["screenings"][0].clone();
+        second["id"] = "show-1".into();
+        second["starts"] = "today+3 20:00".into();
+        programme["screenings"].as_array_mut().expect("a list").push(second);
+    })
+}
+
+fn counter(folder: &Folder, what: &[&str]) -> String {
+    let mut command = admit(what);
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("starts");
+    writeln!(child.stdin.take().expect("piped"), "correct horse").expect("written");
+    let said = child.wait_with_output().expect("ends");
+    assert!(said.status.success(), "{} at {}", says(&said), folder.origin);
+    says(&said)
+}
+
+#[tokio::test]
+async fn tickets_go_to_another_screening_with_what_was_paid_and_come_to_other_seats() {
+    let folder = folder();
+    counter(&folder, &["cinema", "staff", folder.text(), "anna", "--role", "admin"]);
+    let _serving = folder.serve();
+    folder.meet(&client(1)).await;
+    let wallet = folder.path.join("wallet.json");
+    let wallet = ["--wallet", wallet.to_str().expect("a path")];
+    let mine = |what: &[&str]| run(&[&wallet[..], what].concat());
+    let booked = mine(&["--json", "book", &folder.origin, "show-0", "1-1", "1-2", "--at-most", "20"]);
+    let booked: Value = serde_json::from_slice(&booked.stdout).unwrap_or_else(|_| panic!("{}", says(&booked)));
+    let reference = booked["booking"]["ref"].as_str().expect("a reference");
+    let paid = ["box-office", "paid", &folder.origin, "show-0", reference, "--yes", "--login", "anna"];
+    counter(&folder, &paid);
+
+    let asked = mine(&["exchange", "1", "show-1", "1-5", "--give", "1-2"]);
+    assert!(!asked.status.success() && says(&asked).contains("you have what you had"), "{}", says(&asked));
+    assert!(says(&asked).contains("10.00 EUR of what you have paid moves; nothing is left to pay"), "{}", says(&asked));
+    let nobody = mine(&["exchange", "1", "show-1", "1-5", "--give", "1-9", "--yes"]);
+    assert!(says(&nobody).contains("1-9 is not in this booking, which has 1-1, 1-2"), "{}", says(&nobody));
+    let moved = mine(&["exchange", "1", "show-1", "1-5", "--give", "1-2", "--yes"]);
+    assert!(moved.status.success() && says(&moved).contains("exchanged: "), "{}", says(&moved));
+    // A swap within the screening, by reference.
+    let swapped = mine(&["exchange", reference, "show-0", "1-8", "--yes"]);
+    assert!(swapped.status.success(), "{}", says(&swapped));
+    let bookings = says(&mine(&["bookings"]));
+    let states: Vec<&str> =
+        bookings.lines().skip(1).map(|line| line.trim().rsplit("  ").next().unwrap_or("")).collect();
+    assert_eq!(states, ["exchanged", "booked, paid", "booked, paid"], "{bookings}");
+    let tickets = says(&mine(&["ticket", "show", "3", "--no-qr"]));
+    assert!(tickets.contains("1-8, Adult"), "{tickets}");
+    let old = says(&mine(&["ticket", "show", "1", "--no-qr"]));
+    assert!(old.contains("all of its tickets were exchanged"), "{old}");
+    let audit = folder.audit();
+    assert_eq!(audit["violations"].as_array().map(Vec::len), Some(0), "{audit}");
+    if crate::folder::on_postgres() {
+        return;
+    }
+    // Money that is at both.
+    let books = rusqlite::Connection::open(folder.path.join("cinema.sqlite")).expect("opens");
+    let forged = "UPDATE hold SET details = json_set(details, '$.booked.moved_out', 0) WHERE details ->> '$.booked.moved_out' > 0";
+    assert_eq!(books.execute(forged, []).expect("writes"), 1);
+    let audit = says(&run(&["cinema", "audit", folder.text()]));
+    assert!(audit.contains("M1 bookings of which more or less moved out than moved into"), "{audit}");
+}
