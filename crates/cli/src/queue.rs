@@ -140,7 +140,9 @@ pub(crate) async fn pass(
                 }
                 if told.as_ref() != Some(&said) {
                     show::line(&format!("this is sold in turns: {said}"));
-                    show::line("you may stop this: your place is kept, and the same command goes on");
+                    if told.is_none() {
+                        show::line("you may stop this: your place is kept, and the same command goes on");
+                    }
                     told = Some(said);
                 }
                 let next = place.turn_at.unwrap_or(place.sales_open_at);
@@ -159,7 +161,7 @@ pub(crate) async fn pass(
 
 fn clock(at: Timestamp, zone: Option<&ZoneName>) -> String {
     let there = zone.and_then(|zone| Moment::new(at, zone).ok());
-    there.map_or_else(|| show::here(at), |at| format!("{} ({})", at.local().strftime("%a %d %b %H:%M:%S"), at.zone()))
+    there.map_or_else(|| show::here(at), |at| show::moment_to_the_second(&at))
 }
 
 fn in_words(place: &QueuePlace, zone: Option<&ZoneName>) -> String {

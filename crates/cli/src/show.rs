@@ -101,6 +101,11 @@ pub(crate) fn moment(moment: &Moment) -> String {
     format!("{} ({})", moment.local().strftime(form), place(moment))
 }
 
+/// `Sat 21 Nov 20:15:30 (Paris)`.
+pub(crate) fn moment_to_the_second(moment: &Moment) -> String {
+    format!("{} ({})", moment.local().strftime("%a %d %b %H:%M:%S"), place(moment))
+}
+
 fn place(moment: &Moment) -> String {
     moment.zone().as_str().rsplit('/').next().unwrap_or_default().replace('_', " ")
 }

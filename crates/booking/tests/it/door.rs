@@ -8,7 +8,7 @@ use admit_protocol::time::after;
 
 use crate::stage::{Stage, eur, owner};
 
-fn ticket(s: &Stage, booking: HoldKey, line: usize) -> Ticket {
+pub(crate) fn ticket(s: &Stage, booking: HoldKey, line: usize) -> Ticket {
     let b = s.get(booking).booking().expect("booked");
     let terms = s.house.terms();
     Ticket {
@@ -26,7 +26,7 @@ fn ticket(s: &Stage, booking: HoldKey, line: usize) -> Ticket {
     }
 }
 
-fn entry(id: &str, ticket: Option<Ticket>, s: &Stage) -> DoorScan {
+pub(crate) fn entry(id: &str, ticket: Option<Ticket>, s: &Stage) -> DoorScan {
     let id = ScanId::parse(id).expect(id);
     DoorScan { id, kind: ScanKind::Entry, ticket, undoes: None, at: s.now, offline: false }
 }
@@ -36,7 +36,7 @@ fn undo(id: &str, of: &str, s: &Stage) -> DoorScan {
     DoorScan { kind: ScanKind::Undo, undoes, ..entry(id, None, s) }
 }
 
-fn scan(s: &mut Stage, device: &str, scans: Vec<DoorScan>) -> Vec<Verdict> {
+pub(crate) fn scan(s: &mut Stage, device: &str, scans: Vec<DoorScan>) -> Vec<Verdict> {
     let device = DeviceId::parse(device).expect(device);
     let changes = s.run(&Command::Scan { device, scans }).expect("scans are kept");
     changes.scans.iter().map(|r| r.verdict).collect()

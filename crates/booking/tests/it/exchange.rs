@@ -4,11 +4,14 @@ use std::sync::Arc;
 
 use admit_booking::{Changes, Command, ExchangeOffer, ExchangeWish, HoldKey, HoldState, Link, Place, Refusal, Terms};
 use admit_protocol::booking::TicketState;
+use admit_protocol::door::Verdict;
 use admit_protocol::id::TicketTypeId;
 use admit_protocol::policy::{CancellationPolicy, ExchangeRule};
 use admit_protocol::screening::ScreeningStatus;
+use admit_protocol::seats::SalesState;
 use admit_protocol::time::after;
 
+use crate::door::{entry, scan, ticket};
 use crate::stage::{Stage, eur, owner, seat};
 
 /// Noon; the film is at eight in the evening, and tickets are worth their price until five.
@@ -220,4 +223,47 @@ fn nobody_exchanges_what_is_not_theirs_or_not_there() {
     t.apply(lapsed);
     assert_eq!(refused(&s, &t, &good), Refusal::HoldEnded);
     assert!(matches!(s.get(old).state, HoldState::Converted(_)), "the old tickets stand");
+}
+
+#[test]
+fn a_booking_gives_its_tickets_one_after_another_and_each_knows_for_what() {
+    let (mut s, mut t) = (exchanging(|_| ()), tomorrow(|_| ()));
+    let old = s.booked("anna", &["A1", "A2"]);
+    paid(&mut s, old);
+    t.wait(1);
+    let first = t.hold("anna", &["A3"]).expect("free");
+    let second = t.hold("anna", &["A4"]).expect("free");
+    let give = |t: &Stage, seat: &str, hold, take: &str| wish(t, old, &[seat], hold, &[(take, "adult")]);
+    let one = give(&t, "A1", first, "A3");
+    exchange(&mut s, &mut t, &one).expect("allowed");
+    let other = give(&t, "A2", second, "A4");
+    exchange(&mut s, &mut t, &other).expect("allowed");
+    let given = s.get(old).booking().expect("was");
+    // Both tickets, and with the last one what was paid once for all.
+    assert_eq!((given.moved_out(), given.kept()), (eur(2050), eur(0)));
+    let replaced: Vec<_> =
+        given.exchanged.iter().flat_map(|e| &e.replaced_by).map(|(n, to)| (*n, to.booking)).collect();
+    assert_eq!(replaced, [(0, first), (1, second)]);
+}
+
+#[test]
+fn a_used_ticket_is_not_given_and_nobody_goes_where_nothing_takes_place_exch_007() {
+    let (mut s, mut t) = (exchanging(|_| ()), tomorrow(|_| ()));
+    let old = s.booked("anna", &["A1", "A2"]);
+    paid(&mut s, old);
+    s.wait(4 * 3600);
+    t.now = s.now;
+    let new = t.hold("anna", &["A3"]).expect("free");
+    let good = wish(&t, old, &["A2"], new, &[("A3", "adult")]);
+    assert!(s.house.quote_exchange(&t.house, &good, s.now).is_ok());
+    let code = ticket(&s, old, 1);
+    let scanned = entry("s1", Some(code), &s);
+    assert_eq!(scan(&mut s, "door-1", vec![scanned]), [Verdict::Green]);
+    assert_eq!(s.house.quote_exchange(&t.house, &good, s.now), Err(Refusal::TicketUsed(seat("A2"))));
+    let other = ExchangeWish { seats: vec![seat("A1")], ..good };
+    let mut off = (**t.house.terms()).clone();
+    off.status = ScreeningStatus::Cancelled;
+    t.run(&Command::Amend(Arc::new(off))).expect("amends");
+    let nowhere = s.house.quote_exchange(&t.house, &other, s.now);
+    assert_eq!(nowhere, Err(Refusal::NotOnSale(SalesState::Cancelled)));
 }

@@ -157,7 +157,8 @@ impl Exchange {
         show::line(&format!("you give, of {}  {}", show::colour("1", &old.title), booking.reference));
         for line in &quote.given {
             let (seat, kind) = (old.printed(&line.seat), old.called(&line.ticket_type));
-            let worth = if line.worth == line.total { String::new() } else { format!(", worth {} now", line.worth) };
+            let whole = line.worth == line.total || booking.paid.is_zero();
+            let worth = if whole { String::new() } else { format!(", worth {} now", line.worth) };
             show::line(&format!("  {seat:10} {kind:10} {}{worth}", line.total));
         }
         show::line("you get");
@@ -170,7 +171,11 @@ impl Exchange {
             (true, false) => format!("; {} comes back, at the cinema's counter", quote.refund),
             (true, true) => "; nothing is left to pay".to_owned(),
         };
-        show::line(&format!("{} of what you have paid moves{rest}", quote.moves));
+        let moves = match booking.paid.is_zero() {
+            true => "nothing was paid for them yet".to_owned(),
+            false => format!("{} of what you have paid moves", quote.moves),
+        };
+        show::line(&format!("{moves}{rest}"));
         Ok(())
     }
 }

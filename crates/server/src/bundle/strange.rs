@@ -159,6 +159,8 @@ impl Work<'_> {
                 Some(before) => changes.changed.push((now.id, differing(before, now))),
             }
         }
+        let starts: BTreeMap<_, _> = self.screenings.iter().map(|s| (s.id, s.starts_at.at())).collect();
+        changes.new.sort_by_key(|(id, _)| starts.get(id).copied());
         self.checked.changes = changes;
     }
 
