@@ -27,9 +27,13 @@ struct Session {
 
 impl Office {
     fn new() -> Self {
+        Self::of(&bundle())
+    }
+
+    fn of(programme: &admit_server::bundle::Bundle) -> Self {
         let now = crate::stage::NOON.parse().expect("noon");
         let (store, folder) = crate::on::On::usual().store();
-        store.edit(&bundle().check(now).edits, now, Layouts::Stay).expect("edits");
+        store.edit(&programme.check(now).edits, now, Layouts::Stay).expect("edits");
         let hash = hash_password(PASSWORD).expect("long enough");
         // The admin comes first: there must always be one.
         for role in [Role::Admin, Role::Manager, Role::Programme, Role::BoxOffice, Role::Door] {
@@ -263,21 +267,35 @@ async fn money_is_handed_back_at_the_counter_once() {
     assert_eq!(again.code(), "booking_state", "{}", again.body);
 }
 
+/// Holds seats with this cookie; how that was answered.
+async fn hold_with(house: &Router, cookie: &str, wish: &Value, key: &str) -> u16 {
+    let request = Request::builder()
+        .method(Method::POST)
+        .uri("/v1/screenings/eight/holds")
+        .header("authorization", format!("Bearer {ANNA}"))
+        .header("content-type", "application/json")
+        .header("idempotency-key", key)
+        .header("cookie", cookie);
+    let response = house.clone().oneshot(request.body(Body::from(wish.to_string())).expect("a request")).await;
+    response.expect("infallible").status().as_u16()
+}
+
+#[tokio::test]
+async fn who_stands_at_the_counter_stood_in_line() {
+    let office = Office::of(&crate::queue::queued());
+    let house = Management::new(office.stage.cinema.clone(), office.store.clone()).with_counter();
+    office.stage.clock.advance(3600);
+    let wish = json!({"seats": [{"seat": "A1"}]});
+    assert_eq!(hold_with(&house, "", &wish, "stranger").await, 409, "it is sold in turns");
+    let counter = office.sign_in("box_office", PASSWORD).await.expect("signs in");
+    assert_eq!(hold_with(&house, &counter.cookie, &wish, "counter").await, 201);
+}
+
 #[tokio::test]
 async fn the_counter_sells_when_its_network_has_as_much_unpaid_as_strangers_may_have() {
     let office = Office::new();
     let house = Management::new(office.stage.cinema.clone(), office.store.clone()).with_counter();
-    let hold = async |cookie: &str, wish: Value, key: &str| {
-        let request = Request::builder()
-            .method(Method::POST)
-            .uri("/v1/screenings/eight/holds")
-            .header("authorization", format!("Bearer {ANNA}"))
-            .header("content-type", "application/json")
-            .header("idempotency-key", key)
-            .header("cookie", cookie);
-        let response = house.clone().oneshot(request.body(Body::from(wish.to_string())).expect("a request")).await;
-        response.expect("infallible").status().as_u16()
-    };
+    let hold = async |cookie: &str, wish: Value, key: &str| hold_with(&house, cookie, &wish, key).await;
     let seat = |seat: &str| json!({"seats": [{"seat": seat}]});
     assert_eq!(hold("", json!({"areas": [{"area": "floor", "count": 10}]}), "all").await, 201);
     assert_eq!(hold("", seat("A1"), "stranger").await, 409, "their network has ten unpaid");
