@@ -177,6 +177,8 @@ pub struct JoinWaitlist {
     pub best: Best,
     /// Who they are, if they said.
     pub buyer: Option<Buyer>,
+    /// By what they may come where there is a queue.
+    pub admission: Admission,
 }
 
 /// What a buyer chose to book.

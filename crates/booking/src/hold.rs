@@ -243,8 +243,13 @@ pub struct Booking {
 pub struct Exchanged {
     /// What of that which was paid came from the booking that this one replaces.
     pub moved_in: Money,
+    /// What of that the policy of that booking would have given back in money then: no more of it ever comes back, unless the cinema
+    /// calls a screening off.
+    pub refundable_in: Money,
     /// What of it went to bookings that replace this one.
     pub moved_out: Money,
+    /// What of that would have come back in money.
+    pub refundable_out: Money,
     /// The booking whose tickets were given for these.
     pub replaces: Option<Link>,
     /// Which lines were given for which bookings.
@@ -256,7 +261,8 @@ impl Exchanged {
     #[must_use]
     pub fn none(currency: Currency) -> Self {
         let zero = Money::zero(currency);
-        Self { moved_in: zero, moved_out: zero, replaces: None, replaced_by: Vec::new() }
+        let (moved_in, refundable_in, moved_out, refundable_out) = (zero, zero, zero, zero);
+        Self { moved_in, refundable_in, moved_out, refundable_out, replaces: None, replaced_by: Vec::new() }
     }
 }
 
@@ -316,6 +322,16 @@ impl Booking {
     #[must_use]
     pub fn moved_out(&self) -> Money {
         self.exchanged.as_ref().map_or(Money::zero(self.total.currency()), |e| e.moved_out)
+    }
+
+    /// The most that can come back in money of what is kept: not more than the policies under which it was paid would have given back.
+    #[must_use]
+    pub fn refundable(&self) -> Money {
+        let zero = Money::zero(self.total.currency());
+        let Some(e) = &self.exchanged else { return self.kept() };
+        let left = self.paid.minus(e.moved_in).and_then(|own| own.plus(e.refundable_in));
+        let left = left.and_then(|left| left.minus(self.refunded)).and_then(|left| left.minus(e.refundable_out));
+        left.unwrap_or(zero).clamp(zero, self.kept().max(zero))
     }
 
     /// What was paid and neither comes back nor went to another booking.

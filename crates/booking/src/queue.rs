@@ -4,6 +4,8 @@
 //! A turn is an instant that is given out once and never moves, so nothing has to be counted, polled or woken when people are let in:
 //! a pass says from when until when it is good, and only the server can have made it.
 
+use std::fmt;
+
 use admit_protocol::digest::{ContentName, hmac_sha256, sha256};
 use admit_protocol::id::ScreeningId;
 use admit_protocol::queue::{QueuePolicy, ScreeningQueue};
@@ -27,7 +29,7 @@ pub struct QueueTerms {
 }
 
 /// A queue, but for its places.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Line {
     /// What the draw is made with: random, and shown after it.
     pub seed: [u8; 32],
@@ -35,8 +37,23 @@ pub struct Line {
     pub key: [u8; 32],
     /// How many have a place.
     pub places: u64,
-    /// The first turn that nobody has; none before the draw.
-    pub next_turn: Option<Timestamp>,
+    /// What became of the draw; nothing, before it.
+    pub drawn: Option<Drawn>,
+}
+
+/// Turns are given out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Drawn {
+    /// The first turn.
+    pub from: Timestamp,
+    /// The first one that nobody has.
+    pub next: Timestamp,
+}
+
+impl fmt::Debug for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Line").field("places", &self.places).field("drawn", &self.drawn).finish_non_exhaustive()
+    }
 }
 
 /// Somebody's place.
@@ -48,8 +65,10 @@ pub struct QueuePlace {
     pub network: Option<Network>,
     /// Since when they are here.
     pub came_at: Timestamp,
-    /// When it is their turn; none before the draw.
+    /// When it is their turn, as it was given out; none before the draw.
     pub turn: Option<Timestamp>,
+    /// Whether they gave it up. Its turn stays theirs, so that nobody has another one by coming and going (QUEUE-009).
+    pub left: bool,
 }
 
 /// From when until before when somebody is let in.
@@ -73,6 +92,18 @@ pub enum Admission {
 }
 
 impl QueueTerms {
+    /// Whether places are given out at `now`.
+    ///
+    /// # Errors
+    /// When it is too early.
+    pub fn check_open(&self, now: Timestamp) -> Result<(), Refusal> {
+        let opens_at = self.announced.opens_at;
+        if now < opens_at {
+            return Err(Refusal::QueueNotOpen { opens_at, wait_ms: ms(now, opens_at) });
+        }
+        Ok(())
+    }
+
     fn pass(&self, turn: Timestamp) -> Pass {
         Pass { from: turn, until: after(turn, self.policy.pass_ttl_s.into()) }
     }
@@ -86,7 +117,7 @@ impl Line {
     /// An empty one, of fresh random bytes.
     #[must_use]
     pub fn new(seed: [u8; 32], key: [u8; 32]) -> Self {
-        Self { seed, key, places: 0, next_turn: None }
+        Self { seed, key, places: 0, drawn: None }
     }
 
     /// What is shown of the seed before the draw (QUEUE-003).
@@ -95,27 +126,67 @@ impl Line {
         ContentName::of(&self.seed)
     }
 
-    /// Whether sales have begun, and who came before has no turn yet.
+    /// Whether seats are sold now, and who came before has no turn yet. While sales are paused nobody's turn passes.
     #[must_use]
     pub fn is_to_be_drawn(&self, terms: &Terms, now: Timestamp) -> bool {
-        self.next_turn.is_none() && now >= terms.sales.opens_at
+        self.drawn.is_none() && terms.sales_state(now).is_open()
+    }
+
+    /// By how much the sale was put off after the draw: all turns with it.
+    fn put_off(&self, terms: &Terms) -> SignedDuration {
+        let from = self.drawn.map_or(terms.sales.opens_at, |drawn| drawn.from);
+        terms.sales.opens_at.duration_since(from).max(SignedDuration::ZERO)
+    }
+
+    /// When it is somebody's turn.
+    #[must_use]
+    pub fn turn(&self, terms: &Terms, place: &QueuePlace) -> Option<Timestamp> {
+        Some(later(place.turn?, self.put_off(terms)))
+    }
+
+    /// Turns that were given out before this one are over by `now`: their places count no more.
+    #[must_use]
+    pub fn over_before(&self, terms: &Terms, queue: &QueueTerms, now: Timestamp) -> Timestamp {
+        after(later(now, -self.put_off(terms)), -i64::from(queue.policy.pass_ttl_s))
+    }
+
+    /// The most places that can stand at `now`: turns have their distance, and who had one that is over stands no more.
+    fn standing(&self, terms: &Terms, queue: &QueueTerms, now: Timestamp) -> u64 {
+        let Some(drawn) = self.drawn else { return self.places };
+        let left = drawn.next.duration_since(self.over_before(terms, queue, now).max(drawn.from)).as_micros();
+        u64::try_from(left / i128::from(queue.announced.interval_us())).unwrap_or(0)
     }
 
     /// QUEUE-003: gives everybody who came before the sale a turn, in the order of the lot.
-    pub fn draw(&mut self, terms: &Terms, queue: &QueueTerms, mut owners: Vec<Owner>) -> Vec<(Owner, Timestamp)> {
+    pub fn draw(
+        &mut self,
+        terms: &Terms,
+        queue: &QueueTerms,
+        mut owners: Vec<Owner>,
+        now: Timestamp,
+    ) -> Vec<(Owner, Timestamp)> {
         owners.sort_by_cached_key(|owner| sha256(&[&self.seed, &owner.0]));
-        let mut turn = terms.sales.opens_at;
+        // Who draws late gives nobody a turn that is over already.
+        let from = terms.sales.opens_at.max(now);
+        let mut turn = from;
         let turns = owners.into_iter().map(|owner| {
             let mine = turn;
             turn = later(turn, queue.interval());
             (owner, mine)
         });
         let turns = turns.collect();
-        self.next_turn = Some(turn);
+        self.drawn = Some(Drawn { from, next: turn });
         turns
     }
 
-    /// A place for who comes at `now`: the one they have, or a new one. The draw must have been made if it is due.
+    /// Whether a place stands at `now`: its pass is not over, and who gave it up has it again when they come again.
+    #[must_use]
+    pub fn stands(&self, terms: &Terms, queue: &QueueTerms, place: &QueuePlace, now: Timestamp) -> bool {
+        self.turn(terms, place).is_none_or(|turn| now < queue.pass(turn).until)
+    }
+
+    /// A place for who comes at `now`: the one they have, or a new one. The draw must have been made if it is due. `of_network` counts
+    /// places that are not over ([`Line::over_before`]).
     ///
     /// # Errors
     /// When the queue is not open, the screening is not sold any more, or there are as many places as may be.
@@ -128,43 +199,50 @@ impl Line {
         of_network: u64,
         now: Timestamp,
     ) -> Result<QueuePlace, Refusal> {
-        let stands = |place: &QueuePlace| place.turn.is_none_or(|turn| now < queue.pass(turn).until);
-        if let Some(place) = known.filter(stands) {
-            return Ok(place);
+        if let Some(place) = known.filter(|place| self.stands(terms, queue, place, now)) {
+            return Ok(QueuePlace { left: false, ..place });
         }
-        let sales = terms.sales_state(now);
-        let opens_at = queue.announced.opens_at;
-        match sales {
-            SalesState::NotYetOpen if now < opens_at => {
-                return Err(Refusal::QueueNotOpen { opens_at, wait_ms: ms(now, opens_at) });
-            }
+        queue.check_open(now)?;
+        match terms.sales_state(now) {
             SalesState::NotYetOpen | SalesState::Paused => {}
             state if state.is_open() => {}
             state => return Err(Refusal::NotOnSale(state)),
         }
         // Who comes again has their old place no more.
-        let (here, theirs) = match known {
-            Some(old) => (self.places.saturating_sub(1), of_network.saturating_sub(u64::from(old.network == network))),
-            None => (self.places, of_network),
-        };
-        if here >= u64::from(queue.policy.places_max) {
+        let here = self.places.saturating_sub(u64::from(known.is_some()));
+        if here.min(self.standing(terms, queue, now)) >= u64::from(queue.policy.places_max) {
             return Err(Refusal::QueueFull { max: queue.policy.places_max });
         }
         let most = queue.policy.places_per_network;
-        if network.is_some() && theirs >= u64::from(most) {
+        if network.is_some() && of_network >= u64::from(most) {
             return Err(Refusal::NetworkQueuesTooMuch { max: most });
         }
         self.places = here + 1;
-        let turn = self.next_turn.map(|next| next.max(now).max(terms.sales.opens_at));
-        self.next_turn = turn.map(|turn| later(turn, queue.interval()));
-        Ok(QueuePlace { owner, network, came_at: now, turn })
+        // As turns are given out: without what the sale was put off since.
+        let now_here = later(now.max(terms.sales.opens_at), -self.put_off(terms));
+        let turn = self.drawn.as_mut().map(|drawn| {
+            let turn = drawn.next.max(now_here);
+            drawn.next = later(turn, queue.interval());
+            turn
+        });
+        Ok(QueuePlace { owner, network, came_at: now, turn, left: false })
+    }
+
+    /// What is kept of a place that is given up: nothing before the draw, and after it that its turn is taken (QUEUE-009).
+    #[must_use]
+    pub fn leave(&mut self, place: QueuePlace) -> Option<QueuePlace> {
+        if place.turn.is_some() {
+            return Some(QueuePlace { left: true, ..place });
+        }
+        self.places = self.places.saturating_sub(1);
+        None
     }
 
     /// The pass of a place that has a turn (QUEUE-006), and what it says: 16 bytes of times and an HMAC over them, the screening and
     /// whose it is.
     #[must_use]
     pub fn pass(&self, terms: &Terms, queue: &QueueTerms, place: &QueuePlace) -> Option<(Pass, String)> {
-        let pass = queue.pass(place.turn?);
+        let pass = queue.pass(self.turn(terms, place)?);
         let times = times(pass);
         let mac = pass_mac(&self.key, terms.screening, place.owner, &times);
         Some((pass, URL_SAFE_NO_PAD.encode([&times[..], &mac].concat())))

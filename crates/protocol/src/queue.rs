@@ -25,7 +25,8 @@ impl ScreeningQueue {
     /// The time between two turns, in microseconds.
     #[must_use]
     pub fn interval_us(&self) -> i64 {
-        i64::from(60_000_000 / self.admits_per_min.clamp(1, ADMITS_PER_MIN_MAX))
+        // Rounded up: turns are never closer together than was announced.
+        i64::from(60_000_000_u32.div_ceil(self.admits_per_min.clamp(1, ADMITS_PER_MIN_MAX)))
     }
 }
 

@@ -17,6 +17,10 @@ pub struct JoinWaitlist {
     /// Who they are: who leaves an address is written to when there is an offer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub buyer: Option<Buyer>,
+    /// Where there is a queue: the pass that was given there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
+    pub queue_pass: Option<String>,
 }
 
 /// A party that waits, or what became of it.

@@ -43,6 +43,8 @@ const HOUSES_BYTES_MAX: usize = 512 * 1024 * 1024;
 pub(crate) struct Engine {
     shared: Arc<Shared>,
     queue: mpsc::SyncSender<Message>,
+    /// Asks something of queues of people.
+    lines: mpsc::SyncSender<QueueJob>,
     /// Asks whether a house is as it is in memory; nobody is asked where no other process sells.
     follower: Option<mpsc::SyncSender<Ask>>,
     /// How many calls of the store run beside the writer.
@@ -82,8 +84,6 @@ enum Message {
     Job(Box<Job>),
     /// Tickets of one house are to be given for seats of another.
     Exchange(Box<ExchangeJob>),
-    /// Something is asked of a line of people.
-    Queue(Box<QueueJob>),
     /// A house was loaded: wake up for it.
     Watch(Arc<Resident>),
 }
@@ -130,10 +130,12 @@ pub(crate) struct Done {
 pub(crate) enum Failed {
     /// By the rules. The number is the house version that this rests on.
     Refused(Refusal, u64),
-    /// By the rules of a queue.
-    NoPlace(Refusal),
+    /// By the rules, whatever the house is like.
+    Ruled(Refusal),
     /// There is no such screening.
     NoScreening,
+    /// The store cannot save two houses together.
+    OneHouseAtATime,
     /// The key was used for another request.
     KeyReused,
     /// The house changed under us: look again.
@@ -187,7 +189,10 @@ impl Engine {
         let (queue, jobs) = mpsc::sync_channel(QUEUE_MAX);
         let writer = writer::Writer::new(shared.clone(), jobs);
         std::thread::Builder::new().name("admit-writer".into()).spawn(move || writer.run())?;
-        Ok(Self { shared, queue, follower, reads: tokio::sync::Semaphore::new(8) })
+        let (lines, asked) = mpsc::sync_channel(QUEUE_MAX);
+        let worker = shared.clone();
+        std::thread::Builder::new().name("admit-queues".into()).spawn(move || worker.work_on_queues(&asked))?;
+        Ok(Self { shared, queue, lines, follower, reads: tokio::sync::Semaphore::new(8) })
     }
 
     /// The house of a screening, loaded once however many ask for it.
@@ -271,18 +276,24 @@ impl Engine {
 
     /// Whether a screening that this process does not know is in the programme in force.
     async fn is_new(&self, screening: ScreeningId) -> Result<bool, Failed> {
-        if self.follower.is_none() {
-            return Ok(false);
-        }
+        Ok(self.follower.is_some() && self.terms(screening).await?.is_some())
+    }
+
+    /// What a screening sells by the programme in force, also where another process changed that.
+    pub(crate) async fn terms(&self, screening: ScreeningId) -> Result<Option<Arc<Terms>>, Failed> {
         let shared = self.shared.clone();
-        self.blocking(move || {
-            if let Some(store) = shared.store.shared() {
-                let (programme, _) = store.news(&[], &|_| None)?;
-                shared.terms.keep_up(programme)?;
-            }
-            Ok(shared.terms.terms(screening).is_some())
-        })
-        .await
+        if self.follower.is_some() {
+            let ours = shared.clone();
+            let keep_up = move || {
+                if let Some(store) = ours.store.shared() {
+                    let (programme, _) = store.news(&[], &|_| None)?;
+                    ours.terms.keep_up(programme)?;
+                }
+                Ok(())
+            };
+            self.blocking(keep_up).await?;
+        }
+        Ok(shared.terms.terms(screening))
     }
 
     async fn enqueue(&self, resident: Arc<Resident>, request: Option<Request>) -> Result<Done, Failed> {

@@ -21,10 +21,14 @@ pub(crate) fn reply(failed: Failed) -> Reply {
             problem.into()
         }
         // It rests on no house.
-        Failed::NoPlace(refusal) => refused(refusal).into(),
+        Failed::Ruled(refusal) => refused(refusal).into(),
         Failed::NoScreening => {
             Reply::new(Code::NotFound, "there is no such screening here, or not any more: the programme lists them")
         }
+        Failed::OneHouseAtATime => Reply::new(
+            Code::CapabilityNotOffered,
+            "this cinema exchanges tickets within a screening only: cancel, and book the other one",
+        ),
         Failed::KeyReused => Reply::new(
             Code::IdempotencyKeyReused,
             "this key came with another body before: a new request needs a new key",

@@ -54,6 +54,11 @@ pub trait Store: Send + Sync + 'static {
     /// When nothing was saved, or when that is not known (D2).
     fn save(&self, batch: &[Save<'_>]) -> Result<Vec<Outcome>, CommitError>;
 
+    /// Whether [`Store::save_together`] saves several: without, nothing is exchanged between screenings.
+    fn saves_together(&self) -> bool {
+        false
+    }
+
     /// Saves several houses in one durable commit: all of them, or none, whichever of them it is that does not fit. What is
     /// [`Outcome::Saved`] is on disk (D1). A store that cannot do so for several offers no exchange between screenings.
     ///
@@ -480,7 +485,7 @@ pub enum CashWay {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
     /// What kind: `booking_confirmed`, `booking_paid`, `booking_cancelled` (some tickets or all), `booking_refunded`,
-    /// `booking_lapsed` (nobody paid in time), `screening_changed`, `waitlist_offer`.
+    /// `booking_lapsed` (nobody paid in time), `booking_exchanged` (about the new booking), `screening_changed`, `waitlist_offer`.
     pub kind: &'static str,
     /// What about, as JSON.
     pub body: String,

@@ -96,15 +96,19 @@ impl House {
         let fees = match (all && due.is_zero(), self.is_off()) {
             (false, _) => zero,
             (true, false) => refundable_fees(hold),
-            (true, true) => booking.booking_fees,
+            (true, true) => with_the_last(booking),
         };
         let table = &hold.prices.table;
-        let refund = sum(table, offered.iter().map(|(_, back)| *back).chain([fees])).min(booking.kept());
-        let balance_reduction = match (due.is_zero(), all) {
-            (true, _) => zero,
-            (false, true) => due,
-            (false, false) => sum(table, offered.iter().map(|(n, _)| booking.lines[*n].price)),
+        let most = if self.is_off() { booking.kept() } else { booking.refundable() };
+        let refund = match due.is_zero() {
+            true => sum(table, offered.iter().map(|(_, back)| *back).chain([fees])),
+            // What had moved here and is not needed for what stays.
+            false => booking.kept().minus(stays(hold, booking, &offered)).unwrap_or(zero).max(zero),
         };
+        let refund = refund.min(most);
+        let left = booking.kept().minus(refund).unwrap_or(zero);
+        let due_then = stays(hold, booking, &offered).minus(left).unwrap_or(zero).max(zero);
+        let balance_reduction = due.minus(due_then).unwrap_or(zero).max(zero);
         let id = quote_id(hold.key, booking, &offered, refund, valid_until);
         Ok(CancellationOffer { id, lines: offered, refund, balance_reduction, valid_until })
     }
@@ -167,9 +171,8 @@ impl House {
                 if self.is_off() && !refund && !kept.is_zero() {
                     return Err(Refusal::RefundOwed);
                 }
-                // Booking fees were paid for all of it, so they go with the last ticket.
                 let last = lines.len() == booking.lines.iter().filter(|l| !l.revoked).count();
-                let fees = if last { booking.booking_fees } else { zero };
+                let fees = if last { with_the_last(booking) } else { zero };
                 let prices = lines.iter().map(|n| booking.lines[*n].price).chain([fees]);
                 let paid = sum(&hold.prices.table, prices).min(kept);
                 (lines, if *refund { paid } else { zero })
@@ -253,6 +256,21 @@ impl House {
     }
 }
 
+/// What was paid for a booking and for no ticket of it: its fees, and what an exchange brought too much. It goes with the last ticket.
+fn with_the_last(booking: &Booking) -> Money {
+    let zero = Money::zero(booking.total.currency());
+    let over = booking.paid.minus(booking.total).unwrap_or(zero).max(zero);
+    booking.booking_fees.plus(over).unwrap_or(booking.booking_fees)
+}
+
+/// What is left of a booking's price when these lines are gone; nothing, and no fees, when all are.
+pub(super) fn stays(hold: &Hold, booking: &Booking, gone: &[(usize, Money)]) -> Money {
+    let zero = Money::zero(booking.total.currency());
+    let goes = sum(&hold.prices.table, gone.iter().map(|(line, _)| booking.lines[*line].price));
+    let left = booking.standing().minus(goes).unwrap_or(zero);
+    if gone.len() == booking.lines.iter().filter(|l| !l.revoked).count() { zero } else { left }
+}
+
 /// Revokes tickets and frees their seats, in one (S5, P9).
 pub(super) fn revoke(hold: &Hold, booking: &Booking, lines: &[usize], refund: Money) -> Changes {
     let mut after = booking.clone();
@@ -270,8 +288,8 @@ pub(super) fn revoke(hold: &Hold, booking: &Booking, lines: &[usize], refund: Mo
 /// Nobody paid in time: the seats go back on sale.
 pub(super) fn lapse_unpaid(hold: &Hold, booking: &Booking, changes: &mut Changes) {
     let standing: Vec<usize> = (0..booking.lines.len()).filter(|n| !booking.lines[*n].revoked).collect();
-    // What had come from another booking comes back.
-    let revoked = revoke(hold, booking, &standing, booking.kept());
+    // What had come from another booking comes back, as far as it would have come back there.
+    let revoked = revoke(hold, booking, &standing, booking.refundable());
     changes.freed.extend(revoked.freed);
     changes.moved.extend(revoked.moved);
 }

@@ -12,7 +12,7 @@ use admit_protocol::seats::SalesState;
 use admit_protocol::time::after;
 use jiff::Timestamp;
 
-use super::cancel::{QUOTE_LIFE_S, read_quote_id, refundable_fees, revoke};
+use super::cancel::{QUOTE_LIFE_S, read_quote_id, refundable_fees, revoke, stays};
 use super::hold::still_choosing;
 use crate::changes::Changes;
 use crate::command::{By, Choice};
@@ -47,6 +47,8 @@ pub struct ExchangeOffer {
     pub given: Vec<(usize, Money)>,
     /// What moves to the new booking: never more than was paid.
     pub moves: Money,
+    /// What of that would have come back in money.
+    pub refundable: Money,
     /// What the new tickets cost.
     pub taken: Quote,
     /// What is left to pay.
@@ -97,12 +99,15 @@ impl House {
         (new.paid, new.refunded) = (offer.moves, offer.refund);
         let nothing = Exchanged::none(total.currency());
         let replaces = Some(link(self, old.key));
-        new.exchanged = Some(Box::new(Exchanged { moved_in: offer.moves, replaces, ..nothing.clone() }));
+        let refundable_in = offer.refundable;
+        new.exchanged = Some(Box::new(Exchanged { moved_in: offer.moves, refundable_in, replaces, ..nothing.clone() }));
         let lines: Vec<usize> = offer.given.iter().map(|(line, _)| *line).collect();
         let mut here = revoke(old, given, &lines, Money::zero(total.currency()));
         if let Some((_, HoldState::Converted(after))) = here.moved.first_mut() {
             let exchanged = after.exchanged.get_or_insert_with(|| Box::new(nothing));
             exchanged.moved_out = exchanged.moved_out.plus(offer.moves).map_err(|_| Refusal::NotCancellable)?;
+            let refundable = exchanged.refundable_out.plus(offer.refundable);
+            exchanged.refundable_out = refundable.map_err(|_| Refusal::NotCancellable)?;
             let replaced = lines.iter().filter_map(|line| u16::try_from(*line).ok());
             exchanged.replaced_by.extend(replaced.map(|line| (line, link(other, hold.key))));
         }
@@ -134,7 +139,7 @@ impl House {
         let lines = self.lines_of(booking, &wish.seats)?;
         self.check_unused(old, booking, &lines)?;
         self.check_left(old, booking, &lines, now)?;
-        let Worth { given, moves, until: policy_end } = self.worth(old, booking, lines, now)?;
+        let Worth { given, moves, refundable, until: policy_end } = self.worth(old, booking, lines, now)?;
         let hold = other.hold_by(wish.hold, By::Owner(wish.owner))?;
         let held_until = still_choosing(hold, now)?;
         if other.is_off() {
@@ -143,7 +148,8 @@ impl House {
         let taken = other.quote_for(hold, &wish.tickets)?;
         let zero = Money::zero(taken.total.currency());
         let left = taken.total.minus(moves).map_err(|_| Refusal::OtherCurrency)?;
-        let (balance_due, refund) = (left.max(zero), Money::max(zero.minus(left).unwrap_or(zero), zero));
+        // What is too much comes back as far as it would have come back without an exchange.
+        let (balance_due, refund) = (left.max(zero), zero.minus(left).unwrap_or(zero).max(zero).min(refundable));
         let at_cinema = other.terms.payment_methods.contains(&PaymentMethod::AtCinema);
         let payable = at_cinema && now < other.collect_until(now);
         if !balance_due.is_zero() && !payable {
@@ -153,47 +159,51 @@ impl House {
         // Who confirms names the end that was quoted; one that was never given out has another digest.
         let valid_until = until.unwrap_or(latest);
         let id = exchange_quote_id(wish, booking, &given, (moves, taken.total), valid_until);
-        Ok(ExchangeOffer { id, given, moves, taken, balance_due, refund, valid_until })
+        Ok(ExchangeOffer { id, given, moves, refundable, taken, balance_due, refund, valid_until })
     }
 
     /// What each of these lines is worth, what of it moves, and until when that holds.
     fn worth(&self, hold: &Hold, booking: &Booking, lines: Vec<usize>, now: Timestamp) -> Result<Worth, Refusal> {
         let (table, zero) = (&hold.prices.table, Money::zero(booking.total.currency()));
         let all = lines.len() == booking.lines.iter().filter(|l| !l.revoked).count();
-        if !booking.balance_due().is_zero() {
-            // Nothing was paid for it, or not all: what was, moves as far as it is not needed for what stays.
-            let end = self.policy_end(booking, now).ok_or(Refusal::NotCancellable)?;
-            let price = |line: &usize| booking.lines[*line].price;
-            let fees = if all { booking.booking_fees } else { zero };
-            let stays = booking.standing().minus(sum(table, lines.iter().map(price).chain([fees]))).unwrap_or(zero);
-            let moves = booking.kept().minus(stays).unwrap_or(zero).max(zero);
+        if booking.kept().is_zero() && !booking.balance_due().is_zero() {
+            // Nothing was paid for it: there is nothing to move, and nothing to lose.
+            let until = self.policy_end(booking, now).ok_or(Refusal::NotCancellable)?;
             let given = lines.into_iter().map(|line| (line, zero)).collect();
-            return Ok(Worth { given, moves, until: end });
+            return Ok(Worth { given, moves: zero, refundable: zero, until });
         }
-        let whole = match self.is_off() {
-            true => Some(after(now, QUOTE_LIFE_S)),
-            false => booking.policy.exchange_until(self.terms.starts_at, now),
-        };
-        let fee = booking.policy.exchange.and_then(|rule| rule.fee_per_ticket).filter(|_| !self.is_off());
+        let off = self.is_off();
+        let whole =
+            if off { Some(after(now, QUOTE_LIFE_S)) } else { booking.policy.exchange_until(self.terms.starts_at, now) };
+        let fee = booking.policy.exchange.and_then(|rule| rule.fee_per_ticket).filter(|_| !off);
+        let back = |line: usize| self.refund_of(hold, booking, booking.lines[line], now);
         let worth = |line: usize| -> Result<(usize, Money), Refusal> {
-            let ticket = booking.lines[line];
+            let price = booking.lines[line].price;
             match whole {
                 Some(_) => {
-                    let less = fee.map_or(Ok(ticket.price), |fee| ticket.price.minus(fee));
+                    let less = fee.map_or(Ok(price), |fee| price.minus(fee));
                     Ok((line, less.map_err(|_| Refusal::NotCancellable)?.max(zero)))
                 }
-                None => Ok((line, self.refund_of(hold, booking, ticket, now)?)),
+                None => Ok((line, back(line)?)),
             }
         };
-        let given = lines.into_iter().map(worth).collect::<Result<Vec<_>, _>>()?;
+        let given = lines.iter().copied().map(worth).collect::<Result<Vec<_>, _>>()?;
         let fees = match (all, whole) {
             (false, _) => zero,
             (true, Some(_)) => booking.booking_fees,
             (true, None) => refundable_fees(hold),
         };
-        let moves = sum(table, given.iter().map(|(_, worth)| *worth).chain([fees])).min(booking.kept());
-        let end = whole.or_else(|| self.policy_end(booking, now)).ok_or(Refusal::NotCancellable)?;
-        Ok(Worth { given, moves, until: end })
+        // Of what is not paid to the end, what the tickets that stay need stays.
+        let free = booking.kept().minus(stays(hold, booking, &given)).unwrap_or(zero).max(zero);
+        let free = if booking.balance_due().is_zero() { booking.kept() } else { free };
+        let moves = sum(table, given.iter().map(|(_, worth)| *worth).chain([fees])).min(free);
+        // What a cancellation would bring now: only so much of it ever comes back in money.
+        let cash_fees = if all { refundable_fees(hold) } else { zero };
+        let cash = sum(table, lines.iter().map(|line| back(*line).unwrap_or(zero)).chain([cash_fees]));
+        let refundable = if off { moves } else { cash.min(booking.refundable()).min(moves) };
+        let until =
+            whole.or_else(|| booking.policy.holds_until(self.terms.starts_at, now)).ok_or(Refusal::NotCancellable)?;
+        Ok(Worth { given, moves, refundable, until })
     }
 }
 
@@ -203,6 +213,8 @@ struct Worth {
     given: Vec<(usize, Money)>,
     /// What moves, of what was paid.
     moves: Money,
+    /// What of that would have come back in money.
+    refundable: Money,
     /// Until when that holds.
     until: Timestamp,
 }

@@ -15,6 +15,7 @@ use crate::command::{By, JoinWaitlist};
 use crate::hold::{HeldPlace, Hold, HoldKey, HoldState};
 use crate::house::House;
 use crate::plan::Place;
+use crate::queue::check_admission;
 use crate::refusal::Refusal;
 use crate::seating::{Hall, Party};
 use crate::terms::Terms;
@@ -39,6 +40,7 @@ impl House {
         if !sales.is_open() {
             return Err(Refusal::NotOnSale(sales));
         }
+        check_admission(terms.queue.as_ref(), wish.admission, now)?;
         self.check_party(&wish.best)?;
         // Who could never book what is offered keeps it from others for nothing.
         if let Some(all) = wish.best.ticket_type {

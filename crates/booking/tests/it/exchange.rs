@@ -143,7 +143,62 @@ fn what_is_left_to_pay_is_paid_or_everything_comes_back() {
     other.apply(lapsed);
     let lost = other.get(new).booking().expect("was");
     assert!(lost.is_cancelled());
-    assert_eq!(lost.refund_due(), eur(750), "nobody keeps it");
+    assert_eq!(lost.refund_due(), eur(700), "all but the fee of the booking, which never comes back");
+}
+
+#[test]
+fn what_moved_and_is_not_needed_comes_back_when_a_part_is_cancelled() {
+    let (mut s, mut t) = (exchanging(|_| ()), tomorrow(|_| ()));
+    let old = s.booked("anna", &["A1"]);
+    paid(&mut s, old);
+    t.wait(1);
+    let new = t.hold("anna", &["A3", "A4"]).expect("free");
+    let two = wish(&t, old, &[], new, &[("A3", "adult"), ("A4", "adult")]);
+    let (offer, ..) = exchange(&mut s, &mut t, &two).expect("allowed");
+    assert_eq!((offer.moves, offer.balance_due), (eur(1050), eur(1000)));
+    let cancel = |t: &mut Stage, seats: &[&str]| {
+        let seats: Vec<_> = seats.iter().map(|s| seat(s)).collect();
+        let offer = t.house.quote_cancellation(new, owner("anna"), &seats, t.now).expect("may");
+        let cancellation = admit_booking::Cancellation::Quoted { owner: owner("anna"), quote: offer.id };
+        t.run(&Command::Cancel { booking: new, cancellation }).expect("cancels");
+        (offer.refund, offer.balance_reduction)
+    };
+    assert_eq!(cancel(&mut t, &["A4"]), (eur(0), eur(1000)), "one is paid by what moved");
+    assert_eq!(t.get(new).booking().expect("stands").balance_due(), eur(0));
+    assert_eq!(cancel(&mut t, &[]), (eur(1000), eur(0)));
+    let (mut s, mut t) = (exchanging(|_| ()), tomorrow(|_| ()));
+    let old = s.booked("anna", &["A1"]);
+    paid(&mut s, old);
+    t.wait(1);
+    let new = t.hold("anna", &["A3", "A4"]).expect("free");
+    let two = wish(&t, old, &[], new, &[("A3", "adult"), ("A4", "adult")]);
+    exchange(&mut s, &mut t, &two).expect("allowed");
+    let all = t.house.quote_cancellation(new, owner("anna"), &[], t.now).expect("may");
+    assert_eq!((all.refund, all.balance_reduction), (eur(1000), eur(1000)), "nobody keeps it");
+}
+
+#[test]
+fn no_way_round_by_an_exchange_brings_back_what_a_cancellation_would_not_exch_006() {
+    let (mut s, mut t) = (exchanging(|_| ()), tomorrow(|_| ()));
+    let old = s.booked("anna", &["A1", "A2"]);
+    paid(&mut s, old);
+    // At half past two half of it comes back; the tickets are worth their price in an exchange until five.
+    s.now = after(s.now, 9000);
+    t.now = s.now;
+    let new = t.hold("anna", &["A3"]).expect("free");
+    let give = wish(&t, old, &[], new, &[("A3", "child")]);
+    let (offer, ..) = exchange(&mut s, &mut t, &give).expect("allowed");
+    assert_eq!((offer.moves, offer.refundable, offer.taken.total), (eur(2050), eur(1000), eur(750)));
+    assert_eq!(offer.refund, eur(1000), "not the 1,300 that are too much");
+    // And tomorrow's film, which is a day off, gives nothing more.
+    let back = t.house.quote_cancellation(new, owner("anna"), &[], t.now).expect("may");
+    assert_eq!(back.refund, eur(0));
+    // Unless it is the cinema that calls off.
+    let mut off = (**t.house.terms()).clone();
+    off.status = ScreeningStatus::Cancelled;
+    t.run(&Command::Amend(Arc::new(off))).expect("amends");
+    let off = t.house.quote_cancellation(new, owner("anna"), &[], t.now).expect("may");
+    assert_eq!(off.refund, eur(1050));
 }
 
 #[test]

@@ -46,11 +46,13 @@ impl Kept {
         let owner = Owner(sha256(&[&who.to_be_bytes()]));
         if self.line.is_to_be_drawn(&self.terms, now) {
             let owners = self.places.keys().copied().collect();
-            for (owner, turn) in self.line.draw(&self.terms, &queue(), owners) {
+            for (owner, turn) in self.line.draw(&self.terms, &queue(), owners, now) {
                 self.places.get_mut(&owner).expect("theirs").turn = Some(turn);
             }
         }
-        let of_network = self.places.values().filter(|p| p.network == Some(Network(network))).count() as u64;
+        let since = self.line.over_before(&self.terms, &queue(), now);
+        let counts = |p: &&QueuePlace| p.network == Some(Network(network)) && p.turn.is_none_or(|turn| turn > since);
+        let of_network = self.places.values().filter(counts).count() as u64;
         let known = self.places.get(&owner).copied();
         let asker = (owner, Some(Network(network)));
         let place = self.line.come(&self.terms, &queue(), asker, known, of_network, now)?;
@@ -59,7 +61,19 @@ impl Kept {
     }
 
     fn turns(&self) -> BTreeSet<Timestamp> {
-        self.places.values().filter_map(|p| p.turn).collect()
+        self.places.values().filter_map(|p| self.line.turn(&self.terms, p)).collect()
+    }
+
+    fn leave(&mut self, who: u32) {
+        let owner = Owner(sha256(&[&who.to_be_bytes()]));
+        let place = self.places.remove(&owner).expect("theirs");
+        self.places.extend(self.line.leave(place).map(|left| (owner, left)));
+    }
+
+    /// When it is the turn of who comes now.
+    fn turn(&mut self, who: u32, s: i64) -> Option<Timestamp> {
+        let place = self.come(who, who.into(), after(noon(), s)).expect("open");
+        self.line.turn(&self.terms, &place)
     }
 }
 
@@ -107,10 +121,10 @@ fn rates_that_do_not_divide_a_minute_are_kept_too() {
     let mut kept = Kept::new();
     let fast = QueueTerms { announced: ScreeningQueue { admits_per_min: 7000, ..queue().announced }, ..queue() };
     let owners = (0..7000_u32).map(|n| Owner(sha256(&[&n.to_be_bytes()]))).collect();
-    let turns = kept.line.draw(&kept.terms, &fast, owners);
+    let turns = kept.line.draw(&kept.terms, &fast, owners, noon());
     let last = turns.last().expect("some").1;
     let minute = last.duration_since(noon()).as_secs_f64();
-    assert!((59.9..60.0).contains(&minute), "7,000 in {minute} seconds");
+    assert!((59.99..60.01).contains(&minute), "7,000 in {minute} seconds");
 }
 
 #[test]
@@ -121,11 +135,63 @@ fn a_place_is_one_effect_and_a_turn_stays_queue_002() {
     let drawn = kept.come(1, 1, noon()).expect("open");
     assert_eq!((drawn.turn, drawn.came_at), (Some(noon()), first.came_at));
     assert_eq!(kept.line.places, 1);
-    // Staff let fewer in, and begin later: what was told stays.
+}
+
+#[test]
+fn a_sale_that_is_put_off_puts_off_all_turns_queue_005() {
+    let mut kept = Kept::new();
+    kept.come(1, 1, after(noon(), -10)).expect("open");
+    assert_eq!(kept.turn(1, 0), Some(noon()));
+    assert_eq!(kept.turn(2, 0), Some(after(noon(), 1)));
+    let before = kept.line.pass(&kept.terms, &queue(), &kept.places.values().copied().next().expect("one"));
     kept.terms.sales.opens_at = after(noon(), 300);
-    assert_eq!(kept.come(1, 1, after(noon(), 1)).expect("open").turn, Some(noon()));
-    let later = kept.come(2, 2, after(noon(), 2)).expect("open");
-    assert_eq!(later.turn, Some(after(noon(), 300)), "nobody's turn is before the sale");
+    assert_eq!(kept.turn(1, 1), Some(after(noon(), 300)), "nobody's turn is before the sale");
+    assert_eq!(kept.turn(2, 2), Some(after(noon(), 301)));
+    assert_eq!(kept.turn(3, 2), Some(after(noon(), 302)));
+    let later = kept.line.pass(&kept.terms, &queue(), &kept.places.values().copied().next().expect("one"));
+    assert_eq!(later.expect("a turn").0.until, after(before.expect("a turn").0.until, 300));
+    assert_eq!(kept.turn(4, 400), Some(after(noon(), 400)), "and who comes when nobody waits comes at once");
+    assert_eq!(kept.turn(5, 400), Some(after(noon(), 401)));
+    // Brought forward again, what was told stays.
+    kept.terms.sales.opens_at = noon();
+    assert_eq!(kept.turn(1, 3), Some(noon()));
+}
+
+#[test]
+fn nobodys_turn_passes_while_nothing_is_sold_queue_003() {
+    let mut kept = Kept::new();
+    for who in 0..3 {
+        kept.come(who, who.into(), after(noon(), -10)).expect("open");
+    }
+    kept.terms.status = ScreeningStatus::Paused;
+    assert_eq!(kept.turn(0, 900), None, "paused: nothing is drawn");
+    kept.terms.status = ScreeningStatus::OnSale;
+    kept.turn(9, 1200);
+    let turns = kept.turns();
+    assert_eq!(turns.first(), Some(&after(noon(), 1200)), "and then everybody has the whole of their turn");
+    assert_eq!(turns.len(), 4);
+    // A pause does not open a queue before its time.
+    let mut kept = Kept::new();
+    kept.terms.status = ScreeningStatus::Paused;
+    assert!(matches!(kept.come(1, 1, after(noon(), -1801)), Err(Refusal::QueueNotOpen { .. })));
+}
+
+#[test]
+fn who_gives_a_place_up_gets_no_other_one_by_it_queue_009() {
+    let mut kept = Kept::new();
+    kept.come(1, 1, after(noon(), -10)).expect("open");
+    kept.leave(1);
+    assert_eq!((kept.line.places, kept.places.len()), (0, 0), "before the draw nothing stays");
+    for who in 1..=3 {
+        kept.come(who, 1, noon()).expect("open");
+    }
+    kept.leave(3);
+    assert_eq!(kept.line.places, 3, "a turn that was given out is taken");
+    assert_eq!(kept.come(4, 1, after(noon(), 1)), Err(Refusal::NetworkQueuesTooMuch { max: 3 }));
+    let back = kept.come(3, 1, after(noon(), 5)).expect("theirs");
+    assert_eq!((back.turn, back.left), (Some(after(noon(), 2)), false));
+    // Over, a place counts no more for its network.
+    assert!(kept.come(5, 1, after(noon(), 600)).is_ok());
 }
 
 #[test]
@@ -158,7 +224,8 @@ fn places_are_bounded_queue_007() {
 #[test]
 fn a_pass_is_good_for_its_buyer_its_screening_and_its_time_queue_006() {
     let (line, terms) = (Line::new([1; 32], [2; 32]), terms());
-    let place = QueuePlace { owner: owner("anna"), network: None, came_at: noon(), turn: Some(after(noon(), 60)) };
+    let place =
+        QueuePlace { owner: owner("anna"), network: None, came_at: noon(), turn: Some(after(noon(), 60)), left: false };
     let (pass, text) = line.pass(&terms, &queue(), &place).expect("a turn");
     assert_eq!(pass, Pass { from: after(noon(), 60), until: after(noon(), 660) });
     let read = |key: &[u8; 32], screening: &str, who: &str, text: &str| {

@@ -1,11 +1,14 @@
 //! Who waits is offered what comes free, in the order of the line, and nobody waits for ever.
 
+use admit_booking::queue::{Admission, Pass, QueueTerms};
 use admit_booking::{
     BlockReason, Command, Entry, EntryKey, EntryState, HoldKey, HoldState, JoinWaitlist, Network, Refusal,
 };
 use admit_protocol::hold::Best;
+use admit_protocol::queue::{QueuePolicy, ScreeningQueue};
 use admit_protocol::seats::NotFree;
 use admit_protocol::time::after;
+use jiff::Timestamp;
 use proptest::prelude::*;
 
 use crate::stage::{Stage, choice, eur, owner, seat};
@@ -16,7 +19,14 @@ pub(crate) fn party(count: u16) -> Best {
 
 fn wish(who: &str, best: Best) -> JoinWaitlist {
     let key = who.bytes().fold(0, |key, byte| key << 8 | u128::from(byte));
-    JoinWaitlist { entry: EntryKey(key), owner: owner(who), network: None, best, buyer: None }
+    JoinWaitlist {
+        entry: EntryKey(key),
+        owner: owner(who),
+        network: None,
+        best,
+        buyer: None,
+        admission: Admission::None,
+    }
 }
 
 pub(crate) fn join(s: &mut Stage, who: &str, best: Best) -> Result<EntryKey, Refusal> {
@@ -502,4 +512,19 @@ fn what_is_kept_stays_kept_while_sales_are_paused_and_moves_with_the_start() {
     terms.status = admit_protocol::screening::ScreeningStatus::Cancelled;
     s.run(&Command::Amend(terms.into())).expect("cancelled");
     assert!(s.is_free("A3"), "nobody buys it any more");
+}
+
+#[test]
+fn nobody_waits_past_a_queue_queue_006() {
+    let noon: Timestamp = admit_booking::example::NOW.parse().expect("noon");
+    let mut s = Stage::with(|terms| {
+        let announced = ScreeningQueue { opens_at: after(noon, -1800), admits_per_min: 60 };
+        terms.queue = Some(QueueTerms { announced, policy: QueuePolicy::default() });
+    });
+    let join = |s: &mut Stage, admission| {
+        s.run(&Command::JoinWaitlist(JoinWaitlist { admission, ..wish("ben", party(1)) })).map(drop)
+    };
+    assert_eq!(join(&mut s, Admission::None), Err(Refusal::QueuePassNeeded));
+    let pass = Pass { from: noon, until: after(noon, 60) };
+    assert_eq!(join(&mut s, Admission::Pass(pass)), Err(Refusal::SeatsAvailable), "and the next question is asked");
 }

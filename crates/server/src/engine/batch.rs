@@ -100,7 +100,11 @@ impl Turn {
             return Ok(done);
         }
         let kind = message_kind(&request.command);
-        self.outbox.extend(kind.into_iter().flat_map(|kind| messages(kind, &changes, &self.resident)));
+        let told = |key: HoldKey| match &request.command {
+            Command::Exchange { wish, .. } => key == wish.hold,
+            _ => true,
+        };
+        self.outbox.extend(kind.into_iter().flat_map(|kind| messages(kind, &changes, told, &self.resident)));
         self.outbox.extend(offers(&changes, &self.resident));
         self.log.push(log_entry(&request.by, name(&request.command), request.subject.hold(), &changes));
         self.till.extend(cash(request));
@@ -120,7 +124,7 @@ impl Turn {
         let lapsed = self.house(committed).advance(self.now);
         if !lapsed.is_empty() {
             self.log.push(log_entry("clock", "lapse", None, &lapsed));
-            self.outbox.extend(messages("booking_lapsed", &lapsed, &self.resident));
+            self.outbox.extend(messages("booking_lapsed", &lapsed, |_| true, &self.resident));
             self.outbox.extend(offers(&lapsed, &self.resident));
             self.change(lapsed)?;
             self.see_changes(committed)?;
@@ -156,7 +160,7 @@ impl Turn {
         self.keys.insert(key.print, (known, done.clone()));
         self.log.push(log_entry(by, "exchange", Some(wish.booking), &given));
         there.log.push(log_entry(by, "exchange", Some(wish.hold), &taken));
-        there.outbox.extend(messages("booking_exchanged", &taken, &there.resident));
+        there.outbox.extend(messages("booking_exchanged", &taken, |key| key == wish.hold, &there.resident));
         for (turn, changes) in [(&mut *self, &given), (&mut *there, &taken)] {
             let told = offers(changes, &turn.resident).collect::<Vec<_>>();
             turn.outbox.extend(told);
@@ -339,9 +343,14 @@ fn offers(changes: &Changes, resident: &Resident) -> impl Iterator<Item = Messag
     })
 }
 
-/// Mail for buyers who left an address, about each booking that changed.
-fn messages(kind: &'static str, changes: &Changes, resident: &Resident) -> impl Iterator<Item = Message> {
-    changes.moved.iter().filter_map(move |(key, state)| {
+/// Mail for buyers who left an address, about each of these bookings that changed.
+fn messages(
+    kind: &'static str,
+    changes: &Changes,
+    about: impl Fn(HoldKey) -> bool,
+    resident: &Resident,
+) -> impl Iterator<Item = Message> {
+    changes.moved.iter().filter(move |(key, _)| about(*key)).filter_map(move |(key, state)| {
         let HoldState::Converted(booking) = state else { return None };
         let email = booking.buyer.as_ref()?.email.as_ref()?;
         let body = serde_json::json!({

@@ -12,7 +12,7 @@ use super::batch::Turn;
 use super::writer::Writer;
 use super::{Done, Engine, Failed, Key, Message, Resident};
 use crate::answers::Subject;
-use crate::store::{CommitError, Outcome, Save};
+use crate::store::{About, Answer, CommitError, KnownKey, Outcome, Save};
 
 /// What is asked, and what is recorded about it.
 #[derive(Debug, Clone)]
@@ -39,16 +39,26 @@ pub(super) struct ExchangeJob {
 impl Engine {
     /// Exchanges tickets of one screening for seats of another. Dropping the future changes nothing: it runs to its end.
     pub(crate) async fn exchange(&self, from: Arc<Resident>, asked: Exchanging) -> Result<Done, Failed> {
-        let (key, subject) = (asked.key, Subject::Booking(asked.wish.booking));
+        let (key, wish) = (asked.key, asked.clone());
         self.look(&from).await?;
         if let Some(known) = from.known(&key) {
             return if known.said == key.body {
-                self.replay(&from, known, subject).await
+                self.replay_exchange(&from, known, &asked).await
             } else {
                 Err(Failed::KeyReused)
             };
         }
+        if !self.shared.store.saves_together() {
+            return Err(Failed::OneHouseAtATime);
+        }
+        let from = self.settle(from.screening()).await?;
         let to = self.settle(asked.wish.screening).await?;
+        // Who loses by what is committed hears so at once, and keeps nobody waiting.
+        from.read_both(&to, |house, other| {
+            let now = self.shared.clock.now().max(house.now()).max(other.now());
+            let decided = house.exchange_to(other, &asked.wish, asked.quote, asked.seed, now);
+            decided.map(drop).map_err(|refusal| Failed::Refused(refusal, house.version()))
+        })?;
         if self.is_poisoned() {
             return Err(Failed::OutcomeUnknown);
         }
@@ -61,11 +71,27 @@ impl Engine {
         match answer.await.unwrap_or(Err(Failed::OutcomeUnknown)) {
             // The same request was committed between our look and the writer's.
             Err(Failed::Again) => match from.known(&key) {
-                Some(known) => self.replay(&from, known, subject).await,
+                Some(known) => self.replay_exchange(&from, known, &wish).await,
                 None => Err(Failed::Busy),
             },
             other => other,
         }
+    }
+
+    /// The answer that this key got before; after a day, the new booking as it is now.
+    async fn replay_exchange(&self, from: &Resident, known: KnownKey, asked: &Exchanging) -> Result<Done, Failed> {
+        let KnownKey { key, about, .. } = known;
+        let (shared, screening) = (self.shared.clone(), from.screening());
+        let found = self.blocking(move || Ok(shared.store.answer(screening, about, key)?)).await?;
+        let Some(Answer { status, body }) = found else { return Err(Failed::Busy) };
+        let body = match body {
+            Some(body) => body,
+            None => {
+                let (to, new) = (self.settle(asked.wish.screening).await?, asked.wish.hold);
+                to.read(|house| self.shared.answers.now(house, Subject::Booked(new), About::Hold(new)))
+            }
+        };
+        Ok(Done { status, body, replayed: true })
     }
 }
 
@@ -122,6 +148,9 @@ impl Writer {
         there: &Turn,
         save: impl FnOnce(&[Save<'_>]) -> Result<Outcome, CommitError>,
     ) -> Result<bool, Failed> {
+        if self.shared.poisoned.load(Ordering::Acquire) {
+            return Err(Failed::OutcomeUnknown);
+        }
         let broken = [here, there].map(|turn| turn.broken().inspect(|why| turn.quarantine(why)).is_some());
         if broken.contains(&true) {
             return Err(Failed::Busy);
@@ -132,7 +161,16 @@ impl Writer {
         }
         match save(&saves) {
             Ok(Outcome::Saved) => Ok(true),
-            Ok(Outcome::Conflict) => Err(Failed::Busy),
+            // Somebody else saved one of them: what they saved is taken over, and whoever asks again is answered by it.
+            Ok(Outcome::Conflict) => {
+                for turn in [here, there] {
+                    match self.shared.load_again(&turn.resident) {
+                        Ok(()) => turn.resident.changed(),
+                        Err(error) => tracing::error!(?error, "a house could not be loaded again"),
+                    }
+                }
+                Err(Failed::Busy)
+            }
             Ok(Outcome::Broken(why)) => {
                 tracing::error!(why, "an exchange does not fit the rows of its houses; nothing of it was saved");
                 Err(Failed::Busy)

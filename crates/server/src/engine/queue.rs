@@ -1,15 +1,18 @@
-//! Places in queues: who comes is given one by the writer, many in one commit; everybody else only reads (capability `queue`).
+//! Places in queues: who comes is given one by a thread of its own, many in one commit; everybody else only reads (capability `queue`).
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::mpsc::Receiver;
 
 use admit_booking::queue::{Admission, Line, Pass, QueuePlace, QueueTerms, read_pass};
 use admit_booking::{Network, Owner, Refusal, Terms};
 use admit_protocol::id::ScreeningId;
+use jiff::Timestamp;
 use tokio::sync::oneshot;
 
-use super::{Engine, Failed, Message, Shared};
+use super::writer::BATCH_MAX;
+use super::{Engine, Failed, Shared};
 use crate::store::{CommitError, LineRows, QueueStore, StoreError};
 
 /// A place, and the line that it is in.
@@ -23,7 +26,7 @@ pub(crate) struct Standing {
 
 /// Something that is asked of a line.
 pub(super) struct QueueJob {
-    terms: Arc<Terms>,
+    screening: ScreeningId,
     ask: Ask,
     reply: oneshot::Sender<Result<Option<Standing>, Failed>>,
 }
@@ -32,7 +35,7 @@ pub(super) struct QueueJob {
 enum Ask {
     /// A place.
     Come(Owner, Option<Network>),
-    /// To have none any more.
+    /// To give it up.
     Leave(Owner),
     /// That the draw is made, if it is due.
     Draw,
@@ -46,32 +49,32 @@ impl Engine {
         owner: Owner,
         network: Option<Network>,
     ) -> Result<Standing, Failed> {
-        // Most who ask again have one.
-        if let Some(known) = self.standing(&terms, owner).await?
-            && known.place.turn.is_none()
-        {
-            return Ok(known);
+        let Some(queue) = &terms.queue else { return Err(Failed::NoScreening) };
+        // Most who ask again have one, and many who ask are too early: neither keeps anybody waiting.
+        let known = self.standing(&terms, owner).await?;
+        let now = self.shared.clock.now();
+        match known {
+            Some(known) if known.line.stands(&terms, queue, &known.place, now) => return Ok(known),
+            _ => queue.check_open(now).map_err(Failed::Ruled)?,
         }
-        self.ask(terms, Ask::Come(owner, network)).await?.ok_or(Failed::Busy)
+        self.ask(terms.screening, Ask::Come(owner, network)).await?.ok_or(Failed::NoScreening)
     }
 
-    /// Somebody's place, as it stands now.
-    pub(crate) async fn standing(&self, terms: &Arc<Terms>, owner: Owner) -> Result<Option<Standing>, Failed> {
-        let found = self.read_place(terms.screening, owner).await?;
-        match found {
-            // Nobody need wait for somebody else to ask.
-            Some(standing) if standing.line.is_to_be_drawn(terms, self.shared.clock.now()) => {
-                self.ask(terms.clone(), Ask::Draw).await?;
-                self.read_place(terms.screening, owner).await
-            }
-            found => Ok(found),
+    /// Somebody's place, as it stands now; none, if they gave it up.
+    pub(crate) async fn standing(&self, terms: &Terms, owner: Owner) -> Result<Option<Standing>, Failed> {
+        let mut found = self.read_place(terms.screening, owner).await?;
+        // Nobody need wait for somebody else to ask.
+        if found.as_ref().is_some_and(|found| found.line.is_to_be_drawn(terms, self.shared.clock.now())) {
+            self.ask(terms.screening, Ask::Draw).await?;
+            found = self.read_place(terms.screening, owner).await?;
         }
+        Ok(found.filter(|standing| !standing.place.left))
     }
 
-    /// Forgets somebody's place; also when there is none.
-    pub(crate) async fn leave(&self, terms: Arc<Terms>, owner: Owner) -> Result<(), Failed> {
-        match self.read_place(terms.screening, owner).await? {
-            Some(_) => self.ask(terms, Ask::Leave(owner)).await.map(drop),
+    /// Gives up somebody's place; also when there is none.
+    pub(crate) async fn leave(&self, screening: ScreeningId, owner: Owner) -> Result<(), Failed> {
+        match self.read_place(screening, owner).await? {
+            Some(_) => self.ask(screening, Ask::Leave(owner)).await.map(drop),
             None => Ok(()),
         }
     }
@@ -104,9 +107,9 @@ impl Engine {
         self.blocking(move || Ok(shared.queues()?.place(screening, owner)?.map(standing))).await
     }
 
-    async fn ask(&self, terms: Arc<Terms>, ask: Ask) -> Result<Option<Standing>, Failed> {
-        // The line is there before the writer works on it.
-        self.pass_key(terms.screening).await?;
+    async fn ask(&self, screening: ScreeningId, ask: Ask) -> Result<Option<Standing>, Failed> {
+        // The line is there before anybody works on it.
+        self.pass_key(screening).await?;
         if self.is_poisoned() {
             return Err(Failed::OutcomeUnknown);
         }
@@ -114,8 +117,7 @@ impl Engine {
             return Err(Failed::ClockIsWrong);
         }
         let (reply, answer) = oneshot::channel();
-        let job = QueueJob { terms, ask, reply };
-        self.queue.try_send(Message::Queue(Box::new(job))).map_err(|_| Failed::Busy)?;
+        self.lines.try_send(QueueJob { screening, ask, reply }).map_err(|_| Failed::Busy)?;
         answer.await.unwrap_or(Err(Failed::OutcomeUnknown))
     }
 }
@@ -140,36 +142,43 @@ impl Shared {
         self.pass_keys.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    /// Does what was asked of lines: for each, all that waits in one commit.
-    pub(super) fn work_on_queues(&self, jobs: Vec<QueueJob>) {
-        let mut lines: HashMap<ScreeningId, Vec<QueueJob>> = HashMap::new();
-        for job in jobs {
-            lines.entry(job.terms.screening).or_default().push(job);
-        }
-        for (screening, jobs) in lines {
-            self.work_on_queue(screening, jobs);
+    /// Does what is asked of lines, until nobody can ask any more: for each line, all that waits in one commit.
+    pub(super) fn work_on_queues(&self, asked: &Receiver<QueueJob>) {
+        while let Ok(first) = asked.recv() {
+            let mut lines: HashMap<ScreeningId, Vec<QueueJob>> = HashMap::new();
+            for job in std::iter::once(first).chain(asked.try_iter()).take(BATCH_MAX) {
+                lines.entry(job.screening).or_default().push(job);
+            }
+            lines.into_iter().for_each(|(screening, jobs)| self.work_on_queue(screening, jobs));
         }
     }
 
     fn work_on_queue(&self, screening: ScreeningId, jobs: Vec<QueueJob>) {
-        let mut answers = Vec::with_capacity(jobs.len());
-        let worked = match self.store.queues() {
-            Some(queues) => queues.work(screening, &mut |rows| {
-                answers.clear();
-                // Of two processes, one has the line now: what is asked of it is asked at this time.
-                let mut line = rows.line()?;
-                let before = line.clone();
-                for job in &jobs {
-                    answers.push(self.answer(rows, &mut line, job)?);
-                }
-                if line == before { Ok(()) } else { rows.set_line(&line) }
-            }),
-            None => return,
+        let refuse = |jobs: Vec<QueueJob>, why: fn() -> Failed| {
+            jobs.into_iter().for_each(|job| drop(job.reply.send(Err(why()))));
         };
+        if self.poisoned.load(Ordering::Acquire) {
+            return refuse(jobs, || Failed::OutcomeUnknown);
+        }
+        let (Some(queues), Some(terms)) = (self.store.queues(), self.terms.terms(screening)) else {
+            return refuse(jobs, || Failed::NoScreening);
+        };
+        let Some(queue) = &terms.queue else { return refuse(jobs, || Failed::NoScreening) };
+        let mut answers = Vec::with_capacity(jobs.len());
+        let worked = queues.work(screening, &mut |rows| {
+            answers.clear();
+            // Of two processes, one has the line now: what is asked of it is asked at this time.
+            let mut line = rows.line()?;
+            let before = line.clone();
+            for job in &jobs {
+                answers.push(answer(rows, &mut line, (&terms, queue), job.ask, self.clock.now())?);
+            }
+            if line == before { Ok(()) } else { rows.set_line(&line) }
+        });
         let failed: fn() -> Failed = match worked {
             Ok(()) => {
                 for (job, answer) in jobs.into_iter().zip(answers) {
-                    let _ = job.reply.send(answer.map_err(Failed::NoPlace));
+                    let _ = job.reply.send(answer.map_err(Failed::Ruled));
                 }
                 return;
             }
@@ -185,29 +194,32 @@ impl Shared {
                 || Failed::OutcomeUnknown
             }
         };
-        jobs.into_iter().for_each(|job| drop(job.reply.send(Err(failed()))));
+        refuse(jobs, failed);
     }
+}
 
-    fn answer(
-        &self,
-        rows: &mut dyn LineRows,
-        line: &mut Line,
-        job: &QueueJob,
-    ) -> Result<Result<Option<Standing>, Refusal>, StoreError> {
-        let (terms, now) = (&*job.terms, self.clock.now());
-        let Some(queue) = &terms.queue else { return Ok(Ok(None)) };
-        if line.is_to_be_drawn(terms, now) {
-            let turns = line.draw(terms, queue, rows.without_turn()?);
-            rows.set_turns(&turns)?;
-        }
-        match job.ask {
-            Ask::Draw => Ok(Ok(None)),
-            Ask::Leave(owner) => {
-                line.places -= u64::from(rows.remove(owner)?);
-                Ok(Ok(None))
+fn answer(
+    rows: &mut dyn LineRows,
+    line: &mut Line,
+    (terms, queue): (&Terms, &QueueTerms),
+    ask: Ask,
+    now: Timestamp,
+) -> Result<Result<Option<Standing>, Refusal>, StoreError> {
+    if line.is_to_be_drawn(terms, now) {
+        let turns = line.draw(terms, queue, rows.without_turn()?, now);
+        rows.set_turns(&turns)?;
+    }
+    match ask {
+        Ask::Draw => Ok(Ok(None)),
+        Ask::Leave(owner) => {
+            match rows.place(owner)?.map(|place| line.leave(place)) {
+                Some(Some(left)) => rows.put(&left)?,
+                Some(None) => drop(rows.remove(owner)?),
+                None => {}
             }
-            Ask::Come(owner, network) => come(rows, line, (terms, queue), (owner, network), now),
+            Ok(Ok(None))
         }
+        Ask::Come(owner, network) => come(rows, line, (terms, queue), (owner, network), now),
     }
 }
 
@@ -216,10 +228,11 @@ fn come(
     line: &mut Line,
     (terms, queue): (&Terms, &QueueTerms),
     (owner, network): (Owner, Option<Network>),
-    now: jiff::Timestamp,
+    now: Timestamp,
 ) -> Result<Result<Option<Standing>, Refusal>, StoreError> {
     let known = rows.place(owner)?;
-    let of_network = network.map_or(Ok(0), |network| rows.of_network(network))?;
+    let since = line.over_before(terms, queue, now);
+    let of_network = network.map_or(Ok(0), |network| rows.of_network(network, since))?;
     let place = match line.come(terms, queue, (owner, network), known, of_network, now) {
         Ok(place) => place,
         Err(refusal) => return Ok(Err(refusal)),

@@ -15,13 +15,12 @@ use tokio::sync::oneshot;
 use super::batch::Turn;
 use super::exchange::ExchangeJob;
 use super::follower::take_over;
-use super::queue::QueueJob;
 use super::{Failed, Job, Message, Request, Resident, Shared};
 use crate::answers::Subject;
 use crate::store::{CommitError, Outcome, Save, SharedStore, StoreError, Taken};
 
 /// Jobs in one commit.
-const BATCH_MAX: usize = 1024;
+pub(super) const BATCH_MAX: usize = 1024;
 /// How often a command may meet somebody else's save before its caller is told to come again.
 const CONFLICTS_MAX: u8 = 5;
 /// How often what need not be kept any more is dropped, a part at a time: 40 million answers a day.
@@ -38,8 +37,6 @@ pub(super) struct Writer {
     watched: HashMap<ScreeningId, Weak<Resident>>,
     /// Jobs that met somebody else's save.
     again: VecDeque<Job>,
-    /// What is asked of queues.
-    queues: Vec<QueueJob>,
     /// Exchanges between two houses.
     exchanges: Vec<ExchangeJob>,
 }
@@ -52,7 +49,6 @@ impl Writer {
             timers: BinaryHeap::new(),
             watched: HashMap::new(),
             again: VecDeque::new(),
-            queues: Vec::new(),
             exchanges: Vec::new(),
         }
     }
@@ -83,7 +79,6 @@ impl Writer {
                 }
                 Some(store) => in_parts(batch).into_iter().for_each(|part| self.take_turns(store, part)),
             }
-            shared.work_on_queues(std::mem::take(&mut self.queues));
             std::mem::take(&mut self.exchanges).into_iter().for_each(|job| self.exchange(job));
         }
     }
@@ -144,7 +139,7 @@ impl Writer {
                 Err(RecvTimeoutError::Disconnected) => return None,
             }
         }
-        while batch.len() + self.queues.len() + self.exchanges.len() < BATCH_MAX {
+        while batch.len() + self.exchanges.len() < BATCH_MAX {
             match self.jobs.try_recv() {
                 Ok(message) => self.receive(message, &mut batch),
                 Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
@@ -157,7 +152,6 @@ impl Writer {
     fn receive(&mut self, message: Message, batch: &mut Vec<Job>) {
         match message {
             Message::Job(job) => batch.push(*job),
-            Message::Queue(job) => self.queues.push(*job),
             Message::Exchange(job) => self.exchanges.push(*job),
             Message::Watch(resident) => self.watch(&resident),
         }

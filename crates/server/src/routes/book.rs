@@ -18,7 +18,7 @@ pub(super) async fn book(
     Path(screening): Path<ScreeningId>,
     Asked { buyer, key, value: book }: Asked<Book>,
 ) -> Result<Response, Reply> {
-    let nobodys = || crate::refusals::reply(crate::engine::Failed::NoPlace(admit_booking::Refusal::NotFound));
+    let nobodys = || crate::refusals::reply(crate::engine::Failed::Ruled(admit_booking::Refusal::NotFound));
     let hold = HoldKey::of_hold(book.hold).ok_or_else(nobodys)?;
     if let Some(Err((member, why))) = book.buyer.as_ref().map(Contact::check) {
         return Err(Problem::new(ProblemCode::Invalid, why).at(format!("/buyer{member}")).into());

@@ -55,7 +55,7 @@ pub(super) async fn exchange(
 }
 
 fn wish(buyer: &Buyer, booking: BookingId, of: QuoteExchange) -> Result<ExchangeWish, Reply> {
-    let nobodys = || reply(Failed::NoPlace(Refusal::NotFound));
+    let nobodys = || reply(Failed::Ruled(Refusal::NotFound));
     Ok(ExchangeWish {
         booking: HoldKey::of_booking(booking).ok_or_else(nobodys)?,
         owner: buyer.owner,

@@ -9,7 +9,7 @@ use axum::response::Response;
 
 use super::answer;
 use crate::answers::Subject;
-use crate::asker::Asked;
+use crate::asker::{Asked, Buyer};
 use crate::cinema::Cinema;
 use crate::engine::Request;
 
@@ -30,15 +30,7 @@ pub(super) async fn place_hold(
         let why = "name seats and areas, or say `best` and let the server choose: not both";
         return Err(Problem::new(ProblemCode::Invalid, why).at("/best").into());
     }
-    let has_queue = cinema.terms(screening).is_some_and(|terms| terms.queue.is_some());
-    let admission = match (has_queue, buyer.at_counter) {
-        (false, _) => Admission::None,
-        (true, true) => Admission::Counter,
-        (true, false) => {
-            let pass = wish.queue_pass.as_deref();
-            cinema.engine().admission(screening, buyer.owner, pass).await.map_err(crate::refusals::reply)?
-        }
-    };
+    let admission = admission(&cinema, screening, &buyer, wish.queue_pass.as_deref()).await?;
     let command = Command::PlaceHold(PlaceHold {
         hold,
         owner: buyer.owner,
@@ -51,6 +43,21 @@ pub(super) async fn place_hold(
     });
     let request = Request { command, by: "buyer".into(), key: Some(key), subject: Subject::Placed(hold) };
     answer(cinema.engine().execute(screening, request).await)
+}
+
+/// By what somebody may come where there is a queue.
+pub(super) async fn admission(
+    cinema: &Cinema,
+    screening: ScreeningId,
+    buyer: &Buyer,
+    pass: Option<&str>,
+) -> Result<Admission, Reply> {
+    let has_queue = cinema.terms(screening).is_some_and(|terms| terms.queue.is_some());
+    match (has_queue, buyer.at_counter) {
+        (false, _) => Ok(Admission::None),
+        (true, true) => Ok(Admission::Counter),
+        (true, false) => cinema.engine().admission(screening, buyer.owner, pass).await.map_err(crate::refusals::reply),
+    }
 }
 
 /// A UUIDv7: sorts by time, so rows of one screening are written side by side; 74 random bits keep it unguessable.

@@ -27,7 +27,7 @@ pub(super) async fn join_queue(
     Path(screening): Path<ScreeningId>,
     buyer: Buyer,
 ) -> Result<Response, Reply> {
-    let (terms, queue) = queued(&cinema, screening)?;
+    let (terms, queue) = queued(&cinema, screening).await?;
     let standing = cinema.engine().come(terms.clone(), buyer.owner, buyer.network).await.map_err(reply)?;
     let shown = private(&shown(&terms, &queue, &standing, cinema.now()));
     Ok(if standing.is_new { (StatusCode::CREATED, shown).into_response() } else { shown })
@@ -39,7 +39,7 @@ pub(super) async fn get_queue_place(
     Path(screening): Path<ScreeningId>,
     buyer: Buyer,
 ) -> Result<Response, Reply> {
-    let (terms, queue) = queued(&cinema, screening)?;
+    let (terms, queue) = queued(&cinema, screening).await?;
     let standing = cinema.engine().standing(&terms, buyer.owner).await.map_err(reply)?;
     let standing = standing.ok_or_else(Reply::not_found)?;
     Ok(private(&shown(&terms, &queue, &standing, cinema.now())))
@@ -51,14 +51,15 @@ pub(super) async fn leave_queue(
     Path(screening): Path<ScreeningId>,
     buyer: Buyer,
 ) -> Result<StatusCode, Reply> {
-    let (terms, _) = queued(&cinema, screening)?;
-    cinema.engine().leave(terms, buyer.owner).await.map_err(reply)?;
+    queued(&cinema, screening).await?;
+    cinema.engine().leave(screening, buyer.owner).await.map_err(reply)?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// The terms of a screening that has a queue.
-fn queued(cinema: &Cinema, screening: ScreeningId) -> Result<(Arc<Terms>, QueueTerms), Reply> {
-    let terms = cinema.terms(screening).ok_or_else(|| reply(crate::engine::Failed::NoScreening))?;
+async fn queued(cinema: &Cinema, screening: ScreeningId) -> Result<(Arc<Terms>, QueueTerms), Reply> {
+    let terms = cinema.engine().terms(screening).await.map_err(reply)?;
+    let terms = terms.ok_or_else(|| reply(crate::engine::Failed::NoScreening))?;
     let none = || Reply::new(ProblemCode::NotFound, "this screening has no queue: hold its seats");
     let queue = terms.queue.clone().ok_or_else(none)?;
     Ok((terms, queue))
@@ -73,7 +74,8 @@ fn shown(terms: &Terms, queue: &QueueTerms, standing: &Standing, now: Timestamp)
         Some((Pass { until, .. }, _)) if now < *until => wire::QueueState::Admitted,
         Some(_) => wire::QueueState::Over,
     };
-    let waits = place.turn.filter(|_| state == wire::QueueState::Waiting);
+    let turn_at = line.turn(terms, place);
+    let waits = turn_at.filter(|_| state == wire::QueueState::Waiting);
     // Whose turn is now is before this one, too.
     let ahead = waits.map(|turn| turn.duration_since(now).as_micros().unsigned_abs());
     let ahead = ahead.map(|us| us.div_ceil(queue.announced.interval_us().unsigned_abs().into()));
@@ -83,11 +85,11 @@ fn shown(terms: &Terms, queue: &QueueTerms, standing: &Standing, now: Timestamp)
         came_at: place.came_at,
         places: line.places,
         sales_open_at: terms.sales.opens_at,
-        turn_at: place.turn,
+        turn_at,
         ahead: ahead.and_then(|ahead| u64::try_from(ahead).ok()),
         pass_until: pass.as_ref().map(|(pass, _)| pass.until),
         pass: pass.map(|(_, text)| text),
         commitment: line.commitment(),
-        seed: line.next_turn.map(|_| URL_SAFE_NO_PAD.encode(line.seed)),
+        seed: line.drawn.map(|_| URL_SAFE_NO_PAD.encode(line.seed)),
     }
 }

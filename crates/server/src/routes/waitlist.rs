@@ -26,8 +26,10 @@ pub(super) async fn join_waitlist(
         return Err(Problem::new(ProblemCode::Invalid, why).at(format!("/buyer{member}")).into());
     }
     let entry = EntryKey(super::place_hold::new_key());
+    let admission = super::place_hold::admission(&cinema, screening, &buyer, wish.queue_pass.as_deref()).await?;
     let Buyer { owner, network, .. } = buyer;
-    let command = Command::JoinWaitlist(JoinWaitlist { entry, owner, network, best: wish.best, buyer: wish.buyer });
+    let (best, buyer) = (wish.best, wish.buyer);
+    let command = Command::JoinWaitlist(JoinWaitlist { entry, owner, network, best, buyer, admission });
     let request = Request { command, by: "buyer".into(), key: Some(key), subject: Subject::Joined(entry) };
     answer(cinema.engine().execute(screening, request).await)
 }

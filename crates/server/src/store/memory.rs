@@ -88,6 +88,10 @@ impl Store for MemoryStore {
         Ok(batch.iter().map(save).collect())
     }
 
+    fn saves_together(&self) -> bool {
+        true
+    }
+
     fn save_together(&self, batch: &[Save<'_>]) -> Result<Outcome, CommitError> {
         let mut houses = self.houses.lock().unwrap_or_else(PoisonError::into_inner);
         for save in batch {
@@ -150,8 +154,9 @@ impl LineRows for Queue {
         Ok(self.1.get(&owner).copied())
     }
 
-    fn of_network(&mut self, network: Network) -> Result<u64, StoreError> {
-        Ok(self.1.values().filter(|place| place.network == Some(network)).count() as u64)
+    fn of_network(&mut self, network: Network, since: Timestamp) -> Result<u64, StoreError> {
+        let counts = |p: &&QueuePlace| p.network == Some(network) && p.turn.is_none_or(|turn| turn > since);
+        Ok(self.1.values().filter(counts).count() as u64)
     }
 
     fn put(&mut self, place: &QueuePlace) -> Result<(), StoreError> {

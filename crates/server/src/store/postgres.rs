@@ -333,6 +333,10 @@ impl Store for PostgresStore {
         Box::new(taken).save(batch)
     }
 
+    fn saves_together(&self) -> bool {
+        true
+    }
+
     fn save_together(&self, batch: &[Save<'_>]) -> Result<Outcome, CommitError> {
         let seen: Vec<(ScreeningId, u64)> = batch.iter().map(|save| (save.screening, save.seen)).collect();
         let taken = TakenHouses::take(self, &seen, None).map_err(CommitError::NotDone)?;

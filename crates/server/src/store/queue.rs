@@ -53,11 +53,11 @@ pub trait LineRows {
     /// When it cannot be read.
     fn place(&mut self, owner: Owner) -> Result<Option<QueuePlace>, StoreError>;
 
-    /// How many places a network has.
+    /// How many places a network has without a turn, or with one after `since`.
     ///
     /// # Errors
     /// When they cannot be counted.
-    fn of_network(&mut self, network: Network) -> Result<u64, StoreError>;
+    fn of_network(&mut self, network: Network, since: Timestamp) -> Result<u64, StoreError>;
 
     /// Keeps a place, instead of the one that its owner had.
     ///

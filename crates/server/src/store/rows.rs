@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use admit_booking::queue::{Line as Queue, QueuePlace};
+use admit_booking::queue::{Drawn, Line as Queue, QueuePlace};
 use admit_booking::{
     Block, BlockReason, Booking, Claim, Entry, EntryKey, EntryState, Exchanged, HeldPlace, Hold, HoldKey, HoldState,
     Line, Link, Network, Order, OrderLine, Owner, Place, Prices, ScanRecord, ScannedTicket, TypeNo,
@@ -45,7 +45,11 @@ struct Booked {
     #[serde(default, skip_serializing_if = "is_nothing")]
     moved_in: i64,
     #[serde(default, skip_serializing_if = "is_nothing")]
+    refundable_in: i64,
+    #[serde(default, skip_serializing_if = "is_nothing")]
     moved_out: i64,
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    refundable_out: i64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     replaces: Option<LinkText>,
     /// `[line, screening, booking]`
@@ -127,7 +131,9 @@ fn booking_details(b: &Booking) -> Details {
             refunded: b.refunded.amount(),
             paid_out: b.paid_out.amount(),
             moved_in: b.moved_in().amount(),
+            refundable_in: b.exchanged.as_ref().map_or(0, |e| e.refundable_in.amount()),
             moved_out: b.moved_out().amount(),
+            refundable_out: b.exchanged.as_ref().map_or(0, |e| e.refundable_out.amount()),
             replaces: b.exchanged.as_ref().and_then(|e| e.replaces).map(LinkText::of),
             replaced_by: b
                 .exchanged
@@ -445,7 +451,9 @@ fn read_exchanged(booked: &Booked, currency: Currency, number: i64) -> Result<Op
     let link = |(line, link): &(u16, LinkText)| Ok((*line, link.read(number)?));
     Ok(Some(Box::new(Exchanged {
         moved_in: money(booked.moved_in, currency, number)?,
+        refundable_in: money(booked.refundable_in, currency, number)?,
         moved_out: money(booked.moved_out, currency, number)?,
+        refundable_out: money(booked.refundable_out, currency, number)?,
         replaces: booked.replaces.as_ref().map(|link| link.read(number)).transpose()?,
         replaced_by: booked.replaced_by.iter().map(link).collect::<Result<_, StoreError>>()?,
     })))
@@ -475,10 +483,16 @@ fn read_booking(d: Details, confirmed_at: Timestamp, number: i64) -> Result<Book
 }
 
 /// A queue, as its row says.
-pub(super) fn line_of(seed: Vec<u8>, key: Vec<u8>, places: i64, next_turn: Option<i64>) -> Result<Queue, StoreError> {
+pub(super) fn line_of(
+    seed: Vec<u8>,
+    key: Vec<u8>,
+    places: i64,
+    (from, next): (Option<i64>, Option<i64>),
+) -> Result<Queue, StoreError> {
     let secret = |bytes: Vec<u8>| <[u8; 32]>::try_from(bytes).map_err(|_| bad_queue("its secrets have 32 bytes"));
-    let next_turn = next_turn.map(turn).transpose()?;
-    Ok(Queue { seed: secret(seed)?, key: secret(key)?, places: places.unsigned_abs(), next_turn })
+    let drawn = |(from, next)| Ok::<_, StoreError>(Drawn { from: turn(from)?, next: turn(next)? });
+    let drawn = from.zip(next).map(drawn).transpose()?;
+    Ok(Queue { seed: secret(seed)?, key: secret(key)?, places: places.unsigned_abs(), drawn })
 }
 
 /// Somebody's place in a queue, as its row says.
@@ -487,10 +501,11 @@ pub(super) fn place_of(
     network: Option<i64>,
     came_at: i64,
     turn_at: Option<i64>,
+    left: i64,
 ) -> Result<QueuePlace, StoreError> {
     let came_at = Timestamp::from_millisecond(came_at).map_err(|_| bad_queue("nobody came at such a time"))?;
     let (network, turn) = (network.map(|n| Network(n.cast_unsigned())), turn_at.map(turn).transpose()?);
-    Ok(QueuePlace { owner, network, came_at, turn })
+    Ok(QueuePlace { owner, network, came_at, turn, left: left != 0 })
 }
 
 fn turn(us: i64) -> Result<Timestamp, StoreError> {

@@ -186,6 +186,10 @@ impl Store for SqliteStore {
         Ok(saved)
     }
 
+    fn saves_together(&self) -> bool {
+        true
+    }
+
     fn save_together(&self, batch: &[Save<'_>]) -> Result<Outcome, CommitError> {
         let mut db = self.writer();
         let saved = save::save_together(&mut db, batch, &self.numbers)?;

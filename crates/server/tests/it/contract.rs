@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use admit_booking::queue::{Line, QueuePlace};
+use admit_booking::queue::{Drawn, Line, QueuePlace};
 use admit_booking::{
     Block, BlockReason, Changes, Claim, Command, Entry, EntryKey, EntryState, Hold, HoldKey, HoldState, House, Network,
     Owner, Place, PlaceHold, example,
@@ -123,12 +123,12 @@ store_contract! {
         let line = queues.line(eight, &Line::new([1; 32], [2; 32])).expect("begins");
         assert_eq!(line, Line::new([1; 32], [2; 32]));
         assert_eq!(queues.line(eight, &Line::new([3; 32], [4; 32])).expect("reads"), line, "it has its secrets already");
-        let place = |who: u8, network| QueuePlace { owner: Owner([who; 32]), network, came_at: now(), turn: None };
+        let place = |who: u8, network| QueuePlace { owner: Owner([who; 32]), network, came_at: now(), turn: None, left: false };
         let (anna, ben) = (place(1, Some(Network(u64::MAX))), place(2, None));
         let put = |rows: &mut dyn LineRows| -> Result<(), StoreError> {
             let mut line = rows.line()?;
             line.places = 2;
-            line.next_turn = Some(now());
+            line.drawn = Some(Drawn { from: now(), next: now() });
             rows.set_line(&line)?;
             rows.put(&anna)?;
             rows.put(&ben)
@@ -140,22 +140,25 @@ store_contract! {
         assert!(matches!(failed, Err(CommitError::NotDone(_))), "{failed:?}");
         assert_eq!(queues.place(eight, anna.owner).expect("reads"), None);
         queues.work(eight, &mut |rows| put(rows)).expect("works");
-        let after = Line { places: 2, next_turn: Some(now()), ..line };
+        let after = Line { places: 2, drawn: Some(Drawn { from: now(), next: now() }), ..line };
         assert_eq!(queues.place(eight, anna.owner).expect("reads"), Some((after.clone(), anna)));
         let turn = now() + jiff::SignedDuration::from_micros(1);
         queues
             .work(eight, &mut |rows| {
-                assert_eq!((rows.of_network(Network(u64::MAX))?, rows.of_network(Network(1))?), (1, 0));
-                assert_eq!(rows.without_turn()?, [anna.owner, ben.owner]);
+                assert_eq!((rows.of_network(Network(u64::MAX), now())?, rows.of_network(Network(1), now())?), (1, 0));
+                let waiting: std::collections::BTreeSet<Owner> = rows.without_turn()?.into_iter().collect();
+                assert_eq!(waiting, [anna.owner, ben.owner].into());
                 rows.set_turns(&[(ben.owner, turn)])?;
                 assert_eq!(rows.place(ben.owner)?, Some(QueuePlace { turn: Some(turn), ..ben }));
                 assert_eq!(rows.without_turn()?, [anna.owner]);
                 assert!(rows.remove(anna.owner)? && !rows.remove(anna.owner)?);
-                rows.put(&QueuePlace { network: Some(Network(1)), ..ben })
+                rows.put(&QueuePlace { network: Some(Network(1)), turn: Some(turn), left: true, ..ben })?;
+                assert_eq!((rows.of_network(Network(1), now())?, rows.of_network(Network(1), turn)?), (1, 0));
+                Ok(())
             })
             .expect("works");
         assert_eq!(queues.place(eight, anna.owner).expect("reads"), None);
-        let ben = QueuePlace { network: Some(Network(1)), ..ben };
+        let ben = QueuePlace { network: Some(Network(1)), turn: Some(turn), left: true, ..ben };
         assert_eq!(queues.place(eight, ben.owner).expect("reads"), Some((after, ben)));
     }
 

@@ -132,3 +132,21 @@ async fn what_cannot_be_exchanged_changes_nothing() {
     assert_eq!(quote(&s, ANNA, &old, &wish(&held, &["A2"])).await.status, 200);
     assert_eq!(s.seats().await["not_free"], json!({"sold": ["A1", "A2"]}));
 }
+
+#[tokio::test]
+async fn whoever_asks_again_after_a_day_is_shown_the_new_booking() {
+    let s = stage();
+    let old = s.booked(ANNA, &["A1", "A2"]).await;
+    let held = hold(&s, ANNA, "tomorrow", "A3").await;
+    let wish = wish(&held, &["A2"]);
+    let quoted = quote(&s, ANNA, &old, &wish).await;
+    let new = confirm(&s, ANNA, &old, "k", &quoted, &wish).await;
+    assert_eq!(new.status, 201, "{}", new.body);
+    s.store.tidy(admit_protocol::time::after(s.cinema_now(), 25 * 3600)).expect("tidies");
+    let Stage { store, clock, keys, folder, cinema, router, .. } = s;
+    drop((cinema, router));
+    let s = Stage::with(store, clock, keys, folder);
+    let again = confirm(&s, ANNA, &old, "k", &quoted, &wish).await;
+    let said = |said: &Said| [&said.body["id"], &said.body["screening"], &said.body["state"]].map(Value::clone);
+    assert_eq!((again.status.as_u16(), said(&again)), (201, said(&new)), "{}", again.body);
+}

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use admit_booking::queue::{Line, QueuePlace};
+use admit_booking::queue::{Drawn, Line, QueuePlace};
 use admit_booking::{Network, Owner};
 use admit_server::clock::ManualClock;
 use admit_server::store::sqlite::SqliteStore;
@@ -73,8 +73,15 @@ fn staff(store: &dyn StaffStore) {
     store.put_session(&session, now).expect("saves");
     let (queues, eight) = (store.queues().expect("keeps queues"), "eight".parse().expect("id"));
     queues.line(eight, &Line::new([1; 32], [2; 32])).expect("begins");
-    let place = QueuePlace { owner: Owner([3; 32]), network: Some(Network(u64::MAX)), came_at: now, turn: Some(now) };
-    queues.work(eight, &mut |rows| rows.put(&place)).expect("works");
+    let network = Some(Network(u64::MAX));
+    let place = QueuePlace { owner: Owner([3; 32]), network, came_at: now, turn: Some(now), left: true };
+    let work = queues.work(eight, &mut |rows| {
+        let drawn = Some(Drawn { from: now, next: now });
+        let line = Line { places: 1, drawn, ..rows.line()? };
+        rows.set_line(&line)?;
+        rows.put(&place)
+    });
+    work.expect("works");
     store.note(&AuditEntry { at: now, by: "boss".into(), did: "x".into(), subject: "y".into() }).expect("saves");
 }
 

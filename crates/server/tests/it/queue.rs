@@ -77,6 +77,9 @@ async fn who_comes_before_the_sale_is_drawn_let_in_in_turn_and_holds_with_a_pass
     assert_eq!(come(&s, BEN).await.body["places"], 2);
     let closed = hold(&s, ANNA, "A1", &Value::Null).await;
     assert_eq!(closed.code(), "sales_not_open");
+    assert_eq!(s.delete(BEN, QUEUE).await.status, 204);
+    assert_eq!(come(&s, ANNA).await.body["places"], 1, "before the draw nothing stays of who left");
+    assert_eq!(come(&s, BEN).await.status, 201);
 
     until(&s, "13:00:00");
     let places = [s.get(ANNA, QUEUE).await, s.get(BEN, QUEUE).await];
@@ -95,6 +98,13 @@ async fn who_comes_before_the_sale_is_drawn_let_in_in_turn_and_holds_with_a_pass
     let pass = |place: &Said| place.body["pass"].clone();
     assert_eq!(hold(&s, winner, "A1", &Value::Null).await.code(), "queue_pass_needed");
     assert_eq!(hold(&s, winner, "A1", &pass(two)).await.code(), "queue_pass_needed", "it is somebody else's");
+    let wait = |pass: &Value| json!({"best": {"count": 1}, "queue_pass": pass});
+    let waits = s.post(loser, "/v1/screenings/eight/waitlist", &wait(&Value::Null)).await;
+    assert_eq!(waits.code(), "queue_pass_needed", "nobody waits past the queue");
+    let waits = s.post(loser, "/v1/screenings/eight/waitlist", &wait(&pass(two))).await;
+    assert_eq!(waits.code(), "not_your_turn");
+    let waits = s.post(winner, "/v1/screenings/eight/waitlist", &wait(&pass(one))).await;
+    assert_eq!(waits.code(), "seats_available", "with a pass the next question is asked");
     let soon = hold(&s, loser, "A1", &pass(two)).await;
     assert_eq!((soon.code(), &soon.body["retry_after_ms"]), ("not_your_turn".into(), &json!(1000)));
     let wish = json!({"seats": [{"seat": "A1"}], "queue_pass": pass(one)});
@@ -113,7 +123,9 @@ async fn who_comes_before_the_sale_is_drawn_let_in_in_turn_and_holds_with_a_pass
     assert_eq!(s.delete(winner, QUEUE).await.status, 204);
     assert_eq!(s.delete(winner, QUEUE).await.status, 204, "QUEUE-009");
     assert_eq!(s.get(winner, QUEUE).await.status, 404);
-    assert_eq!(come(&s, loser).await.body["places"], 1);
+    assert_eq!(come(&s, loser).await.body["places"], 2, "a turn that was given out is taken");
+    let back = come(&s, winner).await;
+    assert_eq!((back.status.as_u16(), turn(&back)), (201, turn(&later)), "and nobody has another one by leaving");
 }
 
 #[tokio::test]

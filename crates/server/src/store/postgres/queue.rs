@@ -33,12 +33,13 @@ impl QueueStore for PostgresStore {
     }
 
     fn place(&self, screening: ScreeningId, owner: Owner) -> Result<Option<(Line, QueuePlace)>, StoreError> {
-        let sql = "SELECT q.seed, q.key, q.places, q.next_turn, p.network, p.came_at, p.turn FROM queue q \
+        let sql = "SELECT q.seed, q.key, q.places, q.drawn_from, q.next_turn, p.network, p.came_at, p.turn, p.\"left\" FROM queue q \
                    JOIN queue_place p ON p.screening = q.screening WHERE q.screening = $1 AND p.owner = $2";
         self.reading(|session| {
             let Some(number) = self.number_of(session, screening)? else { return Ok(None) };
             let rows = session.query(sql, &[&number, &&owner.0[..]]).map_err(at(READING))?;
-            let both = |row| Ok((read_line(row)?, place_of(owner, get(row, 4)?, get(row, 5)?, get(row, 6)?)?));
+            let place = |row| place_of(owner, get(row, 5)?, get(row, 6)?, get(row, 7)?, get(row, 8)?);
+            let both = |row| Ok((read_line(row)?, place(row)?));
             rows.first().map(both).transpose()
         })
     }
@@ -74,11 +75,11 @@ impl PostgresStore {
     }
 }
 
-const FIND: &str = "SELECT seed, key, places, next_turn FROM queue WHERE screening = $1";
-const LOCK: &str = "SELECT seed, key, places, next_turn FROM queue WHERE screening = $1 FOR UPDATE";
+const FIND: &str = "SELECT seed, key, places, drawn_from, next_turn FROM queue WHERE screening = $1";
+const LOCK: &str = "SELECT seed, key, places, drawn_from, next_turn FROM queue WHERE screening = $1 FOR UPDATE";
 
 fn read_line(row: &Row) -> Result<Line, StoreError> {
-    line_of(get(row, 0)?, get(row, 1)?, get(row, 2)?, get(row, 3)?)
+    line_of(get(row, 0)?, get(row, 1)?, get(row, 2)?, (get(row, 3)?, get(row, 4)?))
 }
 
 /// The rows of one queue.
@@ -112,31 +113,34 @@ impl LineRows for Rows<'_> {
     }
 
     fn set_line(&mut self, line: &Line) -> Result<(), StoreError> {
-        let sql = "UPDATE queue SET places = $2, next_turn = $3 WHERE screening = $1";
-        let (number, next) = (self.number, line.next_turn.map(Timestamp::as_microsecond));
-        self.run(sql, &[&number, &line.places.cast_signed(), &next]).map(drop)
+        let sql = "UPDATE queue SET places = $2, drawn_from = $3, next_turn = $4 WHERE screening = $1";
+        let drawn = line.drawn.map(|drawn| (drawn.from.as_microsecond(), drawn.next.as_microsecond())).unzip();
+        let number = self.number;
+        self.run(sql, &[&number, &line.places.cast_signed(), &drawn.0, &drawn.1]).map(drop)
     }
 
     fn place(&mut self, owner: Owner) -> Result<Option<QueuePlace>, StoreError> {
-        let sql = "SELECT network, came_at, turn FROM queue_place WHERE screening = $1 AND owner = $2";
+        let sql = "SELECT network, came_at, turn, \"left\" FROM queue_place WHERE screening = $1 AND owner = $2";
         let number = self.number;
         let rows = self.all(sql, &[&number, &&owner.0[..]])?;
-        rows.first().map(|row| place_of(owner, get(row, 0)?, get(row, 1)?, get(row, 2)?)).transpose()
+        rows.first().map(|row| place_of(owner, get(row, 0)?, get(row, 1)?, get(row, 2)?, get(row, 3)?)).transpose()
     }
 
-    fn of_network(&mut self, network: Network) -> Result<u64, StoreError> {
-        let sql = "SELECT count(*) FROM queue_place WHERE screening = $1 AND network = $2";
+    fn of_network(&mut self, network: Network, since: Timestamp) -> Result<u64, StoreError> {
+        let sql = "SELECT count(*) FROM queue_place \
+                   WHERE screening = $1 AND network = $2 AND (turn IS NULL OR turn > $3)";
         let number = self.number;
-        let rows = self.all(sql, &[&number, &network.0.cast_signed()])?;
+        let rows = self.all(sql, &[&number, &network.0.cast_signed(), &since.as_microsecond()])?;
         Ok(rows.first().map_or(Ok(0_i64), |row| get(row, 0))?.unsigned_abs())
     }
 
     fn put(&mut self, place: &QueuePlace) -> Result<(), StoreError> {
-        let sql = "INSERT INTO queue_place (screening, owner, network, came_at, turn) VALUES ($1, $2, $3, $4, $5) \
-                   ON CONFLICT (screening, owner) DO UPDATE SET network = $3, came_at = $4, turn = $5";
-        let (number, QueuePlace { owner, network, came_at, turn }) = (self.number, *place);
+        let sql = "INSERT INTO queue_place (screening, owner, network, came_at, turn, \"left\") \
+                   VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (screening, owner) \
+                   DO UPDATE SET network = $3, came_at = $4, turn = $5, \"left\" = $6";
+        let (number, QueuePlace { owner, network, came_at, turn, left }) = (self.number, *place);
         let (network, turn) = (network.map(|n| n.0.cast_signed()), turn.map(Timestamp::as_microsecond));
-        self.run(sql, &[&number, &&owner.0[..], &network, &came_at.as_millisecond(), &turn]).map(drop)
+        self.run(sql, &[&number, &&owner.0[..], &network, &came_at.as_millisecond(), &turn, &i64::from(left)]).map(drop)
     }
 
     fn remove(&mut self, owner: Owner) -> Result<bool, StoreError> {

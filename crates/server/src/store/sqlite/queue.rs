@@ -86,9 +86,10 @@ impl Rows<'_> {
     }
 
     fn find(&self) -> Result<Option<Line>, StoreError> {
-        let sql = "SELECT seed, key, places, next_turn FROM queue WHERE screening = ?1";
-        let row = self.one(sql, [self.number], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?;
-        row.map(|(seed, key, places, next)| line_of(seed, key, places, next)).transpose()
+        let sql = "SELECT seed, key, places, drawn_from, next_turn FROM queue WHERE screening = ?1";
+        let read = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?, (row.get(3)?, row.get(4)?)));
+        let row = self.one(sql, [self.number], read)?;
+        row.map(|(seed, key, places, drawn)| line_of(seed, key, places, drawn)).transpose()
     }
 }
 
@@ -102,29 +103,33 @@ impl LineRows for Rows<'_> {
     }
 
     fn set_line(&mut self, line: &Line) -> Result<(), StoreError> {
-        let sql = "UPDATE queue SET places = ?2, next_turn = ?3 WHERE screening = ?1";
-        let next = line.next_turn.map(Timestamp::as_microsecond);
-        self.run(sql, params![self.number, line.places.cast_signed(), next]).map(drop)
+        let sql = "UPDATE queue SET places = ?2, drawn_from = ?3, next_turn = ?4 WHERE screening = ?1";
+        let drawn = line.drawn.map(|drawn| (drawn.from.as_microsecond(), drawn.next.as_microsecond())).unzip();
+        self.run(sql, params![self.number, line.places.cast_signed(), drawn.0, drawn.1]).map(drop)
     }
 
     fn place(&mut self, owner: Owner) -> Result<Option<QueuePlace>, StoreError> {
-        let sql = "SELECT network, came_at, turn FROM queue_place WHERE screening = ?1 AND owner = ?2";
-        let row = self.one(sql, params![self.number, owner.0], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
-        row.map(|(network, came_at, turn)| place_of(owner, network, came_at, turn)).transpose()
+        let sql = "SELECT network, came_at, turn, \"left\" FROM queue_place WHERE screening = ?1 AND owner = ?2";
+        let read = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?));
+        let row = self.one(sql, params![self.number, owner.0], read)?;
+        row.map(|(network, came_at, turn, left)| place_of(owner, network, came_at, turn, left)).transpose()
     }
 
-    fn of_network(&mut self, network: Network) -> Result<u64, StoreError> {
-        let sql = "SELECT count(*) FROM queue_place WHERE screening = ?1 AND network = ?2";
-        let count: Option<i64> = self.one(sql, params![self.number, network.0.cast_signed()], |row| row.get(0))?;
+    fn of_network(&mut self, network: Network, since: Timestamp) -> Result<u64, StoreError> {
+        let sql = "SELECT count(*) FROM queue_place \
+                   WHERE screening = ?1 AND network = ?2 AND (turn IS NULL OR turn > ?3)";
+        let row = params![self.number, network.0.cast_signed(), since.as_microsecond()];
+        let count: Option<i64> = self.one(sql, row, |row| row.get(0))?;
         Ok(count.unwrap_or(0).unsigned_abs())
     }
 
     fn put(&mut self, place: &QueuePlace) -> Result<(), StoreError> {
-        let sql = "INSERT INTO queue_place (screening, owner, network, came_at, turn) VALUES (?1, ?2, ?3, ?4, ?5) \
-                   ON CONFLICT (screening, owner) DO UPDATE SET network = ?3, came_at = ?4, turn = ?5";
-        let QueuePlace { owner, network, came_at, turn } = *place;
+        let sql = "INSERT INTO queue_place (screening, owner, network, came_at, turn, \"left\") \
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (screening, owner) \
+                   DO UPDATE SET network = ?3, came_at = ?4, turn = ?5, \"left\" = ?6";
+        let QueuePlace { owner, network, came_at, turn, left } = *place;
         let (network, turn) = (network.map(|n| n.0.cast_signed()), turn.map(Timestamp::as_microsecond));
-        self.run(sql, params![self.number, owner.0, network, came_at.as_millisecond(), turn]).map(drop)
+        self.run(sql, params![self.number, owner.0, network, came_at.as_millisecond(), turn, left]).map(drop)
     }
 
     fn remove(&mut self, owner: Owner) -> Result<bool, StoreError> {
