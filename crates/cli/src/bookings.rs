@@ -175,7 +175,13 @@ fn state(purchase: &Purchase, news: &News) -> String {
     };
     let known = match (&purchase.booking, &purchase.hold) {
         (Some(booking), _) => booked_state(booking, there),
-        (None, Some(hold)) => format!("held until {}, not booked", there(hold.expires_at)),
+        (None, Some(hold)) => match purchase.for_exchange {
+            Some(from) => format!(
+                "held until {} for an exchange of number {from}: the same `admit exchange` goes on",
+                there(hold.expires_at)
+            ),
+            None => format!("held until {}, not booked", there(hold.expires_at)),
+        },
         (None, None) => "not known yet".into(),
     };
     let stands = purchase.booking.as_ref().is_some_and(|b| b.state != BookingState::Cancelled);

@@ -4,7 +4,9 @@ mod choosing;
 mod exchange;
 
 use admit_booking::{Refusal, price};
-use admit_client::{Choosing, ClientError, Keepsake, Purchase, Secret, Server, Waiting, Wallet, WalletError};
+use admit_client::{
+    Choosing, ClientError, Keepsake, Purchase, PurchaseNumber, Secret, Server, Waiting, Wallet, WalletError,
+};
 use admit_protocol::booking::{Book as BookRequest, Booking, Buyer, TicketChoice, TicketState};
 use admit_protocol::capability::{Capability, PaymentMethod};
 use admit_protocol::hold::{Best, Hold, PlaceHold, Quote};
@@ -128,7 +130,7 @@ impl Wanted {
             None => Consent::Asked(Stop::listen()?),
         };
         let consent = (at, consent);
-        let purchase = match unfinished(&wallet, &server, id, &wish).await? {
+        let purchase = match unfinished(&wallet, &server, id, &wish, None).await? {
             Some(purchase) => purchase,
             None => {
                 let mut queued = None;
@@ -406,12 +408,13 @@ async fn unfinished(
     server: &Server,
     screening: ScreeningId,
     wish: &PlaceHold,
+    for_exchange: Option<PurchaseNumber>,
 ) -> anyhow::Result<Option<Purchase>> {
     wallet.forget_lapsed(server)?;
     // With whichever pass it was held.
     let wished = |p: &Purchase| PlaceHold { queue_pass: None, ..p.hold_request.1.clone() } == *wish;
-    let same =
-        |p: &Purchase| p.origin == *server.origin() && p.screening == screening && wished(p) && p.booking.is_none();
+    let there = |p: &Purchase| p.origin == *server.origin() && p.screening == screening && p.booking.is_none();
+    let same = |p: &Purchase| there(p) && p.for_exchange == for_exchange && wished(p);
     let Some(purchase) = wallet.purchases()?.into_iter().find(same) else { return Ok(None) };
     if !purchase.is_open() {
         return Ok(Some(purchase));

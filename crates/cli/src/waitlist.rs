@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use admit_client::{PurchaseNumber, Server, Waiting, Wallet};
+use admit_client::{PurchaseNumber, Secret, Server, Waiting, Wallet};
 use admit_protocol::booking::Buyer;
 use admit_protocol::capability::Capability;
 use admit_protocol::id::ScreeningId;
@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use crate::buy::{self, Offered};
 use crate::folder::read_email;
 use crate::showing::Showing;
-use crate::{Context, find, show};
+use crate::{Context, find, queue, show};
 
 #[derive(Subcommand)]
 pub(crate) enum WaitlistCommand {
@@ -89,7 +89,15 @@ impl WaitlistCommand {
                 let buyer = email.map(|email| Buyer { email: Some(email), ..Buyer::default() });
                 let keepsake = buy::keepsake_of(&server, &screening).await?;
                 let book = format!("admit book {} {id} {party}", server.origin());
-                let joined = wallet.join_waitlist(&server, id, keepsake, (JoinWaitlist { best, buyer }, tickets)).await;
+                let (secret, queue_pass) = match screening.queue {
+                    Some(_) => {
+                        let (secret, pass) = queue::pass(&wallet, &server, &screening, context).await?;
+                        (secret, Some(pass))
+                    }
+                    None => (Secret::new()?, None),
+                };
+                let wish = (JoinWaitlist { best, buyer, queue_pass }, tickets);
+                let joined = wallet.join_waitlist_as(&server, id, keepsake, wish, secret).await;
                 let waiting = joined.inspect_err(|refused| {
                     if refused.code() == Some(ProblemCode::SeatsAvailable) && !context.json {
                         show::warn(&format!("there are seats for you: `{book}`"));

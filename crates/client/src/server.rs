@@ -458,7 +458,12 @@ impl Server {
         exchange: &Exchange,
     ) -> Result<Booking, ClientError> {
         let url = self.url(at::EXCHANGE, &[screening.as_str(), booking.as_str()]);
-        self.json(Ask::post(url, exchange).by(secret).once(key)).await
+        let new: Booking = self.json(Ask::post(url, exchange).by(secret).once(key)).await?;
+        if new.screening != exchange.of.screening {
+            let why = format!("it exchanged for {}, and was asked for {}", new.screening, exchange.of.screening);
+            return Err(bad_answer(self.origin(), why));
+        }
+        Ok(new)
     }
 
     /// Reads a ticket that was signed by one of this server's keys, and by one that is still believed at `now`. It says nothing

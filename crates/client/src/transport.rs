@@ -69,6 +69,8 @@ pub(crate) struct Ask<'a> {
     pub(crate) url: String,
     pub(crate) secret: Option<&'a Secret>,
     pub(crate) key: Option<&'a RequestKey>,
+    /// Whether it is one effect without a key, however often it is sent.
+    pub(crate) one_effect: bool,
     pub(crate) body: Option<Vec<u8>>,
     /// How large an answer is read.
     pub(crate) limit: usize,
@@ -76,13 +78,13 @@ pub(crate) struct Ask<'a> {
 
 impl<'a> Ask<'a> {
     pub(crate) fn get(url: String, limit: usize) -> Self {
-        Self { method: Method::GET, url, secret: None, key: None, body: None, limit }
+        Self { method: Method::GET, url, secret: None, key: None, one_effect: false, body: None, limit }
     }
 
     pub(crate) fn post<T: Serialize>(url: String, body: &T) -> Self {
         // Wire types always serialise.
         let body = Some(serde_json::to_vec(body).expect("wire types serialise"));
-        Self { method: Method::POST, url, secret: None, key: None, body, limit: ANSWER_BYTES_MAX }
+        Self { method: Method::POST, url, secret: None, key: None, one_effect: false, body, limit: ANSWER_BYTES_MAX }
     }
 
     pub(crate) fn by(mut self, secret: &'a Secret) -> Self {
@@ -93,6 +95,11 @@ impl<'a> Ask<'a> {
     pub(crate) fn once(mut self, key: &'a RequestKey) -> Self {
         self.key = Some(key);
         self
+    }
+
+    /// Whether something may have come of it that is not heard of, and is when it is asked again.
+    fn is_done_once(&self) -> bool {
+        self.key.is_some() || self.one_effect
     }
 }
 
@@ -172,8 +179,8 @@ impl Client {
 
     /// Asks, and asks again with the same key as long as the outcome is not known. What is only read is asked again, too.
     pub(crate) async fn ask(&self, origin: &Origin, ask: &Ask<'_>) -> Result<Vec<u8>, ClientError> {
-        // Only requests that may be repeated: reads, deletes, and what carries a key.
-        let tries = if ask.key.is_some() || ask.method != Method::POST { self.options.tries.max(1) } else { 1 };
+        // Only requests that may be repeated: reads, deletes, and what is done once.
+        let tries = if ask.is_done_once() || ask.method != Method::POST { self.options.tries.max(1) } else { 1 };
         let began = Instant::now();
         let mut last = None;
         // Whether one of the tries may have been done without our hearing of it.
@@ -186,7 +193,7 @@ impl Client {
                     let problem = match problem(origin, status, &bytes) {
                         Ok(problem) => problem,
                         // Somebody in between says something: nothing about a try that was lost.
-                        Err(error) if lost && ask.key.is_some() => {
+                        Err(error) if lost && ask.is_done_once() => {
                             last = Some(error);
                             break;
                         }
@@ -220,7 +227,7 @@ impl Client {
         // A refusal that was decided after looking for the key is the last word (IDEM-004); others say nothing of an
         // earlier try whose answer was lost.
         let decided = matches!(&last, ClientError::Refused(problem) if is_decided(problem));
-        let unknown = ask.key.is_some() && lost && !decided;
+        let unknown = ask.is_done_once() && lost && !decided;
         Err(if unknown { ClientError::OutcomeUnknown { last: last.to_string() } } else { last })
     }
 
@@ -230,7 +237,7 @@ impl Client {
         json::read(&bytes, ask.limit, Numbers::Any).map_err(|e| {
             let garbled = bad_answer(origin, e.to_string());
             // It was done, and what came of it cannot be read: asked again, it can.
-            if ask.key.is_some() { ClientError::OutcomeUnknown { last: garbled.to_string() } } else { garbled }
+            if ask.is_done_once() { ClientError::OutcomeUnknown { last: garbled.to_string() } } else { garbled }
         })
     }
 }

@@ -277,7 +277,7 @@ impl Wallet {
         let (origin, there, here) = (server.origin(), server.now(), Timestamp::now());
         let lapsed = |p: &Purchase| match &p.hold {
             _ if p.origin != *origin || p.booking.is_some() => false,
-            Some(hold) => p.book_request.is_none() && hold.expires_at <= there,
+            Some(hold) => p.book_request.is_none() && p.exchange_request.is_none() && hold.expires_at <= there,
             None => p.is_too_old(here),
         };
         if self.read()?.purchases.iter().any(lapsed) {

@@ -1,8 +1,9 @@
 //! Other seats, or another screening, for what somebody has.
 
-use admit_client::{Purchase, Server, Wallet};
+use admit_client::{Purchase, Server, Wallet, WalletError};
 use admit_protocol::booking::{Booking, TicketChoice};
 use admit_protocol::exchange::{Exchange as ExchangeRequest, ExchangeQuote, QuoteExchange};
+use admit_protocol::hold::PlaceHold;
 use admit_protocol::id::ScreeningId;
 use admit_protocol::queue::QueueState;
 use admit_protocol::screening::Screening;
@@ -12,7 +13,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::choosing::{self, named_types, wish};
-use super::{keepsake, print_tickets, tickets_of};
+use super::{keepsake, print_tickets, tickets_of, unfinished};
 use crate::bookings::{Named, seats_named};
 use crate::showing::Showing;
 use crate::{Context, find, show};
@@ -49,9 +50,16 @@ impl Exchange {
         let give =
             self.give.iter().map(|text| seats_named(text, &old, &booking)).collect::<anyhow::Result<Vec<_>>>()?;
         let server = wallet.meet(&find::client(context)?, old.origin.as_str()).await?;
+        // It may have been paid, or used, since it was last shown.
+        let old = wallet.refresh(&server, old.number).await?;
+        let booking = old.booking.clone().unwrap_or(booking);
         let id: ScreeningId = self.screening.parse().with_context(|| self.screening.clone())?;
         let screening = find::screening(&server, id).await?;
         let new = self.hold(&wallet, &server, &old, &screening).await?;
+        if let Some(made) = new.booking.clone() {
+            show::warn("this was asked for before, and is done");
+            return exchanged(&new, &made, &screening, context);
+        }
         let of = match self.wanted(&server, &new, &screening, give.concat()).await {
             Ok(of) => of,
             Err(error) => return Err(give_back(&wallet, &server, &new, error).await),
@@ -73,28 +81,18 @@ impl Exchange {
         let exchange = ExchangeRequest { quote: quote.id, of };
         let made = match wallet.exchange(&server, new.number, old.number, exchange).await {
             Ok(made) => made,
-            Err(error) if error.problem().is_some_and(|problem| !problem.retryable) => {
-                return Err(give_back(&wallet, &server, &new, error.into()).await);
-            }
-            Err(error) => {
+            Err(WalletError::BookedBefore(made)) => *made,
+            // As long as it is not known whether it was done, the wallet keeps what was asked.
+            Err(error) if wallet.purchase(new.number).is_ok_and(|p| p.exchange_request.is_some()) => {
                 let again = format!("`admit bookings` asks again, as number {}", new.number);
                 return Err(
                     anyhow::Error::from(error).context(format!("it is not known whether it was exchanged: {again}"))
                 );
             }
+            Err(error) => return Err(give_back(&wallet, &server, &new, error.into()).await),
         };
         let _ = wallet.refresh(&server, new.number).await;
-        if context.json {
-            return show::json(&json!({"number": new.number, "booking": made}));
-        }
-        show::line(&format!("{} {}", show::colour("1;32", "exchanged:"), made.reference));
-        if !made.balance_due.is_zero() {
-            let by = made.collect_by.and_then(|by| Moment::new(by, screening.starts_at.zone()).ok());
-            let by = by.map(|by| format!(" by {}", show::moment(&by))).unwrap_or_default();
-            show::line(&format!("pay {} at the cinema{by}, or the seats go back on sale", made.balance_due));
-        }
-        show::line(&format!("your tickets: admit ticket show {}", new.number));
-        Ok(())
+        exchanged(&new, &made, &screening, context)
     }
 
     /// Holds the new seats under the secret of the old ones.
@@ -124,6 +122,10 @@ impl Exchange {
                     bail!("it is sold in turns, and you have a place: the same command again, from {turn} on");
                 }
             }
+        }
+        let asked = PlaceHold { queue_pass: None, ..wish.clone() };
+        if let Some(held) = unfinished(wallet, server, screening.id, &asked, Some(old.number)).await? {
+            return Ok(held);
         }
         let showing = Showing::of(server, screening).await?;
         let keepsake = keepsake(&showing, &wish, &layout, &table, screening.starts_at.zone().clone());
@@ -178,6 +180,20 @@ impl Exchange {
         show::line(&format!("{moves}{rest}"));
         Ok(())
     }
+}
+
+fn exchanged(new: &Purchase, made: &Booking, screening: &Screening, context: &Context) -> anyhow::Result<()> {
+    if context.json {
+        return show::json(&json!({"number": new.number, "booking": made}));
+    }
+    show::line(&format!("{} {}", show::colour("1;32", "exchanged:"), made.reference));
+    if !made.balance_due.is_zero() {
+        let by = made.collect_by.and_then(|by| Moment::new(by, screening.starts_at.zone()).ok());
+        let by = by.map(|by| format!(" by {}", show::moment(&by))).unwrap_or_default();
+        show::line(&format!("pay {} at the cinema{by}, or the seats go back on sale", made.balance_due));
+    }
+    show::line(&format!("your tickets: admit ticket show {}", new.number));
+    Ok(())
 }
 
 /// It came to nothing: the seats that were held for it are free again.

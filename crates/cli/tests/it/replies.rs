@@ -4,8 +4,9 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
 use admit_client::{Client, ClientError, Options, Purchase, Server, Wallet, WalletError, Which};
-use admit_protocol::booking::{Book, BookingState, Buyer};
+use admit_protocol::booking::{Book, BookingState, Buyer, TicketChoice};
 use admit_protocol::capability::PaymentMethod;
+use admit_protocol::exchange::{Exchange, QuoteExchange};
 use admit_protocol::hold::{ExtendHold, HoldState, PlaceHold, SeatWish};
 use admit_protocol::manifest::Contact;
 use admit_protocol::origin::{Origin, OriginPolicy};
@@ -20,7 +21,7 @@ use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use http::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::folder::programme;
 
@@ -74,12 +75,18 @@ struct Stage {
 
 impl Stage {
     async fn new() -> Self {
+        Self::of(|_| ()).await
+    }
+
+    async fn of(change: impl FnOnce(&mut Value)) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let origin = format!("http://{}", listener.local_addr().expect("its address"));
         let folder = tempfile::tempdir().expect("a folder");
         let now = jiff::Timestamp::now();
         let store = SqliteStore::open(&folder.path().join("cinema")).expect("opens");
-        let bundle: Bundle = serde_json::from_value(programme(10, 1)).expect("a bundle");
+        let mut programme = programme(10, 1);
+        change(&mut programme);
+        let bundle: Bundle = serde_json::from_value(programme).expect("a bundle");
         store.edit(&bundle.check(now).edits, now, Layouts::Stay).expect("edits");
         let cinema = Cinema::builder(Origin::parse(&origin, OriginPolicy::Loopback).expect("an origin"))
             .development()
@@ -272,4 +279,69 @@ async fn a_server_that_says_nothing_is_waited_for_so_long_and_no_longer() {
     // Without a deadline, six tries of ten seconds each: the test would run into its own end.
     let met = tokio::time::timeout(std::time::Duration::from_secs(9), client.server(&origin, None)).await;
     assert!(matches!(met, Ok(Err(ClientError::Unreachable { .. }))), "{met:?}");
+}
+
+#[tokio::test]
+async fn a_place_in_a_queue_whose_answer_was_lost_is_kept_queue_002() {
+    let s = Stage::of(|programme| {
+        let now = jiff::Timestamp::now();
+        let at = |s| (now + jiff::SignedDuration::from_secs(s)).to_string();
+        programme["screenings"][0]["sales_open"] = at(3600).into();
+        programme["screenings"][0]["queue"] = json!({"opens_at": at(-3600), "admits_per_min": 60});
+    })
+    .await;
+    let show = "show-0".parse().expect("an id");
+    s.play(&[Way::Lost, Way::Lost]);
+    let place = s.wallet.join_queue(&s.server, show, "t").await.expect("asked again, it is one effect");
+    assert_eq!(place.place.as_ref().map(|p| p.places), Some(1));
+    s.wallet.leave_queue(&s.server, place.number).await.expect("leaves");
+    s.play(&LOST);
+    let lost = s.wallet.join_queue(&s.server, show, "t").await.expect_err("lost");
+    assert!(matches!(lost, WalletError::Client(ClientError::OutcomeUnknown { .. })), "{lost:?}");
+    let kept = s.wallet.queueing().expect("reads");
+    assert_eq!(kept.len(), 1, "it may have been given");
+    let found = s.wallet.join_queue(&s.server, show, "t").await.expect("answers");
+    assert_eq!((found.number, found.place.map(|p| p.places)), (kept[0].number, Some(1)), "it had been");
+}
+
+#[tokio::test]
+async fn an_exchange_whose_answer_was_lost_outlives_the_hold_and_is_found_out() {
+    let s = Stage::of(|programme| {
+        programme["cancellation"] = json!({"exchange": {"until_before_start_s": 3600}});
+    })
+    .await;
+    let old = s.held().await;
+    s.wallet.book(&s.server, old.number, book_of(&old)).await.expect("books");
+    let wish = json!({"seats": [{"seat": "1-4", "ticket_type": "adult"}]});
+    let (show, wish) = ("show-0".parse().expect("an id"), serde_json::from_value(wish).expect("a wish"));
+    let new = s.wallet.hold_for_exchange(&s.server, old.number, show, "t", wish).await.expect("held");
+    let of = |seat: &str| QuoteExchange {
+        seats: vec![seat.parse().expect("a seat")],
+        screening: show,
+        hold: new.hold.as_ref().expect("held").id,
+        tickets: vec![TicketChoice {
+            seat: "1-4".parse().expect("a seat"),
+            ticket_type: "adult".parse().expect("a type"),
+        }],
+    };
+    let quoted = s.wallet.quote_exchange(&s.server, old.number, &of("1-2")).await.expect("quoted");
+    let exchange = Exchange { quote: quoted.id, of: of("1-2") };
+    s.play(&LOST);
+    s.wallet.exchange(&s.server, new.number, old.number, exchange).await.expect_err("lost");
+    let mut pages: Value =
+        serde_json::from_slice(&std::fs::read(s.folder.path().join("wallet.json")).expect("reads")).expect("json");
+    let written = pages.to_string();
+    assert!(written.contains("exchange_request"), "{written}");
+    // The hold is over by now, as far as this wallet knows.
+    for purchase in pages["purchases"].as_array_mut().expect("a list") {
+        purchase["hold"]["expires_at"] = "2026-01-01T00:00:00Z".into();
+    }
+    std::fs::write(s.folder.path().join("wallet.json"), pages.to_string()).expect("writes");
+    s.wallet.forget_lapsed(&s.server).expect("forgets");
+    // Another wish for the same seats: first it is found out what became of the one before.
+    let other = Exchange { quote: quoted.id, of: of("1-1") };
+    let found = s.wallet.exchange(&s.server, new.number, old.number, other).await.expect_err("done before");
+    assert!(matches!(found, WalletError::BookedBefore(_)), "{found:?}");
+    let kept = s.wallet.purchase(new.number).expect("kept");
+    assert!(kept.booking.is_some() && !kept.is_open());
 }

@@ -41,7 +41,7 @@ impl Server {
 
     async fn place(&self, method: Method, screening: ScreeningId, secret: &Secret) -> Result<QueuePlace, ClientError> {
         let url = self.url(at::GET_QUEUE_PLACE, &[screening.as_str()]);
-        let ask = Ask { method, ..Ask::get(url, ANSWER_BYTES_MAX) };
+        let ask = Ask { one_effect: method == Method::POST, method, ..Ask::get(url, ANSWER_BYTES_MAX) };
         let place: QueuePlace = self.json(ask.by(secret)).await?;
         // QUEUE-003: nobody looked for a seed by which friends come first.
         let kept = |seed: &String| URL_SAFE_NO_PAD.decode(seed).is_ok_and(|seed| place.commitment.fits(&seed));

@@ -42,7 +42,7 @@ impl Wallet {
         keepsake: impl Into<Keepsake>,
         wish: PlaceHold,
     ) -> Result<Purchase, WalletError> {
-        self.hold_as(server, screening, keepsake, wish, Secret::new()?).await
+        self.begin(server, screening, keepsake, wish, (Secret::new()?, None)).await
     }
 
     /// As [`Wallet::hold`], as somebody who has bought there before: whoever has a wheelchair space gets the companion's seat beside
@@ -57,6 +57,17 @@ impl Wallet {
         keepsake: impl Into<Keepsake>,
         wish: PlaceHold,
         secret: Secret,
+    ) -> Result<Purchase, WalletError> {
+        self.begin(server, screening, keepsake, wish, (secret, None)).await
+    }
+
+    pub(super) async fn begin(
+        &self,
+        server: &Server,
+        screening: ScreeningId,
+        keepsake: impl Into<Keepsake>,
+        wish: PlaceHold,
+        (secret, for_exchange): (Secret, Option<PurchaseNumber>),
     ) -> Result<Purchase, WalletError> {
         let hold_request = (RequestKey::new()?, wish);
         let origin = server.origin().clone();
@@ -80,6 +91,7 @@ impl Wallet {
                 book_request: None,
                 booking: None,
                 cancel_request: None,
+                for_exchange,
                 exchange_request: None,
                 tickets: None,
             };

@@ -42,7 +42,7 @@ impl Wallet {
         wish: PlaceHold,
     ) -> Result<Purchase, WalletError> {
         let secret = self.purchase(from)?.secret;
-        self.hold_as(server, screening, keepsake, wish, secret).await
+        self.begin(server, screening, keepsake, wish, (secret, Some(from))).await
     }
 
     /// What giving tickets of one purchase for what another one holds would come to. Changes nothing.
@@ -64,7 +64,8 @@ impl Wallet {
     /// booking's.
     ///
     /// # Errors
-    /// `quote_changed` when it does not hold any more; the old tickets stand then.
+    /// `quote_changed` when it does not hold any more; the old tickets stand then. [`WalletError::BookedBefore`] when an earlier exchange for
+    /// the same seats, whose answer was never heard, turns out to be done.
     pub async fn exchange(
         &self,
         server: &Server,
@@ -74,11 +75,22 @@ impl Wallet {
     ) -> Result<Booking, WalletError> {
         let Purchase { screening, booking, .. } = self.purchase(from)?;
         let booking = booking.ok_or(NOT_BOOKED)?.id;
+        let mut asked = Asked::First;
+        let before = self.purchase(number)?;
+        if let (Some(earlier), None) = (&before.exchange_request, &before.booking) {
+            asked = Asked::Before;
+            if earlier.exchange != exchange {
+                match self.ask_exchange(server, &before, asked).await {
+                    Ok(booking) => return Err(WalletError::BookedBefore(Box::new(booking))),
+                    // Now it is known that it was not.
+                    Err(WalletError::Client(refused)) if asked.is_answer(&refused) => asked = Asked::First,
+                    Err(unknown) => return Err(unknown),
+                }
+            }
+        }
         let key = RequestKey::new()?;
-        let mut asked = Asked::Before;
         let purchase = self.edit(number, |p| {
             if p.exchange_request.as_ref().is_none_or(|before| before.exchange != exchange) {
-                asked = Asked::First;
                 p.exchange_request = Some(Box::new(Exchanging { from, screening, booking, key, exchange }));
             }
         })?;

@@ -58,6 +58,9 @@ pub struct Purchase {
     /// The key and the quote that a cancellation was asked for with, until its answer is known.
     #[serde(default)]
     pub cancel_request: Option<(RequestKey, QuoteId)>,
+    /// The purchase whose tickets are to be given for these seats: they are held for nothing else.
+    #[serde(default)]
+    pub for_exchange: Option<PurchaseNumber>,
     /// What an exchange for these seats was asked for with, if that is how they are bought.
     #[serde(default)]
     pub exchange_request: Option<Box<Exchanging>>,

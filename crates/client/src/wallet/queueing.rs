@@ -41,7 +41,7 @@ impl Wallet {
     /// Takes a place in a screening's queue, or finds the one that this wallet has there.
     ///
     /// # Errors
-    /// When it is refused: then it is forgotten, unless it is not known whether there is one.
+    /// When it is refused, or nobody is there: then it is forgotten. Where it is not known whether there is one, it is kept.
     pub async fn join_queue(
         &self,
         server: &Server,

@@ -54,7 +54,22 @@ impl Wallet {
         keepsake: impl Into<Keepsake>,
         (wish, tickets): (JoinWaitlist, Vec<TicketTypeId>),
     ) -> Result<Waiting, WalletError> {
-        let (secret, key, origin) = (Secret::new()?, RequestKey::new()?, server.origin().clone());
+        self.join_waitlist_as(server, screening, keepsake, (wish, tickets), Secret::new()?).await
+    }
+
+    /// As [`Wallet::join_waitlist`], as somebody whose turn it is in the screening's queue: the pass in the wish is this secret's.
+    ///
+    /// # Errors
+    /// As [`Wallet::join_waitlist`].
+    pub async fn join_waitlist_as(
+        &self,
+        server: &Server,
+        screening: ScreeningId,
+        keepsake: impl Into<Keepsake>,
+        (wish, tickets): (JoinWaitlist, Vec<TicketTypeId>),
+        secret: Secret,
+    ) -> Result<Waiting, WalletError> {
+        let (key, origin) = (RequestKey::new()?, server.origin().clone());
         let Keepsake { title, zone, .. } = keepsake.into();
         let waiting = self.change(|pages| {
             let number = pages.next;
@@ -154,6 +169,7 @@ impl Wallet {
             book_request: None,
             booking: None,
             cancel_request: None,
+            for_exchange: None,
             exchange_request: None,
             tickets: None,
         };
