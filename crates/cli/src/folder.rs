@@ -218,7 +218,10 @@ const MEANINGS: &[(&str, &str)] = &[
     ("waitlist", "Whether parties can wait for seats where there are none."),
     ("offer_ttl_s", "How long what comes free is held for the party that it is offered to, in seconds: 60 to 2700."),
     ("entries_max", "How many parties may wait for one screening."),
-    ("unpaid_percent_per_network", "How many percent of a screening one network may have unpaid; 100 is no limit."),
+    (
+        "unpaid_percent_per_network",
+        "How many percent of a screening one network may have unpaid, and never less than one whole hold (seats_max); 100 is no limit.",
+    ),
     ("ttl_s", "How long seats are held when nothing is asked for, in seconds."),
     ("ttl_min_s", "The shortest and the longest hold that may be asked for, in seconds."),
     ("choosing_max_s", "How long a hold can be extended to in all, in seconds: at most 900."),

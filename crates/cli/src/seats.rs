@@ -57,8 +57,12 @@ impl Seats {
             let best = choices.as_ref().map(|choices| choices.iter().map(as_json).collect::<Vec<_>>());
             let mut all = json!({"screening": screening, "seats": taken, "layout": layout, "prices": prices});
             best.into_iter().for_each(|best| all["best"] = json!(best));
-            show::json(&all)?;
-            return if self.watch { watch(&server, &taken, &layout, true).await } else { Ok(()) };
+            if !self.watch {
+                return show::json(&all);
+            }
+            // A document a line, from the first one on.
+            show::json_line(&all)?;
+            return watch(&server, &taken, &layout, true).await;
         }
         Showing::of(&server, &screening).await?.print();
         if !screening.status.takes_place() {

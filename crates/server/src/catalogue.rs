@@ -259,7 +259,7 @@ pub struct HouseRules {
     pub queue_policy: QueuePolicy,
     /// How a booking can be paid.
     pub payment_methods: Vec<PaymentMethod>,
-    /// How many percent of a screening one network may have unpaid; 100 is no limit.
+    /// How many percent of a screening one network may have unpaid, and never less than one whole hold (`seats_max`); 100 is no limit.
     pub unpaid_percent_per_network: u8,
 }
 

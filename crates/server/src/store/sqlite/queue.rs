@@ -4,9 +4,10 @@ use admit_booking::queue::{Line, QueuePlace};
 use admit_booking::{Network, Owner};
 use admit_protocol::id::ScreeningId;
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension as _, Params, Row, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension as _, Params, Row, params};
 
 use super::SqliteStore;
+use super::save::begin;
 use crate::store::rows::{line_of, place_of};
 use crate::store::{CommitError, LineRows, QueueStore, StoreError};
 
@@ -45,9 +46,7 @@ impl QueueStore for SqliteStore {
         work: &mut dyn FnMut(&mut dyn LineRows) -> Result<(), StoreError>,
     ) -> Result<(), CommitError> {
         let mut db = self.writer();
-        let transaction = db
-            .transaction_with_behavior(TransactionBehavior::Immediate)
-            .map_err(|e| CommitError::NotDone(StoreError::at(WORKING)(e)))?;
+        let transaction = begin(&mut db).map_err(|e| CommitError::NotDone(StoreError::at(WORKING)(e)))?;
         let number = self.number_of(&transaction, screening).map_err(CommitError::NotDone)?;
         let number = number.ok_or(CommitError::NotDone(StoreError::NoScreening(screening)))?;
         // Dropped, a transaction rolls back.

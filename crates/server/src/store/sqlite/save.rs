@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use admit_booking::{Changes, Claim, Place};
-use rusqlite::{Connection, ErrorCode, TransactionBehavior, params};
+use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior, params};
 
 use super::numbers::Numbers;
 use crate::store::rows::{claim_columns, entry_state_columns, entry_texts, known_bytes, places_text, state_columns};
@@ -27,6 +27,11 @@ impl From<rusqlite::Error> for Refused {
     }
 }
 
+/// Begins to write. A deferred transaction that reads first would be refused when it does.
+pub(super) fn begin(db: &mut Connection) -> rusqlite::Result<Transaction<'_>> {
+    db.transaction_with_behavior(TransactionBehavior::Immediate)
+}
+
 pub(super) fn save(db: &mut Connection, batch: &[Save<'_>], numbers: &Numbers) -> Result<Vec<Outcome>, CommitError> {
     match save_all(db, batch, numbers, Fences::None)? {
         Some(outcomes) => Ok(outcomes),
@@ -42,7 +47,7 @@ pub(super) fn save_together(
     numbers: &Numbers,
 ) -> Result<Outcome, CommitError> {
     let not_done = |error: rusqlite::Error| CommitError::NotDone(StoreError::at("saving houses")(error));
-    let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(not_done)?;
+    let transaction = begin(db).map_err(not_done)?;
     for save in batch {
         match save_one(&transaction, save, numbers) {
             Ok(()) => {}
@@ -72,8 +77,7 @@ fn save_all(
     fences: Fences,
 ) -> Result<Option<Vec<Outcome>>, CommitError> {
     let not_done = |error: rusqlite::Error| CommitError::NotDone(StoreError::at("saving houses")(error));
-    // A deferred transaction that reads first would be refused when it begins to write.
-    let mut transaction = db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(not_done)?;
+    let mut transaction = begin(db).map_err(not_done)?;
     let mut outcomes = Vec::with_capacity(batch.len());
     let mut saved_now = HashSet::with_capacity(batch.len());
     for save in batch {
