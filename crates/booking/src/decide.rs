@@ -52,7 +52,7 @@ impl House {
                 HoldState::Expired { at: now, order: Some(order.clone()) }
             }
             HoldState::Closing { order, .. } => HoldState::Expired { at: now, order: Some(order.clone()) },
-            HoldState::Converted(booking) => return cancel::lapse_unpaid(hold, booking, changes),
+            HoldState::Converted(booking) => return cancel::lapse_unpaid(hold, booking, self.is_off(), changes),
             HoldState::Released { .. } | HoldState::Expired { .. } | HoldState::RefundDue { .. } => return,
         };
         end(hold, next, changes);

@@ -7,7 +7,6 @@
 use std::fmt;
 
 use admit_protocol::digest::{ContentName, hmac_sha256, sha256};
-use admit_protocol::id::ScreeningId;
 use admit_protocol::queue::{QueuePolicy, ScreeningQueue};
 use admit_protocol::seats::SalesState;
 use admit_protocol::time::after;
@@ -244,17 +243,17 @@ impl Line {
     pub fn pass(&self, terms: &Terms, queue: &QueueTerms, place: &QueuePlace) -> Option<(Pass, String)> {
         let pass = queue.pass(self.turn(terms, place)?);
         let times = times(pass);
-        let mac = pass_mac(&self.key, terms.screening, place.owner, &times);
+        let mac = pass_mac(&self.key, terms, place.owner, &times);
         Some((pass, URL_SAFE_NO_PAD.encode([&times[..], &mac].concat())))
     }
 }
 
 /// What a pass says, if it was made with this key for this buyer of this screening.
 #[must_use]
-pub fn read_pass(key: &[u8; 32], screening: ScreeningId, owner: Owner, text: &str) -> Option<Pass> {
+pub fn read_pass(key: &[u8; 32], terms: &Terms, owner: Owner, text: &str) -> Option<Pass> {
     let bytes: [u8; 48] = URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok()?;
     let (times, mac) = bytes.split_at(16);
-    let right = pass_mac(key, screening, owner, times);
+    let right = pass_mac(key, terms, owner, times);
     // Every byte is looked at, however many are right.
     if right.iter().zip(mac).fold(0, |differ, (a, b)| differ | (a ^ b)) != 0 {
         return None;
@@ -270,9 +269,11 @@ fn times(pass: Pass) -> [u8; 16] {
     times
 }
 
-fn pass_mac(key: &[u8; 32], screening: ScreeningId, owner: Owner, times: &[u8]) -> [u8; 32] {
+fn pass_mac(key: &[u8; 32], terms: &Terms, owner: Owner, times: &[u8]) -> [u8; 32] {
+    // When the sale is put off, the passes that were shown are good for nothing, and each place has another one.
+    let sale = terms.sales.opens_at.as_millisecond().to_be_bytes();
     // Owner and times have one length each, so nothing can be read as something else.
-    hmac_sha256(key, &[b"admit queue pass", &owner.0, times, screening.as_str().as_bytes()])
+    hmac_sha256(key, &[b"admit queue pass", &owner.0, times, &sale, terms.screening.as_str().as_bytes()])
 }
 
 /// From one instant to a later one, rounded up.

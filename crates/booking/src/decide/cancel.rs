@@ -257,9 +257,11 @@ impl House {
 }
 
 /// What was paid for a booking and for no ticket of it: its fees, and what an exchange brought too much. It goes with the last ticket.
-fn with_the_last(booking: &Booking) -> Money {
+pub(super) fn with_the_last(booking: &Booking) -> Money {
     let zero = Money::zero(booking.total.currency());
-    let over = booking.paid.minus(booking.total).unwrap_or(zero).max(zero);
+    // What could come back of it came back when it was exchanged.
+    let came_back = booking.exchanged.as_ref().map_or(zero, |e| e.refundable_in);
+    let over = booking.paid.minus(booking.total).and_then(|over| over.minus(came_back)).unwrap_or(zero).max(zero);
     booking.booking_fees.plus(over).unwrap_or(booking.booking_fees)
 }
 
@@ -286,10 +288,11 @@ pub(super) fn revoke(hold: &Hold, booking: &Booking, lines: &[usize], refund: Mo
 }
 
 /// Nobody paid in time: the seats go back on sale.
-pub(super) fn lapse_unpaid(hold: &Hold, booking: &Booking, changes: &mut Changes) {
+pub(super) fn lapse_unpaid(hold: &Hold, booking: &Booking, is_off: bool, changes: &mut Changes) {
     let standing: Vec<usize> = (0..booking.lines.len()).filter(|n| !booking.lines[*n].revoked).collect();
-    // What had come from another booking comes back, as far as it would have come back there.
-    let revoked = revoke(hold, booking, &standing, booking.refundable());
+    // What had come from another booking comes back, as far as it would have come back there; all of it, where the cinema called off.
+    let back = if is_off { booking.kept() } else { booking.refundable() };
+    let revoked = revoke(hold, booking, &standing, back);
     changes.freed.extend(revoked.freed);
     changes.moved.extend(revoked.moved);
 }

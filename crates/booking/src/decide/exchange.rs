@@ -12,7 +12,7 @@ use admit_protocol::seats::SalesState;
 use admit_protocol::time::after;
 use jiff::Timestamp;
 
-use super::cancel::{QUOTE_LIFE_S, read_quote_id, refundable_fees, revoke, stays};
+use super::cancel::{QUOTE_LIFE_S, read_quote_id, refundable_fees, revoke, stays, with_the_last};
 use super::hold::still_choosing;
 use crate::changes::Changes;
 use crate::command::{By, Choice};
@@ -158,7 +158,7 @@ impl House {
         let latest = policy_end.min(held_until).min(after(now, QUOTE_LIFE_S));
         // Who confirms names the end that was quoted; one that was never given out has another digest.
         let valid_until = until.unwrap_or(latest);
-        let id = exchange_quote_id(wish, booking, &given, (moves, taken.total), valid_until);
+        let id = exchange_quote_id(wish, booking, &given, [moves, refundable, taken.total, refund], valid_until);
         Ok(ExchangeOffer { id, given, moves, refundable, taken, balance_due, refund, valid_until })
     }
 
@@ -172,7 +172,7 @@ impl House {
             let given = lines.into_iter().map(|line| (line, zero)).collect();
             return Ok(Worth { given, moves: zero, refundable: zero, until });
         }
-        let off = self.is_off();
+        let (off, is_due) = (self.is_off(), !booking.balance_due().is_zero());
         let whole =
             if off { Some(after(now, QUOTE_LIFE_S)) } else { booking.policy.exchange_until(self.terms.starts_at, now) };
         let fee = booking.policy.exchange.and_then(|rule| rule.fee_per_ticket).filter(|_| !off);
@@ -184,25 +184,38 @@ impl House {
                     let less = fee.map_or(Ok(price), |fee| price.minus(fee));
                     Ok((line, less.map_err(|_| Refusal::NotCancellable)?.max(zero)))
                 }
+                // Until it must be paid, all of what is not needed comes back.
+                None if is_due => Ok((line, price)),
                 None => Ok((line, back(line)?)),
             }
         };
         let given = lines.iter().copied().map(worth).collect::<Result<Vec<_>, _>>()?;
         let fees = match (all, whole) {
             (false, _) => zero,
-            (true, Some(_)) => booking.booking_fees,
-            (true, None) => refundable_fees(hold),
+            (true, None) if !is_due => refundable_fees(hold),
+            (true, _) => with_the_last(booking),
         };
         // Of what is not paid to the end, what the tickets that stay need stays.
-        let free = booking.kept().minus(stays(hold, booking, &given)).unwrap_or(zero).max(zero);
-        let free = if booking.balance_due().is_zero() { booking.kept() } else { free };
+        let free = match is_due {
+            true => booking.kept().minus(stays(hold, booking, &given)).unwrap_or(zero).max(zero),
+            false => booking.kept(),
+        };
         let moves = sum(table, given.iter().map(|(_, worth)| *worth).chain([fees])).min(free);
+        let moves = if is_due && whole.is_none() { moves.min(booking.refundable()) } else { moves };
         // What a cancellation would bring now: only so much of it ever comes back in money.
         let cash_fees = if all { refundable_fees(hold) } else { zero };
-        let cash = sum(table, lines.iter().map(|line| back(*line).unwrap_or(zero)).chain([cash_fees]));
+        let cash = match is_due {
+            true => free,
+            false => sum(table, lines.iter().map(|line| back(*line).unwrap_or(zero)).chain([cash_fees])),
+        };
         let refundable = if off { moves } else { cash.min(booking.refundable()).min(moves) };
-        let until =
-            whole.or_else(|| booking.policy.holds_until(self.terms.starts_at, now)).ok_or(Refusal::NotCancellable)?;
+        // What a part of it rests on may end before the rest.
+        let cancellable = self.policy_end(booking, now);
+        let until = match whole {
+            Some(whole) if is_due || !refundable.is_zero() => cancellable.map_or(whole, |end| end.min(whole)),
+            Some(whole) => whole,
+            None => cancellable.ok_or(Refusal::NotCancellable)?,
+        };
         Ok(Worth { given, moves, refundable, until })
     }
 }
@@ -224,7 +237,7 @@ fn exchange_quote_id(
     wish: &ExchangeWish,
     booking: &Booking,
     given: &[(usize, Money)],
-    (moves, total): (Money, Money),
+    amounts: [Money; 4],
     until: Timestamp,
 ) -> QuoteId {
     let bits = given.iter().fold(0_u128, |bits, (line, _)| bits | 1 << line.min(&127));
@@ -239,7 +252,7 @@ fn exchange_quote_id(
         // Ids have no NUL in them.
         parts.push(format!("{seat}\0{ticket_type}\0").into_bytes());
     }
-    parts.extend([moves.amount(), total.amount()].map(|amount| amount.to_be_bytes().to_vec()));
+    parts.extend(amounts.map(|money| money.amount().to_be_bytes().to_vec()));
     let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
     let digest = u64::from_be_bytes(sha256(&parts)[..8].try_into().expect("8 of 32 bytes"));
     QuoteId::parse(&format!("{until:x}.{bits:x}.{digest:016x}")).expect("at most 61 characters of an id")

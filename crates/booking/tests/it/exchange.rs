@@ -202,6 +202,112 @@ fn no_way_round_by_an_exchange_brings_back_what_a_cancellation_would_not_exch_00
 }
 
 #[test]
+fn what_moved_comes_back_whole_when_the_cinema_calls_off_before_the_rest_is_paid() {
+    let (mut s, mut t) = (exchanging(|_| ()), tomorrow(|_| ()));
+    let old = s.booked("anna", &["A1"]);
+    paid(&mut s, old);
+    t.wait(1);
+    let new = t.hold("anna", &["A3", "A4"]).expect("free");
+    let two = wish(&t, old, &[], new, &[("A3", "adult"), ("A4", "adult")]);
+    exchange(&mut s, &mut t, &two).expect("allowed");
+    let mut off = (**t.house.terms()).clone();
+    off.status = ScreeningStatus::Cancelled;
+    t.run(&Command::Amend(Arc::new(off))).expect("amends");
+    t.now = t.house.terms().collect_by;
+    let lapsed = t.house.advance(t.now);
+    t.apply(lapsed);
+    assert_eq!(t.get(new).booking().expect("was").refund_due(), eur(1050), "the fee of the booking, too");
+}
+
+#[test]
+fn a_quote_holds_no_longer_than_what_a_part_of_it_rests_on() {
+    let (mut s, mut t) = (exchanging(|_| ()), tomorrow(|_| ()));
+    let old = s.booked("anna", &["A1", "A2"]);
+    paid(&mut s, old);
+    // A minute before two in the afternoon: from then on only half comes back.
+    s.now = after(s.now, 2 * 3600 - 60);
+    t.now = s.now;
+    let new = t.hold("anna", &["A3"]).expect("free");
+    let give = wish(&t, old, &[], new, &[("A3", "child")]);
+    let offer = s.house.quote_exchange(&t.house, &give, s.now).expect("allowed");
+    assert_eq!((offer.refund, offer.valid_until), (eur(1300), after(s.now, 60)));
+    let confirm = |at| s.house.exchange_to(&t.house, &give, offer.id, [9; 16], at).map(drop);
+    assert_eq!(confirm(after(s.now, 59)), Ok(()));
+    assert_eq!(confirm(after(s.now, 60)), Err(Refusal::QuoteChanged));
+}
+
+#[test]
+fn what_an_exchange_brought_too_much_moves_on_with_the_last_ticket_exch_004() {
+    let no_cash = |terms: &mut Terms| {
+        let rule = ExchangeRule { until_before_start_s: 3600, fee_per_ticket: None };
+        let policy = CancellationPolicy { exchange: Some(rule), ..CancellationPolicy::default() };
+        terms.cancellation = Arc::new(policy);
+    };
+    let (mut s, mut t) = (Stage::with(no_cash), tomorrow(no_cash));
+    let old = s.booked("anna", &["A1"]);
+    paid(&mut s, old);
+    t.wait(1);
+    let cheap = t.hold("anna", &["A3"]).expect("free");
+    let down = wish(&t, old, &[], cheap, &[("A3", "child")]);
+    let (offer, ..) = exchange(&mut s, &mut t, &down).expect("allowed");
+    assert_eq!((offer.moves, offer.refund, offer.refundable), (eur(1050), eur(0), eur(0)));
+    s.now = after(s.now, 1);
+    let dear = s.hold("anna", &["A2"]).expect("free");
+    let up = wish(&s, cheap, &[], dear, &[("A2", "adult")]);
+    let (offer, ..) = exchange(&mut t, &mut s, &up).expect("allowed");
+    assert_eq!((offer.moves, offer.balance_due), (eur(1050), eur(0)), "it was paid, and is not lost");
+}
+
+#[test]
+fn a_booking_that_is_not_paid_to_the_end_is_worth_what_cancelling_it_brings() {
+    // The new screening has no rule.
+    let (mut s, mut t) = (
+        exchanging(|_| ()),
+        tomorrow(|terms| {
+            let tier = CancellationPolicy { exchange: None, ..(*terms.cancellation).clone() };
+            terms.cancellation = Arc::new(tier);
+        }),
+    );
+    let old = s.booked("anna", &["A1"]);
+    paid(&mut s, old);
+    t.wait(1);
+    let new = t.hold("anna", &["A3", "A4"]).expect("free");
+    let both = wish(&t, old, &[], new, &[("A3", "adult"), ("A4", "adult")]);
+    exchange(&mut s, &mut t, &both).expect("allowed");
+    // An hour before that one begins: nothing of what was paid to the end would come back.
+    t.now = after(t.house.terms().starts_at, -3600);
+    s.now = t.now;
+    let cancelling = t.house.quote_cancellation(new, owner("anna"), &[], t.now).expect("may").refund;
+    let next = t.hold("anna", &["A1"]).expect("free");
+    let swap = wish(&t, new, &[], next, &[("A1", "adult")]);
+    let offer = t.house.quote_exchange(&t.house, &swap, t.now).expect("allowed");
+    assert_eq!((cancelling, offer.moves, offer.refundable), (eur(1000), eur(1000), eur(1000)));
+}
+
+#[test]
+fn what_came_back_when_it_was_exchanged_comes_back_once() {
+    let (mut s, mut t) = (exchanging(|_| ()), tomorrow(|_| ()));
+    let old = s.booked("anna", &["A1", "A2", "A3"]);
+    paid(&mut s, old);
+    t.wait(1);
+    let new = t.hold("anna", &["A3", "A4"]).expect("free");
+    let cheaper = wish(&t, old, &[], new, &[("A3", "child"), ("A4", "child")]);
+    let (offer, ..) = exchange(&mut s, &mut t, &cheaper).expect("allowed");
+    assert_eq!((offer.refund, offer.taken.total), (eur(1600), eur(1450)));
+    // Half of one ticket comes back, then the other one is called off.
+    t.now = after(t.house.terms().starts_at, -4 * 3600);
+    let half = t.house.quote_cancellation(new, owner("anna"), &[seat("A4")], t.now).expect("may");
+    let cancellation = admit_booking::Cancellation::Quoted { owner: owner("anna"), quote: half.id };
+    t.run(&Command::Cancel { booking: new, cancellation }).expect("cancels");
+    assert_eq!(half.refund, eur(350));
+    let mut off = (**t.house.terms()).clone();
+    off.status = ScreeningStatus::Cancelled;
+    t.run(&Command::Amend(Arc::new(off))).expect("amends");
+    let last = t.house.quote_cancellation(new, owner("anna"), &[], t.now).expect("may");
+    assert_eq!(last.refund, eur(750), "the ticket and the fee of the booking, and no more");
+}
+
+#[test]
 fn what_is_not_paid_is_worth_nothing_and_owes_nothing_any_more() {
     let (mut s, mut t) = (exchanging(|_| ()), tomorrow(|_| ()));
     let old = s.booked("anna", &["A1", "A2"]);

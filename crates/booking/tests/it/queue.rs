@@ -148,8 +148,12 @@ fn a_sale_that_is_put_off_puts_off_all_turns_queue_005() {
     assert_eq!(kept.turn(1, 1), Some(after(noon(), 300)), "nobody's turn is before the sale");
     assert_eq!(kept.turn(2, 2), Some(after(noon(), 301)));
     assert_eq!(kept.turn(3, 2), Some(after(noon(), 302)));
-    let later = kept.line.pass(&kept.terms, &queue(), &kept.places.values().copied().next().expect("one"));
-    assert_eq!(later.expect("a turn").0.until, after(before.expect("a turn").0.until, 300));
+    let place = kept.places.values().copied().next().expect("one");
+    let later = kept.line.pass(&kept.terms, &queue(), &place).expect("a turn");
+    let before = before.expect("a turn");
+    assert_eq!(later.0.until, after(before.0.until, 300));
+    let read = |text: &str| read_pass(&kept.line.key, &kept.terms, place.owner, text);
+    assert_eq!((read(&before.1), read(&later.1)), (None, Some(later.0)), "a pass from before is none");
     assert_eq!(kept.turn(4, 400), Some(after(noon(), 400)), "and who comes when nobody waits comes at once");
     assert_eq!(kept.turn(5, 400), Some(after(noon(), 401)));
     // Brought forward again, what was told stays.
@@ -229,7 +233,8 @@ fn a_pass_is_good_for_its_buyer_its_screening_and_its_time_queue_006() {
     let (pass, text) = line.pass(&terms, &queue(), &place).expect("a turn");
     assert_eq!(pass, Pass { from: after(noon(), 60), until: after(noon(), 660) });
     let read = |key: &[u8; 32], screening: &str, who: &str, text: &str| {
-        read_pass(key, screening.parse().expect("id"), owner(who), text)
+        let terms = Terms { screening: screening.parse().expect("id"), ..terms.clone() };
+        read_pass(key, &terms, owner(who), text)
     };
     let here = terms.screening.as_str();
     assert_eq!(read(&line.key, here, "anna", &text), Some(pass));

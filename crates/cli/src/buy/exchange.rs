@@ -3,7 +3,6 @@
 use admit_client::{Purchase, Server, Wallet, WalletError};
 use admit_protocol::booking::{Booking, TicketChoice};
 use admit_protocol::exchange::{Exchange as ExchangeRequest, ExchangeQuote, QuoteExchange};
-use admit_protocol::hold::PlaceHold;
 use admit_protocol::id::ScreeningId;
 use admit_protocol::queue::QueueState;
 use admit_protocol::screening::Screening;
@@ -112,6 +111,9 @@ impl Exchange {
                 ensure!(self.tickets.is_empty(), "--tickets is for best:4; a seat has its ticket with it: F9=child");
             }
         }
+        if let Some(held) = unfinished(wallet, server, screening.id, &wish, Some(old.number)).await? {
+            return Ok(held);
+        }
         if screening.queue.is_some() {
             let place = server.join_queue(screening.id, &old.secret).await?;
             match (place.state, place.pass) {
@@ -122,10 +124,6 @@ impl Exchange {
                     bail!("it is sold in turns, and you have a place: the same command again, from {turn} on");
                 }
             }
-        }
-        let asked = PlaceHold { queue_pass: None, ..wish.clone() };
-        if let Some(held) = unfinished(wallet, server, screening.id, &asked, Some(old.number)).await? {
-            return Ok(held);
         }
         let showing = Showing::of(server, screening).await?;
         let keepsake = keepsake(&showing, &wish, &layout, &table, screening.starts_at.zone().clone());

@@ -50,10 +50,12 @@ impl Wallet {
     ) -> Result<Queueing, WalletError> {
         let (secret, origin) = (Secret::new()?, server.origin().clone());
         let Keepsake { title, zone, .. } = keepsake.into();
+        let mut is_first = false;
         let mine = self.change(|pages| {
             if let Some(known) = pages.queueing.iter().find(|q| q.origin == origin && q.screening == screening) {
                 return Ok(known.clone());
             }
+            is_first = true;
             let number = pages.next;
             pages.next += 1;
             let mine = Queueing { number, origin, screening, title, zone, secret, place: None };
@@ -61,6 +63,10 @@ impl Wallet {
             Ok(mine)
         })?;
         let asked = server.join_queue(screening, &mine.secret).await;
+        // Nobody was there to hear it: not now, and not before.
+        if is_first && matches!(asked, Err(ClientError::Unreachable { .. })) {
+            self.forget_queueing(mine.number)?;
+        }
         self.heard_of_place(server, &mine, asked)
     }
 
@@ -124,8 +130,7 @@ impl Wallet {
             Err(error) => {
                 let none = matches!(error.code(), Some(ProblemCode::NotFound | ProblemCode::CapabilityNotOffered));
                 let refused = mine.place.is_none() && error.problem().is_some_and(crate::transport::is_decided);
-                let unheard = mine.place.is_none() && matches!(error, ClientError::Unreachable { .. });
-                if none || refused || unheard {
+                if none || refused {
                     self.forget_queueing(mine.number)?;
                 }
                 Err(error.into())

@@ -88,7 +88,8 @@ impl Engine {
     ) -> Result<Admission, Failed> {
         let Some(pass) = pass else { return Ok(Admission::None) };
         let key = self.pass_key(screening).await?;
-        Ok(read_pass(&key, screening, owner, pass).map_or(Admission::None, |pass: Pass| Admission::Pass(pass)))
+        let terms = self.shared.terms.terms(screening).ok_or(Failed::NoScreening)?;
+        Ok(read_pass(&key, &terms, owner, pass).map_or(Admission::None, |pass: Pass| Admission::Pass(pass)))
     }
 
     /// What passes of a screening are made with: it never changes, so it is read once.
