@@ -52,6 +52,21 @@ fn paid(s: &mut Stage, booking: HoldKey) {
     s.run(&Command::Settle { booking, amount: due }).expect("settles");
 }
 
+/// Two nights, and a paid booking for the first one.
+fn paid_tonight(seats: &[&str]) -> (Stage, Stage, HoldKey) {
+    let (mut s, mut t) = (exchanging(|_| ()), tomorrow(|_| ()));
+    let old = s.booked("anna", seats);
+    paid(&mut s, old);
+    t.wait(1);
+    (s, t, old)
+}
+
+fn call_off(s: &mut Stage) {
+    let mut off = (**s.house.terms()).clone();
+    off.status = ScreeningStatus::Cancelled;
+    s.run(&Command::Amend(Arc::new(off))).expect("amends");
+}
+
 /// Quotes, and exchanges by the quote, between two houses.
 fn exchange(
     from: &mut Stage,
@@ -102,10 +117,7 @@ fn a_seat_is_swapped_for_another_in_one_change_exch_003() {
 
 #[test]
 fn what_was_paid_moves_to_another_screening_exch_004() {
-    let (mut s, mut t) = (exchanging(|_| ()), tomorrow(|_| ()));
-    let old = s.booked("anna", &["A1", "A2"]);
-    paid(&mut s, old);
-    t.wait(1);
+    let (mut s, mut t, old) = paid_tonight(&["A1", "A2"]);
     let new = t.hold("anna", &["A3", "A4"]).expect("free");
     let both = wish(&t, old, &[], new, &[("A3", "adult"), ("A4", "child")]);
     let (offer, ..) = exchange(&mut s, &mut t, &both).expect("allowed");
@@ -148,10 +160,7 @@ fn what_is_left_to_pay_is_paid_or_everything_comes_back() {
 
 #[test]
 fn what_moved_and_is_not_needed_comes_back_when_a_part_is_cancelled() {
-    let (mut s, mut t) = (exchanging(|_| ()), tomorrow(|_| ()));
-    let old = s.booked("anna", &["A1"]);
-    paid(&mut s, old);
-    t.wait(1);
+    let (mut s, mut t, old) = paid_tonight(&["A1"]);
     let new = t.hold("anna", &["A3", "A4"]).expect("free");
     let two = wish(&t, old, &[], new, &[("A3", "adult"), ("A4", "adult")]);
     let (offer, ..) = exchange(&mut s, &mut t, &two).expect("allowed");
@@ -166,10 +175,7 @@ fn what_moved_and_is_not_needed_comes_back_when_a_part_is_cancelled() {
     assert_eq!(cancel(&mut t, &["A4"]), (eur(0), eur(1000)), "one is paid by what moved");
     assert_eq!(t.get(new).booking().expect("stands").balance_due(), eur(0));
     assert_eq!(cancel(&mut t, &[]), (eur(1000), eur(0)));
-    let (mut s, mut t) = (exchanging(|_| ()), tomorrow(|_| ()));
-    let old = s.booked("anna", &["A1"]);
-    paid(&mut s, old);
-    t.wait(1);
+    let (mut s, mut t, old) = paid_tonight(&["A1"]);
     let new = t.hold("anna", &["A3", "A4"]).expect("free");
     let two = wish(&t, old, &[], new, &[("A3", "adult"), ("A4", "adult")]);
     exchange(&mut s, &mut t, &two).expect("allowed");
@@ -194,25 +200,18 @@ fn no_way_round_by_an_exchange_brings_back_what_a_cancellation_would_not_exch_00
     let back = t.house.quote_cancellation(new, owner("anna"), &[], t.now).expect("may");
     assert_eq!(back.refund, eur(0));
     // Unless it is the cinema that calls off.
-    let mut off = (**t.house.terms()).clone();
-    off.status = ScreeningStatus::Cancelled;
-    t.run(&Command::Amend(Arc::new(off))).expect("amends");
+    call_off(&mut t);
     let off = t.house.quote_cancellation(new, owner("anna"), &[], t.now).expect("may");
     assert_eq!(off.refund, eur(1050));
 }
 
 #[test]
 fn what_moved_comes_back_whole_when_the_cinema_calls_off_before_the_rest_is_paid() {
-    let (mut s, mut t) = (exchanging(|_| ()), tomorrow(|_| ()));
-    let old = s.booked("anna", &["A1"]);
-    paid(&mut s, old);
-    t.wait(1);
+    let (mut s, mut t, old) = paid_tonight(&["A1"]);
     let new = t.hold("anna", &["A3", "A4"]).expect("free");
     let two = wish(&t, old, &[], new, &[("A3", "adult"), ("A4", "adult")]);
     exchange(&mut s, &mut t, &two).expect("allowed");
-    let mut off = (**t.house.terms()).clone();
-    off.status = ScreeningStatus::Cancelled;
-    t.run(&Command::Amend(Arc::new(off))).expect("amends");
+    call_off(&mut t);
     t.now = t.house.terms().collect_by;
     let lapsed = t.house.advance(t.now);
     t.apply(lapsed);
@@ -286,10 +285,7 @@ fn a_booking_that_is_not_paid_to_the_end_is_worth_what_cancelling_it_brings() {
 
 #[test]
 fn what_came_back_when_it_was_exchanged_comes_back_once() {
-    let (mut s, mut t) = (exchanging(|_| ()), tomorrow(|_| ()));
-    let old = s.booked("anna", &["A1", "A2", "A3"]);
-    paid(&mut s, old);
-    t.wait(1);
+    let (mut s, mut t, old) = paid_tonight(&["A1", "A2", "A3"]);
     let new = t.hold("anna", &["A3", "A4"]).expect("free");
     let cheaper = wish(&t, old, &[], new, &[("A3", "child"), ("A4", "child")]);
     let (offer, ..) = exchange(&mut s, &mut t, &cheaper).expect("allowed");
@@ -300,9 +296,7 @@ fn what_came_back_when_it_was_exchanged_comes_back_once() {
     let cancellation = admit_booking::Cancellation::Quoted { owner: owner("anna"), quote: half.id };
     t.run(&Command::Cancel { booking: new, cancellation }).expect("cancels");
     assert_eq!(half.refund, eur(350));
-    let mut off = (**t.house.terms()).clone();
-    off.status = ScreeningStatus::Cancelled;
-    t.run(&Command::Amend(Arc::new(off))).expect("amends");
+    call_off(&mut t);
     let last = t.house.quote_cancellation(new, owner("anna"), &[], t.now).expect("may");
     assert_eq!(last.refund, eur(750), "the ticket and the fee of the booking, and no more");
 }
@@ -352,18 +346,13 @@ fn a_fee_is_kept_for_each_ticket_and_what_is_off_costs_none() {
     let both = wish(&t, old, &[], new, &[("A3", "adult"), ("A4", "adult")]);
     let quote = |s: &Stage| s.house.quote_exchange(&t.house, &both, s.now).expect("allowed").moves;
     assert_eq!(quote(&s), eur(1750));
-    let mut off = (**s.house.terms()).clone();
-    off.status = ScreeningStatus::Cancelled;
-    s.run(&Command::Amend(Arc::new(off))).expect("amends");
+    call_off(&mut s);
     assert_eq!(quote(&s), eur(2050), "nobody pays for what the cinema called off");
 }
 
 #[test]
 fn nobody_exchanges_what_is_not_theirs_or_not_there() {
-    let (mut s, mut t) = (exchanging(|_| ()), tomorrow(|_| ()));
-    let old = s.booked("anna", &["A1", "A2"]);
-    paid(&mut s, old);
-    t.wait(1);
+    let (s, mut t, old) = paid_tonight(&["A1", "A2"]);
     let (new, bens) = (t.hold("anna", &["A3"]).expect("free"), t.hold("ben", &["A1"]).expect("free"));
     let take = [("A3", "adult")];
     let good = wish(&t, old, &["A2"], new, &take);
@@ -388,10 +377,7 @@ fn nobody_exchanges_what_is_not_theirs_or_not_there() {
 
 #[test]
 fn a_booking_gives_its_tickets_one_after_another_and_each_knows_for_what() {
-    let (mut s, mut t) = (exchanging(|_| ()), tomorrow(|_| ()));
-    let old = s.booked("anna", &["A1", "A2"]);
-    paid(&mut s, old);
-    t.wait(1);
+    let (mut s, mut t, old) = paid_tonight(&["A1", "A2"]);
     let first = t.hold("anna", &["A3"]).expect("free");
     let second = t.hold("anna", &["A4"]).expect("free");
     let give = |t: &Stage, seat: &str, hold, take: &str| wish(t, old, &[seat], hold, &[(take, "adult")]);
@@ -422,9 +408,7 @@ fn a_used_ticket_is_not_given_and_nobody_goes_where_nothing_takes_place_exch_007
     assert_eq!(scan(&mut s, "door-1", vec![scanned]), [Verdict::Green]);
     assert_eq!(s.house.quote_exchange(&t.house, &good, s.now), Err(Refusal::TicketUsed(seat("A2"))));
     let other = ExchangeWish { seats: vec![seat("A1")], ..good };
-    let mut off = (**t.house.terms()).clone();
-    off.status = ScreeningStatus::Cancelled;
-    t.run(&Command::Amend(Arc::new(off))).expect("amends");
+    call_off(&mut t);
     let nowhere = s.house.quote_exchange(&t.house, &other, s.now);
     assert_eq!(nowhere, Err(Refusal::NotOnSale(SalesState::Cancelled)));
 }
