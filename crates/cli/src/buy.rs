@@ -87,7 +87,8 @@ type Ticket = (SeatId, ZoneId, TicketTypeId);
 
 impl Book {
     pub(crate) async fn run(self, context: &Context) -> anyhow::Result<()> {
-        booked(&Box::pin(self.wanted.buy(At::Home, context)).await?, context)
+        let Bought { purchase, booking, screening } = Box::pin(self.wanted.buy(At::Home, context)).await?;
+        bought("booked:", purchase.number, &booking, &screening, context)
     }
 }
 
@@ -299,7 +300,7 @@ pub(crate) async fn take(offered: Offered, context: &Context) -> anyhow::Result<
     };
     let number = purchase.number;
     match wanted.decide(&server, &wallet, &purchase, &screening, (At::Home, consent), context).await {
-        Ok(booking) => booked(&Bought { purchase, booking, screening }, context),
+        Ok(booking) => bought("booked:", purchase.number, &booking, &screening, context),
         Err(Gone::Unknown(error)) => Err(unknown(error, number)),
         Err(Gone::Refused(error)) => Err(error.context(format!(
             "nothing was booked; you may still `admit waitlist take {number}`, or decline: `admit waitlist leave {number}`"
@@ -505,19 +506,25 @@ fn print_terms(quote: &Quote, hold: &Hold, screening: &Screening, table: &PriceT
     show::line(&format!("held for you until {}", moment(hold.expires_at)));
 }
 
-fn booked(bought: &Bought, context: &Context) -> anyhow::Result<()> {
-    let Bought { purchase, booking, screening } = bought;
+/// What was bought, how, and what is left to do.
+fn bought(
+    how: &str,
+    number: PurchaseNumber,
+    booking: &Booking,
+    screening: &Screening,
+    context: &Context,
+) -> anyhow::Result<()> {
     if context.json {
-        return show::json(&json!({"number": purchase.number, "booking": booking}));
+        return show::json(&json!({"number": number, "booking": booking}));
     }
-    show::line(&format!("{} {}", show::colour("1;32", "booked:"), booking.reference));
+    show::line(&format!("{} {}", show::colour("1;32", how), booking.reference));
     if !booking.balance_due.is_zero() {
         // By the cinema's clock: that is where it is paid.
         let by = booking.collect_by.and_then(|by| Moment::new(by, screening.starts_at.zone()).ok());
         let by = by.map(|by| format!(" by {}", show::moment(&by))).unwrap_or_default();
         show::line(&format!("pay {} at the cinema{by}, or the seats go back on sale", booking.balance_due));
     }
-    show::line(&format!("your tickets: admit ticket show {}", purchase.number));
+    show::line(&format!("your tickets: admit ticket show {number}"));
     Ok(())
 }
 

@@ -9,10 +9,9 @@ use admit_protocol::screening::Screening;
 use admit_protocol::time::Moment;
 use anyhow::{Context as _, bail, ensure};
 use clap::Args;
-use serde_json::json;
 
 use super::choosing::{self, named_types, wish};
-use super::{keepsake, print_tickets, tickets_of, unfinished};
+use super::{bought, keepsake, print_tickets, tickets_of, unfinished};
 use crate::bookings::{Named, seats_named};
 use crate::showing::Showing;
 use crate::{Context, find, show};
@@ -57,7 +56,7 @@ impl Exchange {
         let new = self.hold(&wallet, &server, &old, &screening).await?;
         if let Some(made) = new.booking.clone() {
             show::warn("this was asked for before, and is done");
-            return exchanged(&new, &made, &screening, context);
+            return bought("exchanged:", new.number, &made, &screening, context);
         }
         let of = match self.wanted(&server, &new, &screening, give.concat()).await {
             Ok(of) => of,
@@ -91,7 +90,7 @@ impl Exchange {
             Err(error) => return Err(give_back(&wallet, &server, &new, error.into()).await),
         };
         let _ = wallet.refresh(&server, new.number).await;
-        exchanged(&new, &made, &screening, context)
+        bought("exchanged:", new.number, &made, &screening, context)
     }
 
     /// Holds the new seats under the secret of the old ones.
@@ -171,6 +170,12 @@ impl Exchange {
             (true, false) => format!("; {} comes back, at the cinema's counter", quote.refund),
             (true, true) => "; nothing is left to pay".to_owned(),
         };
+        // Nobody is to learn afterwards that a cheaper ticket was no saving.
+        let lost = quote.moves.minus(quote.taken.total).and_then(|over| over.minus(quote.refund))?;
+        let rest = match lost.amount() {
+            ..=0 => rest,
+            _ => format!("{rest}; {lost} of it is more than they cost and does NOT come back, by the cinema's terms"),
+        };
         let moves = match booking.paid.is_zero() {
             true => "nothing was paid for them yet".to_owned(),
             false => format!("{} of what you have paid moves", quote.moves),
@@ -178,20 +183,6 @@ impl Exchange {
         show::line(&format!("{moves}{rest}"));
         Ok(())
     }
-}
-
-fn exchanged(new: &Purchase, made: &Booking, screening: &Screening, context: &Context) -> anyhow::Result<()> {
-    if context.json {
-        return show::json(&json!({"number": new.number, "booking": made}));
-    }
-    show::line(&format!("{} {}", show::colour("1;32", "exchanged:"), made.reference));
-    if !made.balance_due.is_zero() {
-        let by = made.collect_by.and_then(|by| Moment::new(by, screening.starts_at.zone()).ok());
-        let by = by.map(|by| format!(" by {}", show::moment(&by))).unwrap_or_default();
-        show::line(&format!("pay {} at the cinema{by}, or the seats go back on sale", made.balance_due));
-    }
-    show::line(&format!("your tickets: admit ticket show {}", new.number));
-    Ok(())
 }
 
 /// It came to nothing: the seats that were held for it are free again.

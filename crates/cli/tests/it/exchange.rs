@@ -10,6 +10,15 @@ use crate::folder::{Folder, admit, client, run, says};
 /// Two screenings; tickets are worth their price in an exchange until an hour before the start.
 fn folder() -> Folder {
     Folder::of(|programme| {
+        let types = programme["price_tables"].as_object_mut().expect("tables");
+        let table = types.values_mut().next().expect("one");
+        let mut child = table["ticket_types"][0].clone();
+        (child["id"], child["name"]) = ("child".into(), json!({"en": "Child"}));
+        table["ticket_types"].as_array_mut().expect("a list").push(child);
+        let mut offer = table["offers"][0].clone();
+        offer["ticket_type"] = "child".into();
+        (offer["base"]["amount"], offer["total"]["amount"]) = (700.into(), 700.into());
+        table["offers"].as_array_mut().expect("a list").push(offer);
         programme["cancellation"] = json!({"exchange": {"until_before_start_s": 3600}});
         let mut second = programme["screenings"][0].clone();
         second["id"] = "show-1".into();
@@ -46,6 +55,8 @@ async fn tickets_go_to_another_screening_with_what_was_paid_and_come_to_other_se
     let asked = mine(&["exchange", "1", "show-1", "1-5", "--give", "1-2"]);
     assert!(!asked.status.success() && says(&asked).contains("you have what you had"), "{}", says(&asked));
     assert!(says(&asked).contains("10.00 EUR of what you have paid moves; nothing is left to pay"), "{}", says(&asked));
+    let cheaper = says(&mine(&["exchange", "1", "show-1", "1-5=child", "--give", "1-2"]));
+    assert!(cheaper.contains("3.00 EUR of it is more than they cost and does NOT come back"), "{cheaper}");
     let nobody = mine(&["exchange", "1", "show-1", "1-5", "--give", "1-9", "--yes"]);
     assert!(says(&nobody).contains("1-9 is not in this booking, which has 1-1, 1-2"), "{}", says(&nobody));
     let moved = mine(&["exchange", "1", "show-1", "1-5", "--give", "1-2", "--yes"]);
