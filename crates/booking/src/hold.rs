@@ -191,7 +191,7 @@ pub struct Order {
     /// How.
     pub method: PaymentMethod,
     /// Who, if they said.
-    pub buyer: Option<Buyer>,
+    pub buyer: Option<Box<Buyer>>,
     /// Random bytes from which ticket ids are made.
     pub seed: [u8; 16],
 }
@@ -227,7 +227,7 @@ pub struct Booking {
     /// How.
     pub method: PaymentMethod,
     /// Who, if they said.
-    pub buyer: Option<Buyer>,
+    pub buyer: Option<Box<Buyer>>,
     /// The policy in force when it was booked.
     pub policy: Arc<CancellationPolicy>,
     /// Until when the balance must be paid.

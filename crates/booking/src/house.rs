@@ -6,13 +6,14 @@ use std::sync::Arc;
 use admit_protocol::booking::TicketState;
 use admit_protocol::door::{AllowEntry, AllowState, FirstScan, ScanKind};
 use admit_protocol::id::{DeviceId, ScanId, SeatId};
+use admit_protocol::policy::CancellationPolicy;
 use admit_protocol::problem::ConflictReason;
 use admit_protocol::seats::{AreaSeats, NotFree, SalesState};
 use admit_protocol::ticket::TicketId;
 use jiff::Timestamp;
 
 use crate::changes::{Block, Changes, Claim, ScanRecord, ScannedTicket};
-use crate::hold::{Booking, Hold, HoldKey, Owner};
+use crate::hold::{Booking, HeldPlace, Hold, HoldKey, HoldState, Line, Owner};
 use crate::plan::Place;
 use crate::terms::Terms;
 use crate::unpaid::Unpaid;
@@ -26,7 +27,8 @@ pub struct House {
     version: u64,
     now: Timestamp,
     claims: BTreeMap<Place, Claim>,
-    pub(crate) holds: BTreeMap<HoldKey, Hold>,
+    /// Shared with copies of this house, until one of them changes a hold.
+    pub(crate) holds: BTreeMap<HoldKey, Arc<Hold>>,
     pub(crate) scans: BTreeMap<(DeviceId, ScanId), ScanRecord>,
     /// Derived: scans that were taken back, also those that are not here yet.
     undone: HashSet<(DeviceId, ScanId)>,
@@ -102,7 +104,8 @@ impl House {
     pub fn restore(terms: Arc<Terms>, saved: Saved) -> Result<Self, Broken> {
         let mut house = Self::new(terms);
         house.line_looked_at = saved.now;
-        let Saved { claims: claimed, holds: placed, scans, entries, .. } = saved;
+        let Saved { claims: claimed, holds: mut placed, scans, entries, .. } = saved;
+        share_policies(&mut placed, house.terms.cancellation.clone());
         house.apply(Changes { claimed, placed, scans, entries, ..Changes::default() })?;
         house.version = saved.version;
         house.now = saved.now;
@@ -139,12 +142,12 @@ impl House {
                 self.deadlines.insert((until, Deadline::Hold(hold.key)));
             }
             self.unpaid.add(&hold);
-            if let Some(other) = self.holds.insert(hold.key, hold) {
+            if let Some(other) = self.holds.insert(hold.key, Arc::new(hold)) {
                 return Err(Broken(format!("hold {:?} exists already", other.key)));
             }
         }
         for (key, state) in changes.moved {
-            let hold = self.holds.get_mut(&key).ok_or_else(|| Broken(format!("no hold {key:?}")))?;
+            let hold = Arc::make_mut(self.holds.get_mut(&key).ok_or_else(|| Broken(format!("no hold {key:?}")))?);
             if let Some(until) = hold.state.deadline() {
                 self.deadlines.remove(&(until, Deadline::Hold(key)));
             }
@@ -199,7 +202,7 @@ impl House {
         for hold in holds {
             let claim = Claim::Hold(hold.key);
             let claimed: BTreeSet<Place> = hold.claimed_places().collect();
-            let known = self.holds.get(&hold.key);
+            let known = self.hold(hold.key);
             let before: BTreeSet<Place> = known.into_iter().flat_map(Hold::claimed_places).collect();
             freed.extend(before.difference(&claimed).map(|place| (*place, claim)));
             changes.claimed.extend(claimed.difference(&before).map(|place| (*place, claim)));
@@ -276,12 +279,12 @@ impl House {
     /// A hold, whatever became of it.
     #[must_use]
     pub fn hold(&self, key: HoldKey) -> Option<&Hold> {
-        self.holds.get(&key)
+        self.holds.get(&key).map(Arc::as_ref)
     }
 
     /// All holds, whatever became of them.
     pub fn holds(&self) -> impl Iterator<Item = &Hold> {
-        self.holds.values()
+        self.holds.values().map(Arc::as_ref)
     }
 
     /// All scans.
@@ -430,7 +433,7 @@ impl House {
     /// Every ticket that exists, read or not (capability `door`).
     #[must_use]
     pub fn allow_entries(&self) -> Vec<AllowEntry> {
-        let bookings = self.holds.values().filter_map(|h| Some((h.key, h.booking()?)));
+        let bookings = self.holds().filter_map(|h| Some((h.key, h.booking()?)));
         let entry = |key, booking: &Booking, line: usize| {
             let state = self.allow_state(key, booking, line);
             Some(AllowEntry { id: booking.ticket_id(line)?, generation: booking.lines.get(line)?.generation, state })
@@ -444,7 +447,7 @@ impl House {
     /// The booking and line of a ticket as it stands.
     #[must_use]
     pub fn find_ticket(&self, id: TicketId) -> Option<(HoldKey, &Booking, usize)> {
-        let bookings = self.holds.values().filter_map(|h| Some((h.key, h.booking()?)));
+        let bookings = self.holds().filter_map(|h| Some((h.key, h.booking()?)));
         bookings.into_iter().find_map(|(key, booking)| {
             let line = (0..booking.lines.len()).find(|line| booking.ticket_id(*line) == Some(id))?;
             Some((key, booking, line))
@@ -454,11 +457,27 @@ impl House {
     /// About how much memory it takes, in bytes, without what it shares with other houses.
     #[must_use]
     pub fn weight(&self) -> usize {
-        let hold = |h: &Hold| 320 + h.places.len() * 8 + h.booking().map_or(0, |b| 160 + b.lines.len() * 40);
+        // Measured: trees are little more than half full, and allocators add a third.
+        let booking = |b: &Booking| b.lines.len() * size_of::<Line>() + if b.buyer.is_some() { 200 } else { 0 };
+        let hold = |h: &Hold| {
+            480 + size_of::<Hold>() + h.places.len() * size_of::<HeldPlace>() + h.booking().map_or(0, booking)
+        };
         size_of::<Self>()
-            + self.claims.len() * (size_of::<(Place, Claim)>() + 16)
-            + self.holds.values().map(hold).sum::<usize>()
+            + self.claims.len() * (size_of::<(Place, Claim)>() + 64)
+            + self.holds().map(hold).sum::<usize>()
             + self.scans.len() * size_of::<ScanRecord>()
             + self.waitlist.entries().count() * 480
+    }
+}
+
+/// Bookings of one screening mostly have the same policy: it is in memory once.
+fn share_policies(holds: &mut [Hold], mut policy: Arc<CancellationPolicy>) {
+    for hold in holds {
+        let HoldState::Converted(booking) = &mut hold.state else { continue };
+        if booking.policy == policy {
+            booking.policy = policy.clone();
+        } else {
+            policy = booking.policy.clone();
+        }
     }
 }

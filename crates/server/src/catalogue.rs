@@ -35,7 +35,7 @@ pub(crate) struct Catalogue {
     pub(crate) programme: u64,
     pub(crate) cinemas: BTreeMap<CinemaId, Cinema>,
     pub(crate) films: BTreeMap<FilmId, Film>,
-    pub(crate) screenings: HashMap<ScreeningId, ListedScreening>,
+    pub(crate) screenings: HashMap<ScreeningId, Box<ListedScreening>>,
     /// Screenings of a cinema by start, then id.
     by_cinema: BTreeMap<CinemaId, BTreeMap<(Timestamp, ScreeningId), ()>>,
     /// Every screening once, at its last change.
@@ -49,12 +49,12 @@ pub(crate) struct Catalogue {
 }
 
 /// A change of the programme.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) enum Change {
     /// A screening as it is now.
     Listed(ScreeningId),
     /// A screening that is gone.
-    Removed(RemovedScreening),
+    Removed(Box<RemovedScreening>),
 }
 
 /// A page of a programme, ready to be sent.
@@ -73,7 +73,7 @@ impl Catalogue {
             films: listing.films.into_iter().map(|f| (f.id, f)).collect(),
             screenings: HashMap::with_capacity(listing.screenings.len()),
             by_cinema: BTreeMap::new(),
-            changes: listing.removed.iter().map(|r| (r.changed, Change::Removed(*r))).collect(),
+            changes: listing.removed.iter().map(|r| (r.changed, Change::Removed(Box::new(*r)))).collect(),
             plans: HashMap::new(),
             prices: HashMap::new(),
             documents: listing.documents.into_iter().map(|d| (d.name, d.bytes)).collect(),
@@ -92,7 +92,7 @@ impl Catalogue {
         Ok(catalogue)
     }
 
-    fn list(&mut self, listed: ListedScreening, before: Option<&Self>) -> Result<(), StoreError> {
+    fn list(&mut self, listed: Box<ListedScreening>, before: Option<&Self>) -> Result<(), StoreError> {
         let screening = &listed.screening;
         let id = screening.id;
         let bad = |why: String| StoreError::BadRow { table: "screening", row: id.to_string(), why };

@@ -36,8 +36,9 @@ use crate::store::{Answer, BodyPrint, KeyPrint, KnownKey, Store, StoreError};
 /// on top is told to come again.
 const QUEUE_MAX: usize = 1024;
 
-/// Memory for houses, in bytes, before those that nobody used for longest are put away.
-const HOUSES_BYTES_MAX: usize = 512 * 1024 * 1024;
+/// Memory for houses, in bytes, before those that nobody used for longest are put away: a hundred thousand
+/// bookings.
+const HOUSES_BYTES_MAX: usize = 192 * 1024 * 1024;
 
 /// The seats of one server.
 pub(crate) struct Engine {

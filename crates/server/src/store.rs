@@ -270,8 +270,8 @@ pub struct Listing {
     pub cinemas: Vec<Cinema>,
     /// Films.
     pub films: Vec<Film>,
-    /// Screenings.
-    pub screenings: Vec<ListedScreening>,
+    /// Screenings, each on its own: there may be tens of thousands.
+    pub screenings: Vec<Box<ListedScreening>>,
     /// Screenings that are gone, as long as the feed tells of them.
     pub removed: Vec<RemovedScreening>,
     /// Layouts and price tables.

@@ -154,7 +154,8 @@ fn listing(now: Timestamp) -> anyhow::Result<Listing> {
             Edit::Cinema(cinema) => listing.cinemas.push(*cinema),
             Edit::Film(film) => listing.films.push(*film),
             Edit::Screening(screening) => {
-                listing.screenings.push(ListedScreening { screening: *screening, changed: n, changed_at: now });
+                let listed = ListedScreening { screening: *screening, changed: n, changed_at: now };
+                listing.screenings.push(Box::new(listed));
             }
             _ => {}
         }

@@ -81,7 +81,7 @@ impl House {
             booking_fees: quote.booking_fees,
             total: quote.total,
             method: choice.method,
-            buyer: choice.buyer.clone(),
+            buyer: choice.buyer.clone().map(Box::new),
             seed: choice.seed,
         })
     }

@@ -94,7 +94,8 @@ impl House {
         let link = |house: &Self, booking| Link { screening: house.terms.screening, booking };
         let method = if offer.taken.total.is_zero() { PaymentMethod::None } else { PaymentMethod::AtCinema };
         let total = offer.taken.total;
-        let choice = Choice { tickets: wish.tickets.clone(), total, method, buyer: given.buyer.clone(), seed };
+        let choice =
+            Choice { tickets: wish.tickets.clone(), total, method, buyer: given.buyer.as_deref().cloned(), seed };
         let mut new = other.booking(other.order(hold, &choice)?, false, now);
         (new.paid, new.refunded) = (offer.moves, offer.refund);
         let nothing = Exchanged::none(total.currency());

@@ -20,7 +20,7 @@ use crate::store::{DocumentKind, ListedScreening, Listing};
 pub(super) struct Known<'a> {
     pub(super) cinemas: &'a [Cinema],
     pub(super) films: &'a [Film],
-    pub(super) screenings: &'a [ListedScreening],
+    pub(super) screenings: &'a [Box<ListedScreening>],
     documents: HashMap<ContentName, &'a Bytes>,
     called: HashMap<(DocumentKind, &'a str), ContentName>,
     layouts: Read<Layout>,

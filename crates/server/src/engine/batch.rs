@@ -11,8 +11,9 @@ use super::{Done, Failed, Job, Key, Request, Resident, Shared};
 use crate::answers::{Subject, View};
 use crate::store::{About, Answer, CashWay, KeyPrint, KnownKey, LogEntry, Message, NewAnswer, Save, TillEntry};
 
-/// What a hold takes in memory once it is a booking of some seats, with the keys of its requests and the house's second copy.
-const HOLD_BYTES: usize = 1600;
+/// What a hold takes in memory once it is a booking of some seats, with what it claims, the keys of its requests, and
+/// what allocators add.
+const HOLD_BYTES: usize = 1900;
 
 /// One house in one batch.
 pub(super) struct Turn {
@@ -20,7 +21,7 @@ pub(super) struct Turn {
     seen: u64,
     now: Timestamp,
     /// The house as earlier commands of this batch leave it; made when a second change needs it.
-    working: Option<House>,
+    working: Option<Box<House>>,
     changes: Vec<Changes>,
     answers: Vec<NewAnswer>,
     keys: HashMap<KeyPrint, (KnownKey, Done)>,
@@ -171,7 +172,7 @@ impl Turn {
     }
 
     fn house<'a>(&'a self, committed: &'a House) -> &'a House {
-        self.working.as_ref().unwrap_or(committed)
+        self.working.as_deref().unwrap_or(committed)
     }
 
     /// Makes a working copy with everything that was changed in this batch, if anything was.

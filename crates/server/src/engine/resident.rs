@@ -23,7 +23,7 @@ pub(crate) struct Resident {
     state: RwLock<State>,
     /// A second copy, for a house that several commands of one batch change: brought up to date by the same changes, it saves making a
     /// copy for every batch.
-    working: Mutex<Option<House>>,
+    working: Mutex<Option<Box<House>>>,
     seats: Mutex<Option<SeatsShown>>,
     /// Who watches it.
     live: Mutex<Option<Arc<Live>>>,
@@ -46,7 +46,7 @@ static USES: AtomicU64 = AtomicU64::new(0);
 
 impl Resident {
     pub(super) fn new(screening: ScreeningId, house: House, keys: Vec<KnownKey>) -> Self {
-        let weight = house.weight() + keys.len() * 72;
+        let weight = size_of::<Self>() + 1024 + house.weight() + keys.len() * 200;
         let state = State { house, keys: keys.into_iter().map(|k| (k.key, k)).collect(), quarantine: None };
         Self {
             screening,
@@ -89,13 +89,13 @@ impl Resident {
     }
 
     /// A copy of the committed house for the writer to try changes on.
-    pub(super) fn working_copy(&self, committed: &House) -> House {
+    pub(super) fn working_copy(&self, committed: &House) -> Box<House> {
         let kept = self.working.lock().unwrap_or_else(PoisonError::into_inner).take();
-        kept.filter(|kept| kept.version() == committed.version()).unwrap_or_else(|| committed.clone())
+        kept.filter(|kept| kept.version() == committed.version()).unwrap_or_else(|| Box::new(committed.clone()))
     }
 
     /// Keeps a working copy that has everything that is committed; none, if the last batch needed none.
-    pub(super) fn keep_working_copy(&self, working: Option<House>) {
+    pub(super) fn keep_working_copy(&self, working: Option<Box<House>>) {
         *self.working.lock().unwrap_or_else(PoisonError::into_inner) = working;
     }
 
@@ -236,7 +236,11 @@ impl Resident {
         let mut shown = self.seats.lock().unwrap_or_else(PoisonError::into_inner);
         match &*shown {
             Some(shown) if shown.seq == seq && shown.sales == sales => shown.clone(),
-            _ => shown.insert(SeatsShown { seq, sales, bytes: make(&state.house, sales) }).clone(),
+            _ => {
+                // To be kept: without the room that it was written into.
+                let bytes = Bytes::copy_from_slice(&make(&state.house, sales));
+                shown.insert(SeatsShown { seq, sales, bytes }).clone()
+            }
         }
     }
 }

@@ -31,10 +31,10 @@ const SLEEP_MAX: Duration = Duration::from_secs(1);
 pub(super) struct Writer {
     pub(super) shared: Arc<Shared>,
     jobs: Receiver<Message>,
-    /// When to let time pass for a house. An entry may be stale; waking for nothing does no harm.
+    /// When to let time pass for a house. An entry that `watched` does not have is stale.
     timers: BinaryHeap<Reverse<(Timestamp, ScreeningId)>>,
-    /// Houses that have a timer.
-    watched: HashMap<ScreeningId, Weak<Resident>>,
+    /// Houses that have a timer, and its instant: never later than something is due.
+    watched: HashMap<ScreeningId, (Timestamp, Weak<Resident>)>,
     /// Jobs that met somebody else's save.
     again: VecDeque<Job>,
     /// Exchanges between two houses.
@@ -165,16 +165,26 @@ impl Writer {
 
     pub(super) fn watch(&mut self, resident: &Arc<Resident>) {
         if let Some(at) = resident.read(admit_booking::House::next_deadline) {
-            self.timers.push(Reverse((at, resident.screening())));
-            self.watched.insert(resident.screening(), Arc::downgrade(resident));
+            self.wake_at(at, resident);
         }
     }
 
     /// What was due still is: it is tried again in a while.
     fn watch_later(&mut self, resident: &Arc<Resident>) {
         if resident.read(admit_booking::House::next_deadline).is_some() {
-            self.timers.push(Reverse((after(self.shared.clock.now(), 1), resident.screening())));
-            self.watched.insert(resident.screening(), Arc::downgrade(resident));
+            self.wake_at(after(self.shared.clock.now(), 1), resident);
+        }
+    }
+
+    /// Sets a timer, unless there is one that comes before.
+    fn wake_at(&mut self, at: Timestamp, resident: &Arc<Resident>) {
+        let screening = resident.screening();
+        let (timer, known) = self.watched.entry(screening).or_insert((Timestamp::MAX, Weak::new()));
+        // It may have left the memory and come back.
+        *known = Arc::downgrade(resident);
+        if at < *timer {
+            *timer = at;
+            self.timers.push(Reverse((at, screening)));
         }
     }
 
@@ -186,13 +196,20 @@ impl Writer {
                 break;
             }
             self.timers.pop();
-            match self.watched.get(&screening).and_then(Weak::upgrade) {
-                Some(resident) => {
-                    // Nobody waits for time to pass.
-                    let (reply, _) = oneshot::channel();
-                    batch.push(Job { resident, request: None, reply, conflicts: 0 });
-                }
-                None => drop(self.watched.remove(&screening)),
+            if self.watched.get(&screening).is_none_or(|(timer, _)| *timer != at) {
+                continue;
+            }
+            let Some(resident) = self.watched.remove(&screening).and_then(|(_, known)| known.upgrade()) else {
+                continue;
+            };
+            if resident.is_due(now) {
+                // Whatever becomes of the job, the house is looked at again.
+                self.watch_later(&resident);
+                // Nobody waits for time to pass.
+                let (reply, _) = oneshot::channel();
+                batch.push(Job { resident, request: None, reply, conflicts: 0 });
+            } else {
+                self.watch(&resident);
             }
         }
     }

@@ -49,7 +49,7 @@ pub(super) async fn list(
             reference: hold.key.reference(),
             booking: hold.booking().map(|b| answers.booking(house, hold, b, house.version())),
             // Who only lets people in need not know where they can be written to.
-            buyer: hold.booking().filter(|_| sells).and_then(|b| b.buyer.clone()),
+            buyer: hold.booking().filter(|_| sells).and_then(|b| b.buyer.as_deref().cloned()),
             needs_refund: matches!(hold.state, HoldState::RefundDue { .. }),
         };
         house.holds().map(row).collect()
@@ -203,7 +203,10 @@ pub(super) async fn cancel(
     somebody.may(if owed { Permission::Sell } else { Permission::Refund })?;
     let key = HoldKey::of_booking(booking).ok_or_else(Reply::not_found)?;
     let Cancel { seats, refund, reason } = body.value;
-    let reason: String = reason.chars().take(500).collect();
+    let reason: String = reason.trim().chars().take(500).collect();
+    if reason.is_empty() {
+        return Err(Problem::new(ProblemCode::Invalid, "say why: it goes into the records").at("/reason").into());
+    }
     let which =
         if seats.is_empty() { "all".into() } else { seats.iter().map(SeatId::as_str).collect::<Vec<_>>().join(" ") };
     let money = if refund { "money back" } else { "no money back" };

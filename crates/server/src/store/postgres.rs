@@ -467,7 +467,7 @@ fn listing(session: &mut Session) -> Result<Listing, StoreError> {
             }
         } else {
             let screening = read("screening", get(row, 0)?, get(row, 5)?)?;
-            listing.screenings.push(ListedScreening { screening, changed, changed_at });
+            listing.screenings.push(Box::new(ListedScreening { screening, changed, changed_at }));
         }
     }
     for row in &all("SELECT name, kind, bytes, called FROM document ORDER BY name")? {

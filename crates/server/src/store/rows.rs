@@ -30,7 +30,7 @@ struct Details {
     method: PaymentMethod,
     seed: [u8; 16],
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    buyer: Option<Buyer>,
+    buyer: Option<Box<Buyer>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     booked: Option<Booked>,
 }

@@ -77,13 +77,31 @@ impl SqliteStore {
         Ok(store)
     }
 
+    /// Copies the data of a folder into another one, as they are at one moment, also while somebody sells from it. The copy begins an
+    /// epoch of its own: what was sold after it, it does not know (SEAT-003).
+    ///
+    /// # Errors
+    /// When there is no database, or the copy cannot be written.
+    pub fn back_up(folder: &Path, to: &Path) -> Result<(), StoreError> {
+        const STEP: &str = "copying the database";
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let from = Connection::open_with_flags(folder.join("cinema.sqlite"), flags).map_err(StoreError::at(STEP))?;
+        let copy = to.join("cinema.sqlite");
+        let path = copy.to_str().ok_or_else(|| StoreError::Refused(format!("{} is no text", copy.display())))?;
+        // Of one snapshot; the copy is synced before this ends.
+        from.execute("VACUUM INTO ?1", [path]).map_err(StoreError::at(STEP))?;
+        #[cfg(unix)]
+        std::fs::set_permissions(&copy, std::os::unix::fs::PermissionsExt::from_mode(0o600))
+            .map_err(StoreError::at(STEP))?;
+        let copy = Connection::open(&copy).map_err(StoreError::at(STEP))?;
+        let sql = "UPDATE setting SET value = ?1 WHERE name = 'epoch'";
+        copy.execute(sql, [new_epoch()?]).map(drop).map_err(StoreError::at(STEP))
+    }
+
     /// A store that was never used gets its first epoch.
     fn begin_epoch(&self) -> Result<(), StoreError> {
-        let mut bytes = [0; 8];
-        getrandom::fill(&mut bytes).map_err(StoreError::at("asking for randomness"))?;
-        let epoch = format!("e{:016x}", u64::from_be_bytes(bytes));
         let sql = "INSERT INTO setting (name, value) VALUES ('epoch', ?1) ON CONFLICT DO NOTHING";
-        self.writer().execute(sql, [epoch]).map_err(StoreError::at("beginning an epoch"))?;
+        self.writer().execute(sql, [new_epoch()?]).map_err(StoreError::at("beginning an epoch"))?;
         Ok(())
     }
 
@@ -121,6 +139,12 @@ impl SqliteStore {
         }
         result
     }
+}
+
+fn new_epoch() -> Result<String, StoreError> {
+    let mut bytes = [0; 8];
+    getrandom::fill(&mut bytes).map_err(StoreError::at("asking for randomness"))?;
+    Ok(format!("e{:016x}", u64::from_be_bytes(bytes)))
 }
 
 /// A sync for every commit: NORMAL loses acknowledged commits when the power goes.

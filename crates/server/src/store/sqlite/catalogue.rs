@@ -39,7 +39,7 @@ pub(super) fn listing(db: &Transaction<'_>, latest: Timestamp) -> Result<Listing
             listing.removed.push(RemovedScreening { screening, cinema, changed, changed_at });
         } else {
             let screening = read("screening", &id, &get::<String>(row, 5)?)?;
-            listing.screenings.push(ListedScreening { screening, changed, changed_at });
+            listing.screenings.push(Box::new(ListedScreening { screening, changed, changed_at }));
         }
         Ok(())
     })?;
