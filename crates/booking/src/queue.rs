@@ -277,7 +277,7 @@ fn pass_mac(key: &[u8; 32], terms: &Terms, owner: Owner, times: &[u8]) -> [u8; 3
 }
 
 /// From one instant to a later one, rounded up.
-fn ms(from: Timestamp, to: Timestamp) -> u64 {
+pub(crate) fn ms(from: Timestamp, to: Timestamp) -> u64 {
     u64::try_from(to.duration_since(from).as_micros().max(0)).map_or(u64::MAX, |us| us.div_ceil(1000))
 }
 

@@ -59,6 +59,13 @@ pub enum Refusal {
         /// The limit.
         max: usize,
     },
+    /// It is not sold yet.
+    SalesNotOpen {
+        /// From when it is.
+        opens_at: Timestamp,
+        /// How long that is from now, in milliseconds.
+        wait_ms: u64,
+    },
     /// Nobody can come to the queue yet.
     QueueNotOpen {
         /// From when one can.

@@ -13,7 +13,8 @@ use admit_protocol::seats::SalesState;
 use jiff::Timestamp;
 
 use crate::plan::Plan;
-use crate::queue::QueueTerms;
+use crate::queue::{QueueTerms, ms};
+use crate::refusal::Refusal;
 
 /// A checked price table and its name.
 #[derive(Debug, PartialEq, Eq)]
@@ -73,23 +74,20 @@ pub struct Terms {
 }
 
 impl Terms {
+    /// Refuses what is not sold at `now`.
+    pub(crate) fn check_sold(&self, now: Timestamp) -> Result<(), Refusal> {
+        let opens_at = self.sales.opens_at;
+        match self.sales_state(now) {
+            state if state.is_open() => Ok(()),
+            SalesState::NotYetOpen => Err(Refusal::SalesNotOpen { opens_at, wait_ms: ms(now, opens_at) }),
+            state => Err(Refusal::NotOnSale(state)),
+        }
+    }
+
     /// Whether seats can be held at `now`.
     #[must_use]
     pub fn sales_state(&self, now: Timestamp) -> SalesState {
-        match self.status {
-            ScreeningStatus::OnSale => {}
-            ScreeningStatus::Paused => return SalesState::Paused,
-            status if !status.takes_place() => return SalesState::Cancelled,
-            _ => return SalesState::Closed,
-        }
-        let under_way = now >= self.starts_at && now < self.ends_at;
-        match (now >= self.sales.opens_at, now < self.sales.closes_at) {
-            (false, _) => SalesState::NotYetOpen,
-            (true, true) if under_way => SalesState::UnderWayOpen,
-            (true, true) => SalesState::Open,
-            (true, false) if under_way => SalesState::UnderWay,
-            (true, false) => SalesState::Closed,
-        }
+        self.sales.state(self.status, (self.starts_at, self.ends_at), now)
     }
 
     /// Whether companions' seats are sold to anybody at `now`.

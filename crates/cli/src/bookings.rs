@@ -7,7 +7,9 @@ use std::str::FromStr;
 
 use admit_client::{ClientError, Purchase, PurchaseNumber, Server, Wallet, WalletError, Which};
 use admit_protocol::booking::{Booking, BookingLine, BookingState, TicketState};
+use admit_protocol::exchange::BookingLink;
 use admit_protocol::id::SeatId;
+use admit_protocol::money::Money;
 use admit_protocol::time::Moment;
 use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
@@ -33,8 +35,9 @@ impl List {
         let purchases = wallet.purchases()?;
         if context.json {
             let rows = purchases.iter().map(|p| {
+                let state = state(p, &purchases, &news);
                 json!({"number": p.number, "title": p.title, "origin": p.origin, "screening": p.screening,
-                    "state": state(p, &news), "not_asked": news.silent.get(&p.number), "booking": p.booking, "hold": p.hold.as_ref().filter(|_| p.booking.is_none())})
+                    "state": state, "not_asked": news.silent.get(&p.number), "booking": p.booking, "hold": p.hold.as_ref().filter(|_| p.booking.is_none())})
             });
             return show::json(&rows.collect::<Vec<_>>());
         }
@@ -42,11 +45,12 @@ impl List {
             .iter()
             .map(|p| {
                 let reference = p.booking.as_ref().map(|b| b.reference.clone()).unwrap_or_default();
-                vec![p.number.to_string(), reference, p.title.clone(), seats(p), state(p, &news)]
+                vec![p.number.to_string(), reference, p.title.clone(), seats(p), state(p, &purchases, &news)]
             })
             .collect();
         if rows.is_empty() {
             show::line(&format!("nothing booked yet in {}", context.wallet().display()));
+            show::line("(who has lost such a file goes to the cinema's counter, with the reference of the booking)");
         } else {
             show::table(&["no", "ref", "what", "seats", "state"], &rows);
         }
@@ -113,7 +117,8 @@ pub(crate) async fn change(server: &Server, purchase: &Purchase) -> Option<Chang
 async fn ask(wallet: &Wallet, context: &Context) -> anyhow::Result<News> {
     let mut servers: HashMap<String, Result<Server, String>> = HashMap::new();
     let News { mut silent, mut changed } = News::default();
-    let open = |p: &Purchase| p.booking.as_ref().is_none_or(|b| b.state != BookingState::Cancelled);
+    let open =
+        |p: &Purchase| p.booking.as_ref().is_none_or(|b| b.state != BookingState::Cancelled || !b.refund_due.is_zero());
     for purchase in wallet.purchases()?.into_iter().filter(|p| p.is_open() || open(p)) {
         let origin = purchase.origin.to_string();
         if !servers.contains_key(&origin) {
@@ -138,7 +143,9 @@ async fn ask(wallet: &Wallet, context: &Context) -> anyhow::Result<News> {
         // As it stands by now.
         let purchase = wallet.purchase(purchase.number).ok().filter(|p| p.booking.is_some());
         if let (Ok(server), Some(purchase)) = (&servers[&origin], purchase) {
-            changed.extend(change(server, &purchase).await.map(|change| (purchase.number, change)));
+            let change = change(server, &purchase).await;
+            wallet.keep_what_became(purchase.number, change.as_ref().map(ToString::to_string))?;
+            changed.extend(change.map(|change| (purchase.number, change)));
         }
     }
     for server in servers.values().flatten() {
@@ -163,7 +170,7 @@ fn seats(purchase: &Purchase) -> String {
     purchase.booking.as_ref().map_or_else(held, standing).join(" ")
 }
 
-fn state(purchase: &Purchase, news: &News) -> String {
+fn state(purchase: &Purchase, all: &[Purchase], news: &News) -> String {
     let why = news.silent.get(&purchase.number);
     if purchase.is_open() && why.is_some() {
         return "not known yet: this asks again each time".to_owned();
@@ -174,39 +181,59 @@ fn state(purchase: &Purchase, news: &News) -> String {
         None => format!("{} (your clock)", TimeZone::system().to_datetime(at).strftime("%a %d %b %H:%M")),
     };
     let known = match (&purchase.booking, &purchase.hold) {
-        (Some(booking), _) => booked_state(booking, there),
+        (Some(booking), _) => booked_state(booking, all, there),
         (None, Some(hold)) => match purchase.for_exchange {
             Some(from) => format!(
                 "held until {} for an exchange of number {from}: the same `admit exchange` goes on",
                 there(hold.expires_at)
             ),
-            None => format!("held until {}, not booked", there(hold.expires_at)),
+            None => format!(
+                "held until {}, not booked: the same `admit book` goes on, `admit cancel {}` gives it back",
+                there(hold.expires_at),
+                purchase.number
+            ),
         },
         (None, None) => "not known yet".into(),
     };
     let stands = purchase.booking.as_ref().is_some_and(|b| b.state != BookingState::Cancelled);
     match (why, news.changed.get(&purchase.number).filter(|_| stands)) {
-        (Some(_), _) => format!("{known}, when it was last asked"),
+        (Some(_), _) => {
+            let became = purchase.became.as_ref().filter(|_| stands).map(|became| format!("{became}: "));
+            format!("{}{known}, when it was last asked", became.unwrap_or_default())
+        }
         (None, Some(change @ Change::Other(_))) => format!("{change}: {known}"),
         (None, Some(change @ Change::Off(_))) => change.to_string(),
         (None, None) => known,
     }
 }
 
-fn booked_state(booking: &Booking, there: impl Fn(Timestamp) -> String) -> String {
+/// The purchases that lines of a booking were given for, as people find them: `number 4`.
+pub(crate) fn successors(booking: &Booking, all: &[Purchase]) -> String {
+    let links = booking.lines.iter().filter_map(|l| l.replaced_by.as_ref());
+    let of = |link: &BookingLink| all.iter().find(|p| p.booking.as_ref().is_some_and(|b| b.id == link.booking));
+    let numbers: BTreeSet<PurchaseNumber> = links.filter_map(of).map(|p| p.number).collect();
+    let numbers: Vec<String> = numbers.iter().map(ToString::to_string).collect();
+    if numbers.is_empty() { "another booking".into() } else { format!("number {}", numbers.join(", ")) }
+}
+
+fn booked_state(booking: &Booking, all: &[Purchase], there: impl Fn(Timestamp) -> String) -> String {
     let back = match (booking.refunded, booking.refund_due) {
         (none, _) if none.is_zero() => String::new(),
         (all, due) if due.is_zero() => format!(", you got {all} back"),
         (_, due) => format!(", {due} comes back, at the cinema's counter"),
     };
     let gone: Vec<&BookingLine> = booking.lines.iter().filter(|l| l.state == TicketState::Revoked).collect();
-    let exchanged = !gone.is_empty() && gone.iter().all(|l| l.replaced_by.is_some());
-    let known = match booking.state {
-        BookingState::Confirmed => "booked",
-        BookingState::PartCancelled if exchanged => "booked, some tickets exchanged",
-        BookingState::PartCancelled => "booked, some tickets cancelled",
-        BookingState::Cancelled if exchanged => return format!("exchanged{back}"),
-        other => return format!("{other}{back}"),
+    let exchanged = gone.iter().filter(|l| l.replaced_by.is_some()).count();
+    let instead = || format!("exchanged for {}", successors(booking, all));
+    let known = match (booking.state, exchanged) {
+        (BookingState::Confirmed, _) => "booked".to_owned(),
+        (BookingState::PartCancelled, 0) => "booked, some tickets cancelled".into(),
+        (BookingState::PartCancelled, n) if n == gone.len() => format!("booked, some tickets {}", instead()),
+        (BookingState::PartCancelled, _) => format!("booked, some tickets cancelled, some {}", instead()),
+        (BookingState::Cancelled, 0) => return format!("cancelled{back}"),
+        (BookingState::Cancelled, n) if n == gone.len() => return format!("{}{back}", instead()),
+        (BookingState::Cancelled, _) => return format!("some tickets cancelled, some {}{back}", instead()),
+        (other, _) => return format!("{other}{back}"),
     };
     if booking.balance_due.is_zero() {
         let paid = if booking.total.is_zero() { "" } else { ", paid" };
@@ -241,7 +268,12 @@ impl Named {
             Self::Reference(reference) => {
                 let called = |p: &Purchase| p.booking.as_ref().is_some_and(|b| b.reference == *reference);
                 let found = wallet.purchases()?.into_iter().find(called);
-                found.with_context(|| format!("there is no booking {reference} in this wallet: see `admit bookings`"))
+                found.with_context(|| {
+                    format!(
+                        "there is no booking {reference} in this wallet: see `admit bookings`; the cinema's counter finds it by \
+                         its reference"
+                    )
+                })
             }
         }
     }
@@ -255,9 +287,13 @@ impl Named {
 }
 
 /// The seat of a booking with this name, or those from one to another, in the order of the booking: `F9`, `F9-F11`.
-pub(crate) fn seats_named(text: &str, purchase: &Purchase, booking: &Booking) -> anyhow::Result<Vec<SeatId>> {
+pub(crate) fn seats_named(
+    text: &str,
+    printed: impl Fn(&SeatId) -> String,
+    booking: &Booking,
+) -> anyhow::Result<Vec<SeatId>> {
     let named = |name: &str| {
-        let named = |l: &BookingLine| show::same(l.seat.as_str(), name) || show::same(&purchase.printed(&l.seat), name);
+        let named = |l: &BookingLine| show::same(l.seat.as_str(), name) || show::same(&printed(&l.seat), name);
         booking.lines.iter().position(named)
     };
     // A row's own name may have a dash in it.
@@ -266,14 +302,27 @@ pub(crate) fn seats_named(text: &str, purchase: &Purchase, booking: &Booking) ->
         Some((from, to)) => (from.min(to), from.max(to)),
         None => {
             let stands = booking.lines.iter().filter(|l| l.state != TicketState::Revoked);
-            let has = stands.map(|l| purchase.printed(&l.seat)).collect::<Vec<_>>().join(", ");
+            let has = stands.map(|l| printed(&l.seat)).collect::<Vec<_>>().join(", ");
+            let has = if has.is_empty() { "no seats any more".into() } else { has };
             bail!("{text} is not in this booking, which has {has}");
         }
     };
     if let Some(gone) = booking.lines[from..=to].iter().find(|l| l.state == TicketState::Revoked) {
-        bail!("{} is cancelled already", purchase.printed(&gone.seat));
+        let became = if gone.replaced_by.is_some() { "was exchanged" } else { "is cancelled" };
+        bail!("{} {became} already", printed(&gone.seat));
     }
     Ok(booking.lines[from..=to].iter().map(|l| l.seat).collect())
+}
+
+/// Refuses what nothing is left of.
+pub(crate) fn check_stands(booking: &Booking, wallet: &Wallet) -> anyhow::Result<()> {
+    if booking.lines.iter().any(|l| l.state != TicketState::Revoked) {
+        return Ok(());
+    }
+    if booking.lines.iter().all(|l| l.replaced_by.is_none()) {
+        bail!("all of it is cancelled already");
+    }
+    bail!("nothing of it is left: it was exchanged for {}", successors(booking, &wallet.purchases()?));
 }
 
 /// Cancel tickets of a booking.
@@ -303,19 +352,29 @@ impl Cancel {
             return Ok(());
         }
         let (purchase, booking) = self.booking.booked(&wallet)?;
-        let seats =
-            self.seats.iter().map(|text| seats_named(text, &purchase, &booking)).collect::<anyhow::Result<Vec<_>>>()?;
+        check_stands(&booking, &wallet)?;
+        let seats = self
+            .seats
+            .iter()
+            .map(|text| seats_named(text, |seat| purchase.printed(seat), &booking))
+            .collect::<anyhow::Result<Vec<_>>>()?;
         let seats = seats.concat();
         let which = if seats.is_empty() { Which::All } else { Which::Seats(seats) };
-        if booking.lines.iter().all(|l| l.state == TicketState::Revoked) {
-            bail!("all of it is cancelled already");
-        }
         let server = wallet.meet(&find::client(context)?, purchase.origin.as_str()).await?;
         let quote = server.quote_cancellation(purchase.screening, &purchase.secret, booking.id, which).await?;
+        let standing = booking.lines.iter().filter(|l| l.state != TicketState::Revoked).count();
+        let all = quote.lines.len() == standing;
         let back = if quote.refund.is_zero() && !quote.balance_reduction.is_zero() {
             format!("nothing was paid for it: {} less to pay", quote.balance_reduction)
         } else {
-            format!("{} comes back", quote.refund)
+            let mut cost = Money::zero(quote.refund.currency());
+            for part in quote.lines.iter().map(|l| l.total).chain(all.then_some(booking.booking_fees)) {
+                cost = cost.plus(part)?;
+            }
+            let kept = cost.minus(quote.refund).and_then(|kept| kept.minus(quote.balance_reduction))?;
+            let kept =
+                if kept.amount() > 0 { format!("; {kept} does NOT, by the cinema's terms") } else { String::new() };
+            format!("{} comes back{kept}", quote.refund)
         };
         if !context.json {
             show::line(&format!("{}  {}", show::colour("1", &purchase.title), booking.reference));
@@ -323,8 +382,7 @@ impl Cancel {
                 let seat = purchase.printed(&line.seat);
                 show::line(&format!("  {seat:10} {:10} {}", purchase.called(&line.ticket_type), line.total));
             }
-            let standing = booking.lines.iter().filter(|l| l.state != TicketState::Revoked).count();
-            if !booking.booking_fees.is_zero() && quote.lines.len() == standing {
+            if !booking.booking_fees.is_zero() && all {
                 show::line(&format!("  {:21} {}", "fees", booking.booking_fees));
             }
             show::line(&format!("  {back}"));
@@ -335,7 +393,7 @@ impl Cancel {
         }
         let cancelled = wallet.cancel(&server, purchase.number, quote.id).await?;
         if context.json {
-            return show::json(&cancelled);
+            return show::json(&json!({"number": purchase.number, "booking": cancelled}));
         }
         show::line("cancelled");
         Ok(())

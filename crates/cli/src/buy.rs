@@ -28,7 +28,7 @@ use crate::folder::read_email;
 use crate::office::{self, Office};
 use crate::show::Stop;
 use crate::showing::{Showing, cancellation};
-use crate::{Context, find, queue, show};
+use crate::{Context, find, queue, sales, show};
 
 /// Hold seats and book them.
 ///
@@ -49,12 +49,15 @@ pub(crate) struct Wanted {
     screening: String,
     /// Seats, as `admit seats` names them: row and number together (F9), seats side by side (F9-F12), or AREA:COUNT where
     /// there are no numbers. For another ticket than the first in the list: F9=child, for that seat or range alone.
-    /// best:4, or best:4:ZONE, lets the server choose: side by side, around the best place of the hall.
+    /// best:4 lets the server choose: side by side, around the best place of the hall; best:4:ZONE or best:4:ZONE:ZONE in these zones.
     #[arg(required = true, value_delimiter = ',')]
     seats: Vec<String>,
     /// With best: sit apart, if there are not so many seats side by side.
     #[arg(long)]
     split: bool,
+    /// With best: how many of them sit in their own wheelchair.
+    #[arg(long, value_name = "PEOPLE", default_value_t = 0)]
+    wheelchairs: u16,
     /// With best: whose tickets they are, one for each: adult,child,child. Without it all are of the first type in the list.
     #[arg(long, value_delimiter = ',')]
     tickets: Vec<String>,
@@ -105,12 +108,12 @@ impl Wanted {
         let server = wallet.meet(&client, &self.server).await?;
         let id: ScreeningId = self.screening.parse().with_context(|| self.screening.clone())?;
         let screening = find::screening(&server, id).await?;
+        sales::check(&screening, server.now())?;
         let layout = server.layout(screening.layout).await?;
         let table = server.price_table(screening.price_table).await?;
         let most = self.at_most.as_deref().map(|text| read_amount(text, table.currency)).transpose()?;
         let (mut wish, wanted) = wish(&self.seats, screening.layout, &layout, &table)?;
-        wish.best.iter_mut().for_each(|best| best.split = self.split);
-        ensure!(wish.best.is_some() || !self.split, "--split is for best:4, where the server chooses");
+        choosing::refine(wish.best.as_mut(), self.split, self.wheelchairs)?;
         // What is against the rules is said before anything is held.
         match &wish.best {
             None => {
@@ -147,13 +150,20 @@ impl Wanted {
                     (None, spaces) if spaces.is_empty() => Secret::new()?,
                     (None, spaces) => secret_of(&wallet, &server, id, &spaces)?.map_or_else(Secret::new, Ok)?,
                 };
-                let best = wish.best.clone();
-                wallet.hold_as(&server, id, keepsake, wish, secret).await.inspect_err(|refused| {
-                    let none_left = refused.code() == Some(ProblemCode::NotTogether) && !context.json;
-                    if let (Some(best), true, At::Home) = (&best, none_left, at) {
-                        self.say_what_else(best, &server, &screening, &layout, &table);
+                let (best, asked) = (wish.best.clone(), self.seats.len());
+                match wallet.hold_as(&server, id, keepsake, wish, secret).await {
+                    Ok(held) => held,
+                    Err(refused) => {
+                        let none_left =
+                            matches!(refused.code(), Some(ProblemCode::NotTogether | ProblemCode::SeatsTaken));
+                        if none_left && !context.json && matches!(at, At::Home) {
+                            let best = best.as_ref();
+                            // Why they cannot be had is what matters, also when nobody can say what else there is.
+                            let _ = self.say_what_else(best, asked, &server, &screening, (&layout, &table)).await;
+                        }
+                        return Err(refused.into());
                     }
-                })?
+                }
             }
         };
         if let Some(booking) = purchase.booking.clone() {
@@ -175,28 +185,49 @@ impl Wanted {
         }
     }
 
-    /// What a party can do for which nothing is left side by side.
-    fn say_what_else(&self, best: &Best, server: &Server, screening: &Screening, layout: &Layout, table: &PriceTable) {
-        let hall = Choosing::in_empty_hall(screening, layout.clone(), server.now());
-        let fits =
-            |split| hall.as_ref().is_ok_and(|hall| !hall.best(&Best { split, ..best.clone() }, table, 1).is_empty());
+    /// What a party can do for which nothing is left side by side, or nothing at all.
+    async fn say_what_else(
+        &self,
+        best: Option<&Best>,
+        asked: usize,
+        server: &Server,
+        screening: &Screening,
+        (layout, table): (&Layout, &PriceTable),
+    ) -> anyhow::Result<()> {
+        let seats = server.seats(screening.id).await?;
+        let any = |split| Best { count: 1, split, ..Best::default() };
+        let wish = best.cloned().unwrap_or_else(|| any(false));
+        let now = Choosing::new(screening, layout.clone(), &seats, server.now())?;
+        let empty = Choosing::in_empty_hall(screening, layout.clone(), server.now())?;
+        let fits = |hall: &Choosing, wish: Best| !hall.best(&wish, table, 1).is_empty();
+        let full = !fits(&now, any(true)) && seats.areas.iter().all(|area| area.free == 0);
+        // Who asked for seats by name has others to choose from.
+        if best.is_none() && !full {
+            return Ok(());
+        }
         // Who stands somewhere without a number stands together wherever that is.
-        if layout.areas.is_empty() && !fits(best.split) {
-            if !best.split && fits(true) {
+        if layout.areas.is_empty() && !fits(&empty, wish.clone()) {
+            if !wish.split && fits(&empty, Best { split: true, ..wish }) {
                 show::warn("so many sit together nowhere in this hall: --split seats you apart");
             }
-            return;
+            return Ok(());
         }
         if server.manifest().offers(Capability::Waitlist) {
-            let mut wish = self.seats.join(" ");
-            wish.push_str(if self.split { " --split" } else { "" });
-            if !self.tickets.is_empty() {
-                wish = format!("{wish} --tickets {}", self.tickets.join(","));
+            let mut party = if best.is_some() { self.seats.join(" ") } else { format!("best:{asked}") };
+            party.push_str(if self.split { " --split" } else { "" });
+            if self.wheelchairs > 0 {
+                party = format!("{party} --wheelchairs {}", self.wheelchairs);
             }
-            let join = format!("admit waitlist join {} {} {wish}", server.origin(), screening.id);
-            let or_apart = if self.split { "" } else { ", or sit apart: --split" };
-            show::warn(&format!("you can wait for what comes free: `{join}`{or_apart}"));
+            if !self.tickets.is_empty() {
+                party = format!("{party} --tickets {}", self.tickets.join(","));
+            }
+            let join = format!("admit waitlist join {} {} {party}", server.origin(), screening.id);
+            let apart = !wish.split && fits(&now, Best { split: true, ..wish });
+            let or_apart = if apart { ", or sit apart: --split" } else { "" };
+            let full = if full { "all seats are taken: " } else { "" };
+            show::warn(&format!("{full}you can wait for what comes free: `{join}`{or_apart}"));
         }
+        Ok(())
     }
 
     /// Shows what it costs, asks, and books.
@@ -294,6 +325,7 @@ pub(crate) async fn take(offered: Offered, context: &Context) -> anyhow::Result<
         screening: screening.id.to_string(),
         seats: vec![],
         split: false,
+        wheelchairs: 0,
         tickets,
         email,
         at_most,
@@ -330,7 +362,7 @@ fn unknown(error: WalletError, number: admit_client::PurchaseNumber) -> anyhow::
 /// A party that waits, as people name it, `best:4:premium`, and whose tickets they are to be.
 pub(crate) async fn party(
     text: &str,
-    split: bool,
+    (split, wheelchairs): (bool, u16),
     highest_price: Option<&str>,
     tickets: &[String],
     server: &Server,
@@ -339,10 +371,11 @@ pub(crate) async fn party(
     let layout = server.layout(screening.layout).await?;
     let table = server.price_table(screening.price_table).await?;
     let best = choosing::best_named(text, &layout, &table)?;
-    let best = best.with_context(|| format!("{text}: say how many you are, such as best:4 or best:4:ZONE"))?;
+    let mut best = best.with_context(|| format!("{text}: say how many you are, such as best:4 or best:4:ZONE"))?;
+    choosing::refine(Some(&mut best), split, wheelchairs)?;
     let highest_price = highest_price.map(|text| read_amount(text, table.currency)).transpose()?;
     let tickets = choosing::check_types(&best, tickets, &table)?;
-    Ok((Best { split, highest_price, ..best }, tickets))
+    Ok((Best { highest_price, ..best }, tickets))
 }
 
 /// What a person will want to read of whatever they get for a screening.
@@ -480,7 +513,7 @@ fn print_tickets(quote: &Quote, layout: &Layout, table: &PriceTable) {
         let seat = show::seat(line.seat, layout);
         let kind = table.ticket_type(line.ticket_type).map_or(line.ticket_type.as_str(), |t| show::text(&t.name));
         let place = layout.seats.iter().find(|s| s.id == line.seat).map(|s| s.kind);
-        let space = if place == Some(SeatKind::WheelchairSpace) { "  (wheelchair space: no chair)" } else { "" };
+        let space = if place == Some(SeatKind::WheelchairSpace) { "  (a space for your wheelchair)" } else { "" };
         show::line(&format!("  {seat:10} {kind:10} {}{space}", line.total));
     }
     if !quote.booking_fees.is_zero() {
@@ -503,7 +536,9 @@ fn print_terms(quote: &Quote, hold: &Hold, screening: &Screening, table: &PriceT
         show::line(&format!("to be paid at the cinema by {}; cancelled before you pay, it costs nothing", moment(by)));
         show::line(&format!("once paid: {}", cancellation(&screening.cancellation, &screening.starts_at, table)));
     }
-    show::line(&format!("held for you until {}", moment(hold.expires_at)));
+    let left = hold.expires_at.duration_since(Timestamp::now()).as_secs().max(0);
+    let left = if left < 90 { format!("{left} seconds") } else { format!("{} minutes", (left + 30) / 60) };
+    show::line(&format!("held for you for {left}, until {}", moment(hold.expires_at)));
 }
 
 /// What was bought, how, and what is left to do.

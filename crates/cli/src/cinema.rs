@@ -8,9 +8,9 @@ use admit_protocol::id::ScreeningId;
 use admit_protocol::screening::Screening;
 use admit_server::HouseRules;
 use admit_server::bundle::{Bundle, Checked, RowReport, ScreeningChanges};
-use admit_server::management::{Exported, Imported, Role, StaffMember, hash_password};
+use admit_server::management::{AuditEntry, Exported, Imported, Role, StaffMember, hash_password};
 use admit_server::store::sqlite::SqliteStore;
-use admit_server::store::{Device, Disturbed, Edit, Layouts, moving};
+use admit_server::store::{Device, Disturbed, Edit, Layouts, StaffStore, moving};
 use anyhow::{Context as _, bail, ensure};
 use clap::Subcommand;
 use jiff::Timestamp;
@@ -56,19 +56,26 @@ pub(crate) enum CinemaCommand {
         /// The plan.
         file: PathBuf,
     },
-    /// Add somebody who works here, or change what they may do. The password is asked for, or read from
-    /// standard input.
+    /// Add somebody who works here, or change what they may do; without a login, list who works here.
+    ///
+    /// A new password is asked for, or read from standard input.
     Staff {
         /// The folder.
         folder: PathBuf,
         /// What they sign in with.
-        login: String,
+        login: Option<String>,
         /// door, box_office, programme, manager or admin.
         #[arg(long)]
-        role: String,
+        role: Option<Role>,
         /// What they are called.
-        #[arg(long, default_value = "")]
-        name: String,
+        #[arg(long)]
+        name: Option<String>,
+        /// Also where they have a password already.
+        #[arg(long)]
+        new_password: bool,
+        /// They sign in no more.
+        #[arg(long)]
+        gone: bool,
     },
     /// Register a scanner; prints its token, once. Done again, it gets a new token, and the old one ends.
     Device {
@@ -85,6 +92,14 @@ pub(crate) enum CinemaCommand {
         /// Where to: `postgres://USER:PASSWORD@HOST/DATABASE`, with nothing in it yet; or `folder`.
         #[arg(long)]
         to: String,
+    },
+    /// Copy a cinema into a new folder, also while its server sells: keys, settings, and all data as they are at one moment. If the
+    /// first one is lost, serve the copy.
+    Backup {
+        /// The folder.
+        folder: PathBuf,
+        /// The new one.
+        to: PathBuf,
     },
     /// Check the books with SQL of its own: no seat twice, no booking without its seats.
     Audit {
@@ -139,23 +154,44 @@ impl CinemaCommand {
                 show::json(&layout)
             }
             Self::Example => show::json(&sample::world(Timestamp::now())[0].bundle),
-            Self::Staff { folder, login, role, name } => {
-                ensure!(!login.trim().is_empty() && login.len() <= 64, "a login has 1 to 64 bytes");
-                let password = read_password(&format!("a password for {login}: "))?;
-                if std::io::stdin().is_terminal() {
-                    ensure!(read_password("once more: ")? == password, "these are two different passwords");
-                }
-                let hash = hash_password(&password)?;
-                let role: Role = role.parse()?;
-                let name = if name.is_empty() { login.clone() } else { name };
-                let member = StaffMember { login, name, role, disabled: false };
-                Folder(folder).cinema_store()?.put_staff(&member, Some(&hash))?;
+            Self::Staff { folder, login: None, .. } => {
+                let staff = Folder(folder).cinema_store()?.staff()?;
                 if context.json {
-                    return show::json(&json!({"login": member.login, "role": role.as_str()}));
+                    return show::json(&staff);
                 }
-                show::line(&format!("{} may sign in as {}", member.login, role.as_str()));
+                let gone = |disabled| if disabled { "signs in no more" } else { "" };
+                let row = |m: &StaffMember| {
+                    vec![m.login.clone(), m.name.clone(), m.role.as_str().into(), gone(m.disabled).into()]
+                };
+                show::table(&["login", "name", "role", ""], &staff.iter().map(row).collect::<Vec<_>>());
                 Ok(())
             }
+            Self::Staff { folder, login: Some(login), role, name, new_password, gone } => {
+                ensure!(!login.trim().is_empty() && login.len() <= 64, "a login has 1 to 64 bytes");
+                let store = Folder(folder).cinema_store()?;
+                let known = store.staff()?.into_iter().find(|member| member.login == login);
+                let role = role.or(known.as_ref().map(|known| known.role)).context("say --role: what may they do?")?;
+                let hash = match known.is_none() || new_password {
+                    true => Some(read_new_password(&login)?),
+                    false => None,
+                };
+                let name = name.or(known.map(|known| known.name)).unwrap_or_else(|| login.clone());
+                let member = StaffMember { login, name, role, disabled: gone };
+                store.put_staff(&member, hash.as_deref())?;
+                note(
+                    &*store,
+                    "put_staff",
+                    format!("{} as {}{}", member.login, role.as_str(), if gone { ", gone" } else { "" }),
+                )?;
+                if context.json {
+                    return show::json(&member);
+                }
+                let may =
+                    if gone { "signs in no more".to_owned() } else { format!("may sign in as {}", role.as_str()) };
+                show::line(&format!("{} {may}", member.login));
+                Ok(())
+            }
+            Self::Backup { folder, to } => backup(&Folder(folder), &to, context),
             Self::Device { folder, id } => {
                 let (token, token_hash) = new_token()?;
                 let device = Device { id: id.parse().with_context(|| id.clone())?, token_hash };
@@ -163,6 +199,7 @@ impl CinemaCommand {
                 let replaced = store.catalogue()?.devices.iter().any(|known| known.id == device.id);
                 let edit = Edit::Device { device, name: id.clone() };
                 store.edit(&[edit], Timestamp::now(), Layouts::Stay)?;
+                note(&*store, "put_device", id.clone())?;
                 if context.json {
                     return show::json(&json!({"device": id, "token": token, "replaced": replaced}));
                 }
@@ -228,7 +265,45 @@ async fn import(folder: &Path, file: &Path, skip: bool, yes: bool, context: &Con
         asked.context("nothing was imported")?;
     }
     store.edit(&edits, now, layouts)?;
+    let new_prices = would.prices.iter().map(|(table, costs)| format!("; prices {table}: {}", costs.join(", ")));
+    let what = format!("{cinemas} cinemas, {films} films, {screenings} screenings{}", new_prices.collect::<String>());
+    note(&*store, "import", what)?;
     imported(&would, &refused, context)
+}
+
+/// Notes what was done without signing in: whoever has the folder may do everything.
+fn note(store: &dyn StaffStore, did: &str, subject: String) -> anyhow::Result<()> {
+    Ok(store.note(&AuditEntry { at: Timestamp::now(), by: "command line".into(), did: did.into(), subject })?)
+}
+
+fn read_new_password(login: &str) -> anyhow::Result<String> {
+    let password = read_password(&format!("a password for {login}: "))?;
+    let hash = hash_password(&password)?;
+    if std::io::stdin().is_terminal() {
+        ensure!(read_password("once more: ")? == password, "these are two different passwords");
+    }
+    Ok(hash)
+}
+
+/// Copies the folder of a cinema, also while it sells.
+fn backup(folder: &Folder, to: &Path, context: &Context) -> anyhow::Result<()> {
+    ensure!(
+        folder.server()?.database.is_none(),
+        "its data is in PostgreSQL, which has backups of its own (pg_dump); keep the folder's keys and settings with them"
+    );
+    ensure!(folder.file("cinema.sqlite").exists(), "{} is not the folder of a cinema", folder.0.display());
+    ensure!(!to.exists(), "{} is there already: a backup goes into a new folder", to.display());
+    let unfinished = to.with_extension("unfinished");
+    fs::create_dir_all(&unfinished).with_context(|| unfinished.display().to_string())?;
+    folder.copy_keys_and_settings(&unfinished)?;
+    SqliteStore::back_up(&folder.0, &unfinished)?;
+    fs::rename(&unfinished, to).with_context(|| to.display().to_string())?;
+    if context.json {
+        return show::json(&json!({"backup": to}));
+    }
+    show::line(&format!("{} is a copy of {}, as it is now", to.display(), folder.0.display()));
+    show::line("if that one is lost: `admit serve cinema` this one; what was sold in between it does not know");
+    Ok(())
 }
 
 const IMPORT_THIS: &str = "import this?";

@@ -1,8 +1,9 @@
 //! The door.
 
 use std::io::BufRead as _;
+use std::path::{Path, PathBuf};
 
-use admit_client::{RequestKey, Scanner, Secret, Server};
+use admit_client::{ClientError, RequestKey, Scanner, Secret, Server};
 use admit_protocol::door::{Scan, ScanKind, ScanResult, UploadScans, Verdict};
 use admit_protocol::id::{ScanId, ScreeningId, TicketTypeId};
 use admit_protocol::layout::Layout;
@@ -12,6 +13,7 @@ use admit_protocol::time::{Moment, ZoneName, after};
 use anyhow::Context as _;
 use clap::Subcommand;
 use jiff::Timestamp;
+use serde_json::json;
 
 use crate::showing::Showing;
 use crate::{Context, find, show};
@@ -19,7 +21,7 @@ use crate::{Context, find, show};
 #[derive(Subcommand)]
 pub(crate) enum DoorCommand {
     /// Scan tickets: one code a line on standard input, as a hand scanner types them. The word `undo` takes the last one back that was
-    /// let in, and again the one before.
+    /// let in with this machine, and again the one before.
     Scan {
         /// The cinema's server.
         server: String,
@@ -59,28 +61,82 @@ impl DoorCommand {
         let scanner = server.scanner(token);
         let layout = server.layout(shown.layout).await?;
         let types = server.price_table(shown.price_table).await?.ticket_types;
-        let mut let_in: Vec<ScanResult> = Vec::new();
+        let let_in = LetIn::of(&server, screening, context);
         for line in std::io::stdin().lock().lines() {
             let line = line?;
             let code = match line.trim() {
                 "" => continue,
                 word if word.eq_ignore_ascii_case("undo") => {
-                    undo(&scanner, screening, let_in.pop(), &layout, context).await?;
+                    undo(&scanner, screening, &let_in, &layout, context).await.or_else(|e| not_done(e, context))?;
                     continue;
                 }
                 code => code,
             };
-            let result = scan(&scanner, screening, code).await?;
+            let result = match scan(&scanner, screening, code).await {
+                Ok(result) => result,
+                Err(error) => {
+                    not_done(error, context)?;
+                    continue;
+                }
+            };
             let good_for = match result.verdict {
                 Verdict::WrongShow => good_for(&server, code).await,
                 _ => None,
             };
             print(&result, good_for, (&layout, &types), (&zone, shown.starts_at.at()), context)?;
             if result.verdict == Verdict::Green {
-                let_in.push(result);
+                let_in.change(|scans| scans.push(result))?;
             }
         }
         Ok(())
+    }
+}
+
+/// Says that nothing is known, where that may be better in a moment: people go on queueing. Anything else ends it.
+fn not_done(error: anyhow::Error, context: &Context) -> anyhow::Result<()> {
+    let passes = match error.downcast_ref::<ClientError>() {
+        Some(ClientError::Refused(problem)) => problem.retryable,
+        Some(_) => true,
+        None => false,
+    };
+    if !passes {
+        return Err(error);
+    }
+    if context.json {
+        return show::json(&json!({"error": error.to_string()}));
+    }
+    show::line(&format!("{}  {error}: try it again", show::colour("1;43;30", " NOT CHECKED ")));
+    Ok(())
+}
+
+/// Whom this machine let in to a screening: kept in a file, so that one can be taken back also after a restart.
+struct LetIn(PathBuf);
+
+impl LetIn {
+    fn of(server: &Server, screening: ScreeningId, context: &Context) -> Self {
+        let plain = |c: char| if c.is_ascii_alphanumeric() || c == '.' { c } else { '_' };
+        let origin: String = server.origin().as_str().chars().map(plain).collect();
+        Self(context.data("door").join(format!("{origin}-{screening}.json")))
+    }
+
+    /// Their scans, as the file has them now.
+    fn scans(&self) -> anyhow::Result<Vec<ScanResult>> {
+        match std::fs::read(&self.0) {
+            Ok(bytes) => serde_json::from_slice(&bytes).with_context(|| self.0.display().to_string()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+            Err(error) => Err(error).with_context(|| self.0.display().to_string()),
+        }
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Vec<ScanResult>)) -> anyhow::Result<()> {
+        let mut scans = self.scans()?;
+        change(&mut scans);
+        // Nobody takes back more, one by one.
+        scans.drain(..scans.len().saturating_sub(100));
+        let new = self.0.with_extension("new");
+        std::fs::create_dir_all(self.0.parent().unwrap_or(Path::new(".")))?;
+        std::fs::write(&new, serde_json::to_vec(&scans)?).with_context(|| new.display().to_string())?;
+        std::fs::rename(&new, &self.0).with_context(|| self.0.display().to_string())
     }
 }
 
@@ -93,17 +149,16 @@ pub(crate) async fn scan(scanner: &Scanner, screening: ScreeningId, code: &str) 
 async fn undo(
     scanner: &Scanner,
     screening: ScreeningId,
-    last_in: Option<ScanResult>,
+    let_in: &LetIn,
     layout: &Layout,
     context: &Context,
 ) -> anyhow::Result<()> {
-    let Some(scan) = last_in else {
-        show::warn(
-            "nobody is left whom you let in here since you began: an older scan is taken back at the box office",
-        );
+    let Some(scan) = let_in.scans()?.pop() else {
+        show::warn("nobody is left whom this machine let in: who else let somebody in takes it back");
         return Ok(());
     };
     let result = upload(scanner, screening, (ScanKind::Undo, "", Some(scan.id))).await?;
+    let_in.change(|scans| scans.retain(|known| known.id != scan.id))?;
     if context.json {
         return show::json(&result);
     }

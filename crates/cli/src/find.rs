@@ -5,7 +5,7 @@ use std::time::Duration;
 use admit_client::{Client, Index, Indexes, Near, Options, Search, Server};
 use admit_protocol::capability::Role;
 use admit_protocol::cinema::Country;
-use admit_protocol::directory::{Day, ListingKind, NotADay};
+use admit_protocol::directory::{Day, Listing, ListingKind, NotADay};
 use admit_protocol::geo::Position;
 use admit_protocol::id::ScreeningId;
 use admit_protocol::origin::OriginPolicy;
@@ -13,7 +13,9 @@ use admit_protocol::problem::ProblemCode;
 use admit_protocol::screening::Screening;
 use anyhow::{Context as _, anyhow, ensure};
 use clap::Args;
+use jiff::{SignedDuration, Timestamp};
 
+use crate::programme::price;
 use crate::{Context, show};
 
 /// What to look for.
@@ -28,7 +30,7 @@ pub(crate) struct Find {
     #[arg(long, allow_hyphen_values = true)]
     near: Option<String>,
     /// How far around it, in kilometres.
-    #[arg(long, default_value_t = 50, requires = "near")]
+    #[arg(long, alias = "km", default_value_t = 50, requires = "near")]
     radius_km: u32,
     /// In this city.
     #[arg(long)]
@@ -36,9 +38,9 @@ pub(crate) struct Find {
     /// In this country: two letters, such as FR.
     #[arg(long, value_parser = read_country)]
     country: Option<Country>,
-    /// On this evening, by the cinemas' clocks: today, tomorrow, or 2026-11-21. A show after midnight belongs to the evening
-    /// before.
-    #[arg(long, value_parser = read_day)]
+    /// On this evening, by the cinemas' clocks: today (or tonight), tomorrow, or 2026-11-21. A show after midnight belongs to
+    /// the evening before; what has begun is left out.
+    #[arg(long, value_parser = day)]
     date: Option<Day>,
     /// How many at most, up to 100.
     #[arg(long, default_value_t = 20, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=100))]
@@ -90,7 +92,8 @@ pub(crate) async fn meet(index: &str, context: &Context) -> anyhow::Result<Index
     Ok(client(context)?.index(index).await?)
 }
 
-fn read_day(text: &str) -> Result<Day, String> {
+/// `today`, `tonight`, `tomorrow`, `2026-11-21`.
+pub(crate) fn day(text: &str) -> Result<Day, String> {
     let text = text.to_lowercase();
     let text = if text == "tonight" { "today" } else { &text };
     text.parse().map_err(|e: NotADay| e.to_string())
@@ -173,7 +176,11 @@ impl Find {
     fn wider(&self) -> String {
         let mut ways = Vec::new();
         ways.extend((!self.text.is_empty()).then_some("fewer words"));
-        ways.extend(self.date.is_some().then_some("another --date (the night belongs to the evening before)"));
+        ways.extend(
+            self.date
+                .is_some()
+                .then_some("another --date (the night belongs to the evening before, and what has begun is left out)"),
+        );
         ways.extend(self.near.is_some().then_some("a larger --radius-km"));
         ways.extend(self.city.is_some().then_some("another spelling of the city"));
         ways.extend(self.country.is_some().then_some("no --country"));
@@ -194,7 +201,7 @@ impl Find {
                     (Some(origin), ListingKind::Unconfirmed) => {
                         format!("{origin} (unconfirmed: a list has another there)")
                     }
-                    (Some(origin), _) => origin.to_string(),
+                    (Some(origin), _) => format!("{origin}{}", last_seen(l)),
                 };
                 let far = l.distance_m.map_or_else(String::new, kilometres);
                 vec![show::text(&l.name).into(), show::text(&l.address.city).into(), far, server]
@@ -236,7 +243,7 @@ impl Find {
         let rows: Vec<Vec<String>> = found
             .iter()
             .map(|s| {
-                let price = s.screening.price_range.map(|r| format!("from {}", r.lowest)).unwrap_or_default();
+                let price = price(&s.screening, Timestamp::now());
                 vec![
                     show::start(&s.screening),
                     s.titles.iter().map(show::text).collect::<Vec<_>>().join(" + "),
@@ -253,6 +260,13 @@ impl Find {
         );
         Ok(())
     }
+}
+
+/// That nobody has seen its server in order for a while.
+fn last_seen(listing: &Listing) -> String {
+    let silent = |at: &Timestamp| Timestamp::now().duration_since(*at) > SignedDuration::from_hours(1);
+    let at = listing.last_verified_at.filter(silent);
+    at.map(|at| format!(" (last seen {})", show::here(at))).unwrap_or_default()
 }
 
 fn kilometres(metres: u32) -> String {

@@ -115,6 +115,23 @@ impl Folder {
         self.0.join(name)
     }
 
+    /// Copies what is not in the database: keys, for their owner's eyes, and settings.
+    pub(crate) fn copy_keys_and_settings(&self, to: &Path) -> anyhow::Result<()> {
+        let copy = |from: &Path, to: &Path| {
+            // With its rights.
+            fs::copy(from, to).map(drop).with_context(|| format!("copying {}", from.display()))
+        };
+        copy(&self.file("server.toml"), &to.join("server.toml"))?;
+        let (from, to) = (self.file("keys"), to.join("keys"));
+        fs::create_dir(&to).with_context(|| to.display().to_string())?;
+        fs::set_permissions(&to, fs::metadata(&from)?.permissions())?;
+        for file in fs::read_dir(&from).with_context(|| from.display().to_string())? {
+            let file = file?;
+            copy(&file.path(), &to.join(file.file_name()))?;
+        }
+        Ok(())
+    }
+
     /// The store of the cinema in this folder.
     pub(crate) fn cinema_store(&self) -> anyhow::Result<Arc<dyn StaffStore>> {
         let server = self.server()?;

@@ -13,6 +13,7 @@ mod index;
 mod office;
 mod programme;
 mod queue;
+mod sales;
 mod sample;
 mod seats;
 mod serve;
@@ -26,7 +27,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use admit_client::{ClientError, WalletError};
-use clap::error::{ContextKind, ContextValue};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory as _, Parser, Subcommand};
 use etcetera::BaseStrategy as _;
 
@@ -187,6 +188,10 @@ fn with_whole_usage(mut error: clap::Error) -> clap::Error {
     program.build();
     let words = std::env::args().skip(1);
     let command = words.fold(&program, |command, word| command.find_subcommand(word).unwrap_or(command));
+    if error.kind() == ErrorKind::UnknownArgument {
+        // What is no option here is no seat and no name, either.
+        error.remove(ContextKind::Suggested);
+    }
     if error.remove(ContextKind::Usage).is_some() {
         error.insert(ContextKind::Usage, ContextValue::StyledStr(command.clone().render_usage()));
     }

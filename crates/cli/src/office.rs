@@ -36,6 +36,13 @@ pub(crate) enum OfficeCommand {
         /// The screening.
         screening: Option<ScreeningId>,
     },
+    /// Find bookings of screenings to come by their reference, or a part of the buyer's name or e-mail address.
+    Find {
+        #[command(flatten)]
+        desk: Desk,
+        /// The reference, or a part of the name or address.
+        text: String,
+    },
     Sell(sell::Sell),
     /// Somebody pays what is due for a booking.
     Paid {
@@ -49,7 +56,7 @@ pub(crate) enum OfficeCommand {
     Cancel {
         #[command(flatten)]
         which: Which,
-        /// Which seats; all of them if none are named.
+        /// Which seats: F9, F9-F11; all of them if none are named.
         #[arg(value_delimiter = ',')]
         seats: Vec<String>,
         /// What was paid for them comes back: `admit box-office refund` hands it over.
@@ -59,7 +66,7 @@ pub(crate) enum OfficeCommand {
         #[arg(long, group = "money")]
         no_refund: bool,
         /// Why, for the records.
-        #[arg(long)]
+        #[arg(long, value_parser = clap::builder::NonEmptyStringValueParser::new())]
         reason: String,
     },
     /// Somebody gets back what they paid for cancelled tickets.
@@ -129,6 +136,7 @@ impl OfficeCommand {
             Self::List { desk, screening: Some(screening) } => {
                 return list::bookings(&desk.sign_in(context).await?, screening, context).await;
             }
+            Self::Find { desk, text } => return list::find(&desk.sign_in(context).await?, &text, context).await,
             Self::Sell(sell) => return Box::pin(sell.run(context)).await,
             Self::Till(count) => return count.run(context).await,
             Self::Tickets { booking, no_qr, save } => {

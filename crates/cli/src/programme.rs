@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 
 use admit_protocol::capability::Role;
-use admit_protocol::directory::{Day, NotADay};
+use admit_protocol::directory::Day;
 use admit_protocol::film::Film;
-use admit_protocol::screening::{Screening, ScreeningStatus};
+use admit_protocol::screening::Screening;
+use admit_protocol::seats::SalesState;
 use admit_protocol::time::Moment;
 use clap::Args;
 use jiff::{Timestamp, ToSpan as _};
@@ -18,8 +19,8 @@ use crate::{Context, find, show};
 pub(crate) struct Programme {
     /// The cinema's server.
     server: String,
-    /// On this evening, by the cinema's clock: today, tomorrow, or 2026-11-21.
-    #[arg(long, value_parser = |text: &str| text.parse::<Day>().map_err(|e: NotADay| e.to_string()))]
+    /// On this evening, by the cinema's clock: today (or tonight), tomorrow, or 2026-11-21.
+    #[arg(long, value_parser = find::day)]
     date: Option<Day>,
 }
 
@@ -47,7 +48,7 @@ impl Programme {
                     show::start(&screening),
                     titles(&screening, &films),
                     show::text(&cinema.name).to_owned(),
-                    price(&screening),
+                    price(&screening, server.now()),
                     screening.id.to_string(),
                 ];
                 shown.push((screening, words));
@@ -76,9 +77,22 @@ pub(crate) fn titles(screening: &Screening, films: &[Film]) -> String {
     screening.items.iter().map(|item| title(item.film)).collect::<Vec<_>>().join(" + ")
 }
 
-fn price(screening: &Screening) -> String {
-    match screening.status {
-        ScreeningStatus::OnSale => screening.price_range.map(|r| format!("from {}", r.lowest)).unwrap_or_default(),
-        other => other.to_string(),
+/// What it costs, or why it is not sold. Whether anything is left, only its seats say.
+pub(crate) fn price(screening: &Screening, now: Timestamp) -> String {
+    let from = || screening.price_range.map(|r| format!("from {}", r.lowest)).unwrap_or_default();
+    match screening.sales_state(now) {
+        state if state.is_open() => {
+            let turns = if screening.queue.is_some() { ", in turns" } else { "" };
+            format!("{}{turns}", from())
+        }
+        SalesState::NotYetOpen => {
+            let opens = Moment::new(screening.sales.opens_at, screening.starts_at.zone());
+            let opens = opens.map(|at| at.local().strftime("%a %d %b %H:%M").to_string()).unwrap_or_default();
+            format!("{}, on sale {opens}", from())
+        }
+        SalesState::UnderWay => "has begun".into(),
+        SalesState::Paused => "sales paused".into(),
+        SalesState::Cancelled => screening.status.to_string(),
+        _ => "not sold".into(),
     }
 }

@@ -1,6 +1,6 @@
 //! A seat map in the terminal: readable in colour and without.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use admit_client::{Choice, Choosing, Server};
 use admit_protocol::hold::Best;
@@ -8,14 +8,14 @@ use admit_protocol::id::{ScreeningId, SeatId, ZoneId};
 use admit_protocol::layout::{Layout, Seat, SeatKind};
 use admit_protocol::price::{PriceTable, TicketRule};
 use admit_protocol::screening::{GroupRule, OrphanRule, Screening};
-use admit_protocol::seats::{AreaSeats, NotFree, SalesState, Seats as Taken};
+use admit_protocol::seats::{AreaSeats, NotFree, Seats as Taken};
 use anyhow::{Context as _, ensure};
 use clap::Args;
 use serde_json::{Value, json};
 
 use crate::serve::asked_to_stop;
 use crate::showing::Showing;
-use crate::{Context, find, show};
+use crate::{Context, find, sales, show};
 
 /// Look at the seats of a screening.
 #[derive(Args)]
@@ -30,6 +30,9 @@ pub(crate) struct Seats {
     /// Which seats are the best that are left for so many, and what is next best.
     #[arg(long, value_name = "PEOPLE")]
     best: Option<u16>,
+    /// With --best: how many of them sit in their own wheelchair.
+    #[arg(long, value_name = "PEOPLE", default_value_t = 0, requires = "best")]
+    wheelchairs: u16,
     /// Stay, and say what changes, until Ctrl-C.
     #[arg(long)]
     watch: bool,
@@ -48,7 +51,8 @@ impl Seats {
                 let most = server.manifest().hold_policy.as_ref().map_or(u16::MAX, |policy| policy.seats_max);
                 ensure!((1..=most).contains(&count), "one hold here has 1 to {most} seats");
                 ensure!(!layout.seats.is_empty(), "its places have no numbers, and none is better: see `admit seats`");
-                let wish = Best { count, split: true, ..Best::default() };
+                ensure!(self.wheelchairs <= count, "of {count} people at most {count} sit in a wheelchair");
+                let wish = Best { count, wheelchairs: self.wheelchairs, split: true, ..Best::default() };
                 Some(Choosing::new(&screening, layout.clone(), &taken, server.now())?.best(&wish, &prices, 3))
             }
             None => None,
@@ -65,9 +69,11 @@ impl Seats {
             return watch(&server, &taken, &layout, true).await;
         }
         Showing::of(&server, &screening).await?.print();
+        if let Some(why) = sales::not_sold(&screening, taken.sales) {
+            show::line(&show::colour("1;31", &why));
+        }
         if !screening.status.takes_place() {
             // Nobody chooses a seat in what does not take place.
-            show::line(&show::colour("1;31", &format!("IT IS {}", screening.status.as_str().to_uppercase())));
             return Ok(());
         }
         show::line("");
@@ -79,16 +85,16 @@ impl Seats {
         for line in costs(&layout, &prices, self.list) {
             show::line(&line);
         }
-        if !self.list {
+        if !self.list && !layout.seats.is_empty() {
             show::line("~  held   x  sold   -  not for sale");
         }
-        for line in conditions(&screening, &layout, &prices, &taken) {
+        for line in conditions(&screening, &layout, &prices) {
             show::line(&line);
         }
         if let Some(choices) = choices {
             show::line("");
             if choices.is_empty() {
-                show::line("there are not so many seats left");
+                show::line("there are not so many seats left for them");
             }
             for (n, choice) in choices.iter().enumerate() {
                 show::line(&words(choice, n, &layout));
@@ -243,7 +249,8 @@ fn numbers(seats: &[Seat], columns: usize, column: impl Fn(&Seat) -> usize) -> V
 
 /// Each row in words, for who listens to it: `row C, Premium: 1 to 8, gap, 11, 12; taken: 9, 10`.
 fn list(layout: &Layout, taken: &Taken) -> Vec<String> {
-    let gone: HashSet<SeatId> = taken.not_free.values().flatten().copied().collect();
+    let gone: HashMap<SeatId, NotFree> =
+        taken.not_free.iter().flat_map(|(why, seats)| seats.iter().map(|s| (*s, *why))).collect();
     let zone = |seat: &Seat| layout.zones.iter().find(|z| z.id == seat.zone).map_or("", |z| show::text(&z.name));
     let mut rows: Vec<(&str, &str, Vec<&Seat>)> = Vec::new();
     for seat in &layout.seats {
@@ -254,9 +261,19 @@ fn list(layout: &Layout, taken: &Taken) -> Vec<String> {
     }
     let mut lines = Vec::new();
     for (row, zone, seats) in rows {
-        let (gone, free): (Vec<&Seat>, Vec<&Seat>) = seats.iter().partition(|s| gone.contains(&s.id));
+        let of = |why: Option<NotFree>| -> Vec<&Seat> {
+            seats.iter().copied().filter(|s| gone.get(&s.id).copied() == why).collect()
+        };
+        let free = of(None);
         let free = if free.is_empty() { "nothing free".to_owned() } else { runs(&free, layout) };
-        let gone = if gone.is_empty() { String::new() } else { format!("; taken: {}", runs(&gone, layout)) };
+        let whys: BTreeSet<NotFree> = seats.iter().filter_map(|s| gone.get(&s.id).copied()).collect();
+        let gone: String = whys
+            .into_iter()
+            .map(|why| {
+                let word = if why == NotFree::Blocked { "not for sale" } else { why.as_str() };
+                format!("; {word}: {}", runs(&of(Some(why)), layout))
+            })
+            .collect();
         lines.push(format!("row {row}, {zone}: {free}{gone}"));
     }
     lines.extend(areas(layout, taken));
@@ -301,9 +318,12 @@ fn runs(seats: &[&Seat], layout: &Layout) -> String {
 
 fn areas<'a>(layout: &'a Layout, taken: &'a Taken) -> impl Iterator<Item = String> + 'a {
     taken.areas.iter().map(|area| {
-        let name = layout.areas.iter().find(|a| a.id == area.area).map_or("", |a| show::text(&a.name));
+        let known = layout.areas.iter().find(|a| a.id == area.area);
+        let name = known.map_or("", |a| show::text(&a.name));
+        let zone = layout.zones.iter().find(|z| known.is_some_and(|a| a.zone == z.id));
+        let zone = zone.map(|z| format!(", {}", show::text(&z.name))).unwrap_or_default();
         let AreaSeats { area, free, capacity } = area;
-        format!("{name}: {free} of {capacity} places free, no numbers; book them as {area}:2")
+        format!("{name}{zone}: {free} of {capacity} places free, no numbers; book them as {area}:2")
     })
 }
 
@@ -330,12 +350,13 @@ fn costs(layout: &Layout, prices: &PriceTable, in_words: bool) -> Vec<String> {
 }
 
 /// What else there is to know before choosing.
-fn conditions(screening: &Screening, layout: &Layout, prices: &PriceTable, taken: &Taken) -> Vec<String> {
+fn conditions(screening: &Screening, layout: &Layout, prices: &PriceTable) -> Vec<String> {
     let mut lines = Vec::new();
     if let Some(queue) = &screening.queue {
         let rate = queue.admits_per_min;
         lines.push(format!(
-            "it is sold in turns, {rate} people each minute: `admit queue join`, or book and wait for yours"
+            "it is sold in turns, {} each minute: `admit queue join`, or book and wait for yours",
+            if rate == 1 { "1 person".into() } else { format!("{rate} people") }
         ));
     }
     match screening.seat_rules.orphans {
@@ -356,16 +377,6 @@ fn conditions(screening: &Screening, layout: &Layout, prices: &PriceTable, taken
     for fee in &prices.booking_fees {
         let kept = if fee.refundable { "" } else { ", not given back" };
         lines.push(format!("and {} once for each booking: {}{kept}", fee.amount, show::text(&fee.name)));
-    }
-    if !taken.sales.is_open() {
-        let why = match taken.sales {
-            SalesState::NotYetOpen => "sales have not begun",
-            SalesState::UnderWay => "the film has begun, and it is not sold any more",
-            SalesState::Paused => "sales are paused",
-            SalesState::Cancelled => "it does not take place as announced: nobody can buy or pay",
-            _ => "sales are over",
-        };
-        lines.push(show::colour("1;33", why));
     }
     lines
 }

@@ -80,10 +80,10 @@ pub(crate) fn cancellation(policy: &CancellationPolicy, starts_at: &Moment, tabl
     if tiers.is_empty() {
         return format!("what was paid does not come back{exchange}");
     }
-    let less = policy.fee_per_ticket.map(|fee| format!("{fee} a ticket"));
+    let less = policy.fee_per_ticket.map(|fee| format!(", each time less {fee} a ticket")).unwrap_or_default();
     let kept = table.booking_fees.iter().chain(table.offers.iter().flat_map(|o| &o.fees)).filter(|fee| !fee.refundable);
     let kept: BTreeSet<String> = kept.map(|fee| format!("{} {}", show::text(&fee.name), fee.amount)).collect();
-    let less: Vec<String> = less.into_iter().chain(kept).collect();
-    let less = if less.is_empty() { String::new() } else { format!(", less {}", less.join(", ")) };
-    format!("cancelled {}{less}; later: nothing{exchange}", tiers.join("; "))
+    let kept = kept.into_iter().collect::<Vec<_>>().join(", ");
+    let kept = if kept.is_empty() { String::new() } else { format!("; {kept} never comes back") };
+    format!("cancelled {}; later: nothing{less}{kept}{exchange}", tiers.join("; "))
 }

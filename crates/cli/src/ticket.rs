@@ -1,5 +1,6 @@
 //! Showing and checking tickets.
 
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 
 use admit_client::Wallet;
@@ -98,15 +99,21 @@ pub(crate) async fn show_tickets(
         show::line(&format!("{} to be paid at the cinema before these open the door", booking.balance_due));
     }
     if tickets.tickets.is_empty() {
-        let exchanged = booking.lines.iter().all(|line| line.replaced_by.is_some());
-        let became = if exchanged { "were exchanged: see `admit bookings`" } else { "are cancelled" };
-        show::line(&format!("all of its tickets {became}"));
+        let exchanged = booking.lines.iter().filter(|line| line.replaced_by.is_some()).count();
+        let instead =
+            || format!("exchanged for {}", bookings::successors(booking, &wallet.purchases().unwrap_or_default()));
+        show::line(&match exchanged {
+            0 => "all of its tickets are cancelled".to_owned(),
+            n if n == booking.lines.len() => format!("all of its tickets were {}", instead()),
+            _ => format!("its tickets are cancelled, or were {}", instead()),
+        });
     }
     for (n, ticket) in good.iter().enumerate() {
         show::line(&format!("\n{}, {}", purchase.printed(&ticket.seat), purchase.called(&ticket.ticket_type)));
         match saved.get(n) {
             Some(file) => show::line(&format!("written to {}", file.display())),
-            None if no_qr => {}
+            // Who listens, or keeps it in a file, has the code itself.
+            None if no_qr || !std::io::stdout().is_terminal() => {}
             None => show::line(&draw(&ticket.code)?.to_str()),
         }
         show::line(&ticket.code);

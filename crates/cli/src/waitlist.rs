@@ -12,11 +12,12 @@ use admit_protocol::waitlist::{JoinWaitlist, WaitlistEntry, WaitlistState};
 use anyhow::{Context as _, bail, ensure};
 use clap::Subcommand;
 use jiff::Timestamp;
+use serde_json::json;
 
 use crate::buy::{self, Offered};
 use crate::folder::read_email;
 use crate::showing::Showing;
-use crate::{Context, find, queue, show};
+use crate::{Context, find, queue, sales, show};
 
 #[derive(Subcommand)]
 pub(crate) enum WaitlistCommand {
@@ -31,6 +32,9 @@ pub(crate) enum WaitlistCommand {
         /// Sit apart, too, if that is all there is.
         #[arg(long)]
         split: bool,
+        /// How many of you sit in their own wheelchair.
+        #[arg(long, value_name = "PEOPLE", default_value_t = 0)]
+        wheelchairs: u16,
         /// What one ticket may cost at most, all included, such as 12.00.
         #[arg(long)]
         highest_price: Option<String>,
@@ -71,20 +75,22 @@ pub(crate) enum WaitlistCommand {
 impl WaitlistCommand {
     pub(crate) async fn run(self, context: &Context) -> anyhow::Result<()> {
         match self {
-            Self::Join { server, screening, party, split, highest_price, tickets, again, email } => {
+            Self::Join { server, screening, party, split, wheelchairs, highest_price, tickets, again, email } => {
                 let wallet = Wallet::open(&context.wallet())?;
                 let server = wallet.meet(&find::client(context)?, &server).await?;
                 let offered = server.manifest().offers(Capability::Waitlist);
                 ensure!(offered, "{} has no waitlist: look again from time to time", server.origin());
                 let id: ScreeningId = screening.parse().with_context(|| screening.clone())?;
                 let screening = find::screening(&server, id).await?;
+                sales::check(&screening, server.now())?;
                 if let Some(number) = stands_in_line(&wallet, &server, id).await.filter(|_| !again) {
                     bail!(
                         "you stand in this line already: number {number} of `admit waitlist list` (--again for another party)"
                     );
                 }
                 let (best, tickets) =
-                    buy::party(&party, split, highest_price.as_deref(), &tickets, &server, &screening).await?;
+                    buy::party(&party, (split, wheelchairs), highest_price.as_deref(), &tickets, &server, &screening)
+                        .await?;
                 let email = email.as_deref().map(read_email).transpose()?;
                 let buyer = email.map(|email| Buyer { email: Some(email), ..Buyer::default() });
                 let keepsake = buy::keepsake_of(&server, &screening).await?;
@@ -104,7 +110,7 @@ impl WaitlistCommand {
                     }
                 })?;
                 if context.json {
-                    return show::json(&waiting.entry);
+                    return show::json(&json!({"number": waiting.number, "entry": waiting.entry}));
                 }
                 Showing::of(&server, &screening).await?.print();
                 let state = waiting.entry.as_ref().map(|entry| state(entry, &waiting)).unwrap_or_default();

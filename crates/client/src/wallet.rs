@@ -261,6 +261,18 @@ impl Wallet {
         })
     }
 
+    /// Keeps what became of a purchase's screening, in words, for when its server cannot be asked.
+    ///
+    /// # Errors
+    /// When there is none of this number, or the file cannot be read or written.
+    pub fn keep_what_became(&self, number: PurchaseNumber, became: Option<String>) -> Result<(), WalletError> {
+        if self.purchase(number)?.became == became {
+            Ok(())
+        } else {
+            self.edit(number, |p| p.became = became).map(drop)
+        }
+    }
+
     fn forget(&self, number: PurchaseNumber) -> Result<(), WalletError> {
         self.change(|pages| {
             pages.purchases.retain(|p| p.number != number);

@@ -309,7 +309,8 @@ impl Layout {
         let zones = unique(self.zones.iter().map(|z| z.id.as_str()))?;
         let sections = unique(self.sections.iter().map(|s| s.id.as_str()))?;
         let seats = unique(self.seats.iter().map(|s| s.id.as_str()))?;
-        unique(self.areas.iter().map(|a| a.id.as_str()))?;
+        // Seats and areas are what people ask for: one name, one thing.
+        unique(self.areas.iter().map(|a| a.id.as_str()).chain(seats.iter().copied()))?;
         let listed = |set: &BTreeSet<&str>, id: &str, place: &str| {
             let missing = || LayoutError::Missing { place: place.to_owned(), missing: id.to_owned() };
             set.contains(id).then_some(()).ok_or_else(missing)
@@ -357,7 +358,8 @@ impl Layout {
                 listed(sections, section.as_str(), seat.id.as_str())?;
             }
             let neighbour = |id: SeatId, back: fn(&Seat) -> Option<SeatId>| {
-                let symmetric = by_id.get(&id).is_some_and(|other| back(other) == Some(seat.id));
+                let missing = || LayoutError::Missing { place: seat.id.to_string(), missing: id.to_string() };
+                let symmetric = back(by_id.get(&id).ok_or_else(missing)?) == Some(seat.id);
                 symmetric.then_some(()).ok_or(LayoutError::OneSidedNeighbour(seat.id, id))
             };
             seat.left.map_or(Ok(()), |id| neighbour(id, |s| s.right))?;
@@ -430,7 +432,15 @@ mod tests {
         let refused = check(|p| p["seats"][0]["right"] = json!("W1"));
         assert!(matches!(refused, Err(LayoutError::OneSidedNeighbour(..))), "{refused:?}");
         let refused = check(|p| p["seats"][0]["left"] = json!("nobody"));
-        assert!(matches!(refused, Err(LayoutError::OneSidedNeighbour(..))), "{refused:?}");
+        assert!(matches!(refused, Err(LayoutError::Missing { .. })), "{refused:?}");
+    }
+
+    #[test]
+    fn a_name_is_that_of_one_seat_or_area() {
+        let refused = check(|p| p["areas"][0]["id"] = json!("W1"));
+        assert_eq!(refused, Err(LayoutError::DoubleId("W1".into())));
+        let refused = check(|p| p["seats"][1]["id"] = json!("A1"));
+        assert_eq!(refused, Err(LayoutError::DoubleId("A1".into())));
     }
 
     #[test]

@@ -17,6 +17,7 @@ use crate::open_enum::open_enum;
 use crate::policy::CancellationPolicy;
 use crate::price::PriceTable;
 use crate::queue::{ADMITS_PER_MIN_MAX, ScreeningQueue};
+use crate::seats::SalesState;
 use crate::text::Texts;
 use crate::time::{Moment, after};
 
@@ -100,6 +101,15 @@ pub struct Screening {
     pub note: Option<Texts>,
 }
 
+impl Screening {
+    /// Whether seats can be held at `now`: what [`Seats::sales`](crate::seats::Seats::sales) says then. Whether any are left, only the
+    /// seats say.
+    #[must_use]
+    pub fn sales_state(&self, now: Timestamp) -> SalesState {
+        self.sales.state(self.status, (self.starts_at.at(), self.over_at()), now)
+    }
+}
+
 impl ScreeningStatus {
     /// Whether it is to happen as it was announced. Of one that is not, no ticket opens a door, and everything that was paid comes
     /// back (`CANC-007`).
@@ -174,6 +184,32 @@ pub struct SalesWindow {
     pub opens_at: Timestamp,
     /// Until before this one. Later than the start only where the cinema sells to latecomers.
     pub closes_at: Timestamp,
+}
+
+impl SalesWindow {
+    /// Whether seats can be held at `now`, of a screening of this status that takes this time.
+    #[must_use]
+    pub fn state(
+        &self,
+        status: ScreeningStatus,
+        (starts_at, over_at): (Timestamp, Timestamp),
+        now: Timestamp,
+    ) -> SalesState {
+        match status {
+            ScreeningStatus::OnSale => {}
+            ScreeningStatus::Paused => return SalesState::Paused,
+            status if !status.takes_place() => return SalesState::Cancelled,
+            _ => return SalesState::Closed,
+        }
+        let under_way = now >= starts_at && now < over_at;
+        match (now >= self.opens_at, now < self.closes_at) {
+            (false, _) => SalesState::NotYetOpen,
+            (true, true) if under_way => SalesState::UnderWayOpen,
+            (true, true) => SalesState::Open,
+            (true, false) if under_way => SalesState::UnderWay,
+            (true, false) => SalesState::Closed,
+        }
+    }
 }
 
 /// From the cheapest to the dearest.

@@ -188,7 +188,19 @@ impl Texts {
 
 impl<'de> Deserialize<'de> for Texts {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        Self::new(BTreeMap::deserialize(d)?).map_err(de::Error::custom)
+        struct ByLanguage;
+        impl<'de> de::Visitor<'de> for ByLanguage {
+            type Value = BTreeMap<LanguageTag, String>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(r#"a text by language, such as {"en": "Metropolis"}"#)
+            }
+
+            fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+                BTreeMap::deserialize(de::value::MapAccessDeserializer::new(map))
+            }
+        }
+        Self::new(d.deserialize_map(ByLanguage)?).map_err(de::Error::custom)
     }
 }
 impl JsonSchema for Texts {

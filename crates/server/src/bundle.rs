@@ -41,8 +41,8 @@ pub struct Bundle {
     #[serde(default)]
     pub price_tables: BTreeMap<String, Row<PriceTable>>,
     /// What a cancellation brings back, where a screening does not say.
-    #[serde(default)]
-    pub cancellation: CancellationPolicy,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cancellation: Option<Row<CancellationPolicy>>,
     /// Cinemas.
     #[serde(default)]
     pub cinemas: Vec<Row<BundleCinema>>,

@@ -58,6 +58,9 @@ fn refused(refusal: Refusal) -> Problem {
     match refusal {
         Refusal::NotFound => Problem::new(Code::NotFound, "there is no such hold or booking, or it is not yours"),
         Refusal::NotOnSale(state) => not_on_sale(state),
+        Refusal::SalesNotOpen { opens_at, wait_ms } => {
+            Problem::new(Code::SalesNotOpen, format!("it is sold from {opens_at} on")).retry_after_ms(wait_ms)
+        }
         Refusal::NoSeats => Problem::new(Code::Invalid, "name at least one seat, or an area and how many places"),
         Refusal::TooManySeats { max } => {
             Problem::new(Code::Invalid, format!("one hold has at most {max} seats and places"))
@@ -103,7 +106,7 @@ fn refused(refusal: Refusal) -> Problem {
         }
         Refusal::NotTogether { most } => {
             let why = match most {
-                0 => "nothing is left for them: name other zones or another price, or wait for what comes free"
+                0 => "nothing is left for them: wait for what comes free, or name other zones or another price, where there are some"
                     .to_owned(),
                 most => {
                     format!("at most {most} can sit together: ask for fewer, for other zones, or to be split (`split`)")
@@ -219,8 +222,10 @@ fn refused(refusal: Refusal) -> Problem {
             Problem::new(Code::UnknownSeat, format!("this booking has no ticket for {}", list(&seats))).at("/seats")
         }
         Refusal::LeftAlone(seats) => {
-            let why =
-                format!("{} is only sold together with a ticket that you would cancel: cancel it, too", list(&seats));
+            let why = format!(
+                "{} is only sold to who has a ticket that you would give up: give it up first, or with it",
+                list(&seats)
+            );
             Problem::new(Code::RuleBroken, why).at("/seats")
         }
         Refusal::NotCancellable => Problem::new(
@@ -269,7 +274,7 @@ fn in_the_way(taken: &[SeatConflict]) -> String {
 
 fn not_on_sale(state: SalesState) -> Problem {
     let (code, why) = match state {
-        SalesState::NotYetOpen => (Code::SalesNotOpen, "sales have not begun: the screening says when they do"),
+        SalesState::NotYetOpen => (Code::SalesNotOpen, "it is not sold yet"),
         SalesState::UnderWay => (Code::ScreeningUnderWay, "it is not sold any more"),
         SalesState::Cancelled => {
             (Code::ScreeningCancelled, "nobody can buy or pay for it; who has a ticket gets everything back")

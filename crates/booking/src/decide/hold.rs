@@ -24,10 +24,7 @@ use crate::terms::Terms;
 impl House {
     pub(super) fn place_hold(&self, wish: &PlaceHold, now: Timestamp) -> Result<Changes, Refusal> {
         let terms = &self.terms;
-        let sales = terms.sales_state(now);
-        if !sales.is_open() {
-            return Err(Refusal::NotOnSale(sales));
-        }
+        terms.check_sold(now)?;
         check_admission(terms.queue.as_ref(), wish.admission, now)?;
         let chosen = wish.best.as_ref().map_or(0, |best| u64::from(best.count));
         let count = chosen + wish.seats.len() as u64 + wish.areas.iter().map(|(_, n, _)| u64::from(*n)).sum::<u64>();
@@ -178,7 +175,7 @@ impl House {
         let spaces = self.spaces_of_companion(self.terms.plan.seat(place)?.id, now);
         let has = |space: &SeatId| {
             let claim = self.terms.plan.place(*space).and_then(|p| self.claim(p));
-            let own = |key| self.holds.get(&key).is_some_and(|h: &Hold| h.owner == owner);
+            let own = |key| self.hold(key).is_some_and(|h| h.owner == owner);
             wanted.contains(space) || matches!(claim, Some(Claim::Hold(key)) if own(key))
         };
         (!spaces.is_empty() && !spaces.iter().any(has)).then_some(ConflictReason::CompanionOnly)

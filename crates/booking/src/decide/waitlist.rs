@@ -36,10 +36,7 @@ impl House {
     pub(super) fn join_waitlist(&self, wish: &JoinWaitlist, now: Timestamp) -> Result<Changes, Refusal> {
         let terms = &self.terms;
         let policy = terms.waitlist.as_ref().ok_or(Refusal::NoWaitlist)?;
-        let sales = terms.sales_state(now);
-        if !sales.is_open() {
-            return Err(Refusal::NotOnSale(sales));
-        }
+        terms.check_sold(now)?;
         check_admission(terms.queue.as_ref(), wish.admission, now)?;
         self.check_party(&wish.best)?;
         // Who could never book what is offered keeps it from others for nothing.

@@ -229,7 +229,8 @@ fn seats_are_held_while_the_screening_is_on_sale() {
     }
     let mut s = Stage::new();
     s.wait(-1);
-    assert_eq!(s.hold("anna", &["A1"]), Err(Refusal::NotOnSale(SalesState::NotYetOpen)));
+    let soon = Err(Refusal::SalesNotOpen { opens_at: s.house.terms().sales.opens_at, wait_ms: 1000 });
+    assert_eq!(s.hold("anna", &["A1"]), soon);
     s.wait(1 + 8 * 3600);
     assert_eq!(s.hold("anna", &["A1"]), Err(Refusal::NotOnSale(SalesState::UnderWay)));
     s.wait(2 * 3600);

@@ -2,7 +2,7 @@
 
 use admit_protocol::digest::ContentName;
 use admit_protocol::hold::{AreaWish, Best, PlaceHold, SEATS_PER_HOLD_MAX, SeatWish};
-use admit_protocol::id::{SeatId, TicketTypeId};
+use admit_protocol::id::{SeatId, TicketTypeId, ZoneId};
 use admit_protocol::layout::{Layout, Seat, SeatKind, Zone};
 use admit_protocol::price::PriceTable;
 use anyhow::{Context as _, bail, ensure};
@@ -22,7 +22,10 @@ pub(super) fn wish(
     let first = table.ticket_types.first().context("this screening has no tickets")?.id;
     for text in names {
         if let Some(best) = best_named(text, layout, table)? {
-            ensure!(names.len() == 1, "{text}: the server chooses all seats of a hold, or none");
+            let zones =
+                layout.zones.len() > 1 && names.iter().all(|other| other == text || zone_named(other, layout).is_ok());
+            let how = if zones { "; zones are named like this: best:4:ZONE:ZONE" } else { "" };
+            ensure!(names.len() == 1, "{text}: the server chooses all seats of a hold, or none{how}");
             wish.best = Some(best);
             continue;
         }
@@ -57,16 +60,31 @@ pub(super) fn best_named(text: &str, layout: &Layout, table: &PriceTable) -> any
     }
     let count = parts.next().with_context(|| format!("{text}: how many? best:4"))?;
     let count = count.parse().with_context(|| format!("{count:?} is not a number of seats"))?;
-    let zone = |name: &str| {
-        let same =
-            |z: &&Zone| z.id.as_str().eq_ignore_ascii_case(name) || z.name.iter().any(|(_, n)| show::same(n, name));
-        let known = || layout.zones.iter().map(|z| z.id.as_str()).collect::<Vec<_>>().join(", ");
-        let zone = layout.zones.iter().find(same).map(|z| z.id);
-        zone.with_context(|| format!("there is no zone {name:?}, but {}", known()))
-    };
-    let zones = parts.map(zone).collect::<anyhow::Result<_>>()?;
+    let zones = parts.map(|name| zone_named(name, layout)).collect::<anyhow::Result<_>>()?;
     let ticket_type = kind.map(|kind| ticket_type(kind, table)).transpose()?;
     Ok(Some(Best { count, zones, ticket_type, ..Best::default() }))
+}
+
+fn zone_named(name: &str, layout: &Layout) -> anyhow::Result<ZoneId> {
+    let same = |z: &&Zone| z.id.as_str().eq_ignore_ascii_case(name) || z.name.iter().any(|(_, n)| show::same(n, name));
+    let known = || layout.zones.iter().map(|z| z.id.as_str()).collect::<Vec<_>>().join(", ");
+    let zone = layout.zones.iter().find(same).map(|z| z.id);
+    zone.with_context(|| {
+        let chairs = if name.contains("wheel") { "; --wheelchairs 1 asks for a wheelchair space" } else { "" };
+        format!("there is no zone {name:?}, but {}{chairs}", known())
+    })
+}
+
+/// What else is said of a party that the server chooses for.
+pub(super) fn refine(best: Option<&mut Best>, split: bool, wheelchairs: u16) -> anyhow::Result<()> {
+    let Some(best) = best else {
+        ensure!(!split, "--split is for best:4, where the server chooses");
+        ensure!(wheelchairs == 0, "--wheelchairs is for best:2, where the server chooses");
+        return Ok(());
+    };
+    ensure!(wheelchairs <= best.count, "of {} people at most {0} sit in a wheelchair", best.count);
+    (best.split, best.wheelchairs) = (split, wheelchairs);
+    Ok(())
 }
 
 /// The seat of this name, or those from one to another that sit side by side: `F9`, `F9-F12`, `F9-12`.
@@ -89,7 +107,8 @@ fn seats_named<'a>(text: &str, layout: &'a Layout) -> anyhow::Result<Vec<&'a Sea
         let areas: Vec<String> = layout.areas.iter().map(|a| format!("{}:2", a.id)).collect();
         let or_area =
             if areas.is_empty() { String::new() } else { format!("; without a number: {}", areas.join(", ")) };
-        format!("this hall has no seat {:?}: see `admit seats`{or_area}", missing.unwrap_or(text))
+        let missing = missing.unwrap_or(text);
+        format!("this hall has no seat {missing:?}: {}{or_area}", like_it(missing, layout))
     };
     // A row's own name may have a dash in it.
     let ends = text.match_indices('-').find_map(|(at, _)| {
@@ -116,6 +135,24 @@ fn seats_named<'a>(text: &str, layout: &'a Layout) -> anyhow::Result<Vec<&'a Sea
         format!("{text:?}: there is a gap after {}, so name the seats on each side of it", show::seat(last.id, layout))
     };
     walk(from, to).or_else(|| walk(to, from)).with_context(apart)
+}
+
+/// What somebody may have meant by a seat that is not there.
+fn like_it(text: &str, layout: &Layout) -> String {
+    let plain = |text: &str| text.to_lowercase().replace([' ', '-', '.', '_'], "");
+    if let Some(seat) = layout.seats.iter().find(|s| plain(&show::seat(s.id, layout)) == plain(text)) {
+        return format!("say {}", show::seat(seat.id, layout));
+    }
+    let in_row = |s: &&Seat| plain(text).strip_prefix(&plain(&s.row)).is_some_and(|n| n.parse::<u32>().is_ok());
+    let row: Vec<&Seat> = layout.seats.iter().filter(in_row).collect();
+    let numbers = || row.iter().filter_map(|s| s.number.parse::<u32>().ok());
+    match (row.first(), numbers().min(), numbers().max()) {
+        (Some(seat), Some(first), Some(last)) => format!("row {} has {first} to {last}", seat.row),
+        _ => {
+            let like = layout.seats.first().map_or_else(|| "F9".into(), |s| show::seat(s.id, layout));
+            format!("say row and number together, {like}, or best:2; `admit seats` shows them")
+        }
+    }
 }
 
 /// The types of a party's tickets, if it says them: those that are not sold together are refused before anybody holds anything.

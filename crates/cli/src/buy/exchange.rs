@@ -1,9 +1,10 @@
 //! Other seats, or another screening, for what somebody has.
 
 use admit_client::{Purchase, Server, Wallet, WalletError};
-use admit_protocol::booking::{Booking, TicketChoice};
+use admit_protocol::booking::{Booking, BookingLine, TicketChoice, TicketState};
 use admit_protocol::exchange::{Exchange as ExchangeRequest, ExchangeQuote, QuoteExchange};
-use admit_protocol::id::ScreeningId;
+use admit_protocol::id::{ScreeningId, SeatId, TicketTypeId};
+use admit_protocol::money::Money;
 use admit_protocol::queue::QueueState;
 use admit_protocol::screening::Screening;
 use admit_protocol::time::Moment;
@@ -12,9 +13,9 @@ use clap::Args;
 
 use super::choosing::{self, named_types, wish};
 use super::{bought, keepsake, print_tickets, tickets_of, unfinished};
-use crate::bookings::{Named, seats_named};
+use crate::bookings::{Named, check_stands, seats_named};
 use crate::showing::Showing;
-use crate::{Context, find, show};
+use crate::{Context, find, sales, show};
 
 /// Give tickets for other seats, of the same screening or of another one there.
 ///
@@ -26,13 +27,17 @@ pub(crate) struct Exchange {
     booking: Named,
     /// The screening of the new seats: the same one, or another at the same server.
     screening: String,
-    /// The new seats, as for `admit book`: F9, F9-F10, F9=child, floor:2, best:2.
+    /// The new seats, as for `admit book`: F9, F9-F10, F9=child, floor:2, best:2. For as many seats as you give, tickets stay of the
+    /// types that they are.
     #[arg(required = true, value_delimiter = ',')]
     seats: Vec<String>,
-    /// Which of your seats you give, as `admit bookings` names them; all of them if none are named.
+    /// Which of your seats you give, as `admit bookings` names them, with commas: F9,F10; all of them if none are named.
     #[arg(long, value_delimiter = ',')]
     give: Vec<String>,
-    /// With best: whose tickets they are, one for each: adult,child,child. Without it all are of the first type in the list.
+    /// With best: how many of you sit in their own wheelchair.
+    #[arg(long, value_name = "PEOPLE", default_value_t = 0)]
+    wheelchairs: u16,
+    /// With best: whose tickets they are, one for each: adult,child,child. Without it they stay of the types that they are.
     #[arg(long, value_delimiter = ',')]
     tickets: Vec<String>,
     /// Exchange without asking.
@@ -45,20 +50,25 @@ impl Exchange {
         ensure!(!context.json || self.yes, "say --yes: with --json nobody is asked");
         let wallet = Wallet::open(&context.wallet())?;
         let (old, booking) = self.booking.booked(&wallet)?;
-        let give =
-            self.give.iter().map(|text| seats_named(text, &old, &booking)).collect::<anyhow::Result<Vec<_>>>()?;
+        let give = self
+            .give
+            .iter()
+            .map(|text| seats_named(text, |seat| old.printed(seat), &booking))
+            .collect::<anyhow::Result<Vec<_>>>()?;
         let server = wallet.meet(&find::client(context)?, old.origin.as_str()).await?;
         // It may have been paid, or used, since it was last shown.
         let old = wallet.refresh(&server, old.number).await?;
         let booking = old.booking.clone().unwrap_or(booking);
+        check_stands(&booking, &wallet)?;
         let id: ScreeningId = self.screening.parse().with_context(|| self.screening.clone())?;
         let screening = find::screening(&server, id).await?;
+        sales::check(&screening, server.now())?;
         let new = self.hold(&wallet, &server, &old, &screening).await?;
         if let Some(made) = new.booking.clone() {
             show::warn("this was asked for before, and is done");
             return bought("exchanged:", new.number, &made, &screening, context);
         }
-        let of = match self.wanted(&server, &new, &screening, give.concat()).await {
+        let of = match self.wanted(&server, &new, &screening, (&booking, give.concat())).await {
             Ok(of) => of,
             Err(error) => return Err(give_back(&wallet, &server, &new, error).await),
         };
@@ -104,6 +114,7 @@ impl Exchange {
         let layout = server.layout(screening.layout).await?;
         let table = server.price_table(screening.price_table).await?;
         let (mut wish, _) = wish(&self.seats, screening.layout, &layout, &table)?;
+        choosing::refine(wish.best.as_mut(), false, self.wheelchairs)?;
         match &wish.best {
             Some(best) => drop(choosing::check_types(best, &self.tickets, &table)?),
             None => {
@@ -134,12 +145,25 @@ impl Exchange {
         server: &Server,
         new: &Purchase,
         screening: &Screening,
-        seats: Vec<admit_protocol::id::SeatId>,
+        (booking, seats): (&Booking, Vec<SeatId>),
     ) -> anyhow::Result<QuoteExchange> {
         let hold = new.hold.as_ref().context("the hold is not known")?;
         let table = server.price_table(hold.price_table).await?;
         let layout = server.layout(screening.layout).await?;
-        let tickets = named_types(tickets_of(hold, &layout, &table)?, &self.tickets, &table)?;
+        let mut tickets = tickets_of(hold, &layout, &table)?;
+        let stands = |l: &&BookingLine| l.state != TicketState::Revoked;
+        let given = |l: &&BookingLine| seats.is_empty() || seats.contains(&l.seat);
+        let given: Vec<TicketTypeId> =
+            booking.lines.iter().filter(stands).filter(given).map(|l| l.ticket_type).collect();
+        if given.len() == tickets.len() {
+            // Who was a child stays one, where there are such tickets.
+            for (((_, zone, of), held), was) in tickets.iter_mut().zip(&hold.seats).zip(given) {
+                if held.ticket_type.is_none() && table.offer(was, *zone).is_some() {
+                    *of = was;
+                }
+            }
+        }
+        let tickets = named_types(tickets, &self.tickets, &table)?;
         let choice = |(seat, _, ticket_type): &super::Ticket| TicketChoice { seat: *seat, ticket_type: *ticket_type };
         let tickets = tickets.iter().map(choice).collect();
         Ok(QuoteExchange { seats, screening: screening.id, hold: hold.id, tickets })
@@ -159,6 +183,12 @@ impl Exchange {
             let whole = line.worth == line.total || booking.paid.is_zero();
             let worth = if whole { String::new() } else { format!(", worth {} now", line.worth) };
             show::line(&format!("  {seat:10} {kind:10} {}{worth}", line.total));
+        }
+        let standing = booking.lines.iter().filter(|l| l.state != TicketState::Revoked).count();
+        let all = quote.given.len() == standing;
+        if all && !booking.booking_fees.is_zero() {
+            let stay = if booking.paid.is_zero() { "" } else { "  (what they are worth now is in what moves, below)" };
+            show::line(&format!("  {:21} {}{stay}", "fees", booking.booking_fees));
         }
         show::line("you get");
         Showing::of(server, screening).await?.print();
@@ -181,8 +211,32 @@ impl Exchange {
             false => format!("{} of what you have paid moves", quote.moves),
         };
         show::line(&format!("{moves}{rest}"));
+        if let Some(more) = costs_more(booking, quote, all)? {
+            show::line(&format!("altogether {more}"));
+        }
         Ok(())
     }
+}
+
+/// What somebody pays more or less than without the exchange, in words; nothing, for what was paid in part.
+fn costs_more(booking: &Booking, quote: &ExchangeQuote, all: bool) -> anyhow::Result<Option<String>> {
+    let paid = booking.balance_due.is_zero();
+    if !paid && !booking.paid.is_zero() {
+        return Ok(None);
+    }
+    let mut more = quote.balance_due.minus(quote.refund)?;
+    if !paid {
+        // What was still to be paid for them is no more.
+        for part in quote.given.iter().map(|l| l.total).chain(all.then_some(booking.booking_fees)) {
+            more = more.minus(part)?;
+        }
+    }
+    Ok(Some(match more.amount() {
+        0 => "you pay as much as before".to_owned(),
+        1.. => format!("you pay {more} more than before"),
+        _ if paid => format!("you get {} back", Money::zero(more.currency()).minus(more)?),
+        _ => format!("you pay {} less than before", Money::zero(more.currency()).minus(more)?),
+    }))
 }
 
 /// It came to nothing: the seats that were held for it are free again.

@@ -8,6 +8,7 @@ use admit_protocol::layout::Layout;
 use admit_protocol::screening::Screening;
 use admit_protocol::time::{Moment, after};
 use jiff::Timestamp;
+use serde_json::json;
 
 use super::{Office, Row};
 use crate::showing::Showing;
@@ -52,6 +53,41 @@ pub(super) async fn bookings(office: &Office, screening: ScreeningId, context: &
     let showing = Showing::of(&office.server, &screening).await?;
     show::line(&format!("{}: {}", showing.title(), screening.status.to_string().replace('_', " ")));
     print_bookings(&rows, &screening, &layout, first);
+    Ok(())
+}
+
+/// Bookings of all screenings to come that somebody may mean.
+pub(super) async fn find(office: &Office, text: &str, context: &Context) -> anyhow::Result<()> {
+    let text = text.trim().to_lowercase();
+    let means = |row: &Row| {
+        let of_buyer = row.buyer.iter().flat_map(|b| [&b.name, &b.email]).flatten();
+        row.booking.is_some()
+            && (row.reference.to_lowercase() == text || of_buyer.into_iter().any(|t| t.to_lowercase().contains(&text)))
+    };
+    let (now, mut found) = (Timestamp::now(), Vec::new());
+    for cinema in office.server.cinemas().await? {
+        let (_, screenings) = office.server.programme(cinema.id).await?;
+        for screening in screenings.into_iter().filter(|s| s.over_at() > now) {
+            let rows: Vec<Row> = office.bookings(screening.id).await?.into_iter().filter(means).collect();
+            if !rows.is_empty() {
+                found.push((screening, rows));
+            }
+        }
+    }
+    if context.json {
+        let found = found.iter().map(|(screening, rows)| json!({"screening": screening.id, "bookings": rows}));
+        return show::json(&found.collect::<Vec<_>>());
+    }
+    if found.is_empty() {
+        show::line("nobody of that name or reference has booked a screening to come");
+    }
+    for (screening, rows) in found {
+        let layout = office.server.layout(screening.layout).await?;
+        let first = office.server.price_table(screening.price_table).await?.ticket_types.first().map(|t| t.id);
+        let title = Showing::of(&office.server, &screening).await?.title();
+        show::line(&format!("{}  {title}", show::colour("1", screening.id.as_str())));
+        print_bookings(&rows, &screening, &layout, first);
+    }
     Ok(())
 }
 

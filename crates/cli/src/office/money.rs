@@ -9,6 +9,7 @@ use anyhow::{Context as _, bail, ensure};
 use serde_json::json;
 
 use super::Office;
+use crate::bookings::seats_named;
 use crate::showing::Showing;
 use crate::{Context, show};
 
@@ -56,6 +57,13 @@ impl AtCounter<'_> {
         let due = booking.refund_due;
         if due.is_zero() && !booking.refunded.is_zero() {
             bail!("{} were given back for {} before", booking.refunded, booking.reference);
+        }
+        let kept = booking.paid.minus(booking.refunded)?;
+        if due.is_zero() && booking.state == BookingState::Cancelled && !kept.is_zero() {
+            bail!(
+                "all of {} is cancelled, and {kept} was kept: `admit box-office cancel --refund` gives it back after all",
+                booking.reference
+            );
         }
         if due.is_zero() {
             bail!(
@@ -136,7 +144,10 @@ impl AtCounter<'_> {
     async fn booking(&self) -> anyhow::Result<Booking> {
         let rows = self.office.bookings(self.screening).await?;
         let row = rows.into_iter().find(|r| r.reference.eq_ignore_ascii_case(self.reference.trim()));
-        let nobodys = || format!("no booking {} in this screening: `admit box-office list`", self.reference);
+        let nobodys = || {
+            let find = format!("admit box-office find {} {}", self.office.server.origin(), self.reference);
+            format!("no booking {} in this screening: `{find}` looks in all", self.reference)
+        };
         row.with_context(nobodys)?.booking.context("this is held, not booked")
     }
 
@@ -192,11 +203,8 @@ fn going<'a>(booking: &'a Booking, named: &[String], layout: &Layout) -> anyhow:
     if named.is_empty() {
         return Ok(standing);
     }
-    let seat = |text: &String| {
-        let same =
-            |l: &&&BookingLine| show::same(l.seat.as_str(), text) || show::same(&show::seat(l.seat, layout), text);
-        let line = standing.iter().find(same);
-        line.copied().with_context(|| format!("{} has no ticket for {text}", booking.reference))
-    };
-    named.iter().map(seat).collect()
+    let printed = |seat: &SeatId| show::seat(*seat, layout);
+    let seats = named.iter().map(|text| seats_named(text, printed, booking)).collect::<anyhow::Result<Vec<_>>>()?;
+    let seats = seats.concat();
+    Ok(standing.into_iter().filter(|line| seats.contains(&line.seat)).collect())
 }

@@ -1,6 +1,6 @@
 //! The door, by the program.
 
-use std::io::Write as _;
+use std::io::{BufRead as _, Write as _};
 use std::process::Stdio;
 
 use serde_json::Value;
@@ -62,7 +62,7 @@ async fn who_let_somebody_in_by_mistake_takes_it_back() {
     });
     let device = run(&["--json", "cinema", "device", folder.text(), "door-1"]);
     let device: Value = serde_json::from_slice(&device.stdout).unwrap_or_else(|_| panic!("{}", says(&device)));
-    let _serving = folder.serve();
+    let serving = folder.serve();
     folder.meet(&client(1)).await;
     let wallet = folder.path.join("wallet.json");
     let wallet = ["--wallet", wallet.to_str().expect("a path"), "--json"];
@@ -83,5 +83,27 @@ async fn who_let_somebody_in_by_mistake_takes_it_back() {
         said.lines().skip(1).map(|line| line.trim().split("  ").next().unwrap_or_default()).collect();
     let taken_back = "taken back: seat 1-1, the ticket lets in again";
     assert_eq!(words, ["COME IN", "USED BEFORE", taken_back, "COME IN"], "{}", says(&output));
-    assert_eq!(says(&output).matches("nobody is left whom you let in here since you began").count(), 2);
+    assert_eq!(says(&output).matches("nobody is left whom this machine let in").count(), 2);
+
+    // Another evening: the program was started again, and the server is away for a moment.
+    let mut door = admit(&["door", "scan", &folder.origin, "show-0", "--token", token]);
+    let door = door.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let mut door = door.expect("starts");
+    let mut types = door.stdin.take().expect("piped");
+    let mut hears = std::io::BufReader::new(door.stdout.take().expect("piped")).lines().map(|line| line.expect("text"));
+    let title = hears.next().expect("what it is");
+    assert!(title.contains("Film, Kino"), "{title}");
+    writeln!(types, "something else").expect("written");
+    assert!(hears.next().expect("an answer").contains("NO TICKET OF OURS"));
+    serving.kill();
+    writeln!(types, "{code}").expect("written");
+    let away = hears.next().expect("an answer");
+    assert!(away.contains("NOT CHECKED") && away.contains("try it again"), "{away}");
+    let _serving = folder.serve();
+    folder.meet(&client(1)).await;
+    writeln!(types, "{code}\nundo\n{code}").expect("written");
+    drop(types);
+    let words: Vec<String> = hears.map(|line| line.trim().split("  ").next().unwrap_or_default().to_owned()).collect();
+    assert_eq!(words, ["USED BEFORE", taken_back, "COME IN"]);
+    door.wait().expect("ends");
 }

@@ -67,11 +67,15 @@ async fn tickets_go_to_another_screening_with_what_was_paid_and_come_to_other_se
     let bookings = says(&mine(&["bookings"]));
     let states: Vec<&str> =
         bookings.lines().skip(1).map(|line| line.trim().rsplit("  ").next().unwrap_or("")).collect();
-    assert_eq!(states, ["exchanged", "booked, paid", "booked, paid"], "{bookings}");
+    assert_eq!(states, ["exchanged for number 2, 3", "booked, paid", "booked, paid"], "{bookings}");
     let tickets = says(&mine(&["ticket", "show", "3", "--no-qr"]));
     assert!(tickets.contains("1-8, Adult"), "{tickets}");
     let old = says(&mine(&["ticket", "show", "1", "--no-qr"]));
-    assert!(old.contains("all of its tickets were exchanged"), "{old}");
+    assert!(old.contains("all of its tickets were exchanged for number 2, 3"), "{old}");
+    for nothing_left in [&["cancel", "1", "--yes"][..], &["exchange", "1", "show-0", "1-8", "--yes"]] {
+        let said = says(&mine(nothing_left));
+        assert!(said.contains("it was exchanged for number 2, 3"), "{said}");
+    }
     let audit = folder.audit();
     assert_eq!(audit["violations"].as_array().map(Vec::len), Some(0), "{audit}");
     if crate::folder::on_postgres() {
@@ -83,4 +87,23 @@ async fn tickets_go_to_another_screening_with_what_was_paid_and_come_to_other_se
     assert_eq!(books.execute(forged, []).expect("writes"), 1);
     let audit = says(&run(&["cinema", "audit", folder.text()]));
     assert!(audit.contains("M1 bookings of which more or less moved out than moved into"), "{audit}");
+}
+
+#[tokio::test]
+async fn a_child_stays_a_child_and_who_exchanges_hears_what_it_costs_altogether() {
+    let folder = folder();
+    let _serving = folder.serve();
+    folder.meet(&client(1)).await;
+    let wallet = folder.path.join("wallet.json");
+    let mine = |what: &[&str]| run(&[&["--wallet", wallet.to_str().expect("a path")], what].concat());
+    let booked = mine(&["book", &folder.origin, "show-0", "1-1", "1-2=child", "--at-most", "20"]);
+    assert!(booked.status.success(), "{}", says(&booked));
+    let dearer = says(&mine(&["exchange", "1", "show-1", "1-5=adult", "1-6=adult"]));
+    assert!(dearer.contains("altogether you pay 3.00 EUR more than before"), "{dearer}");
+    let same = says(&mine(&["exchange", "1", "show-1", "1-5", "1-6", "--yes"]));
+    assert!(same.contains("Child      7.00 EUR") && same.contains("altogether you pay as much as before"), "{same}");
+    let tickets = says(&mine(&["ticket", "show", "2", "--no-qr"]));
+    assert!(tickets.contains("1-5, Adult") && tickets.contains("1-6, Child"), "{tickets}");
+    let chosen = says(&mine(&["exchange", "2", "show-0", "best:1", "--give", "1-6", "--yes"]));
+    assert!(chosen.matches("Child      7.00 EUR").count() == 2, "given and taken: {chosen}");
 }

@@ -97,8 +97,13 @@ async fn seats_are_sold_cancelled_and_given_back_at_the_counter() {
     let refund = || says(&office("anna", &["refund", origin, "show-0", reference, "--yes"]));
     assert!(says(&cancel("root", &[])).contains("--refund"), "what becomes of the money is said, not guessed");
     assert!(says(&cancel("anna", &["--refund"])).contains("may not cancel: ask a manager"));
-    assert!(says(&cancel("root", &["9-9", "--refund"])).contains("has no ticket for 9-9"));
+    assert!(says(&cancel("root", &["9-9", "--refund"])).contains("9-9 is not in this booking, which has 1-1, 1-2"));
     assert!(refund().contains("nothing comes back"), "{}", refund());
+    assert!(!cancel("root", &["--refund", "--reason", ""]).status.success(), "why is on record");
+    let found = office("anna", &["find", origin, &reference.to_lowercase()]);
+    assert!(says(&found).contains("show-0  Film, Kino") && says(&found).contains(reference), "{}", says(&found));
+    let nobody = office("anna", &["find", origin, "nobody"]);
+    assert!(says(&nobody).contains("nobody of that name or reference"), "{}", says(&nobody));
     let cancelled = cancel("root", &["1-1", "--refund"]);
     assert!(says(&cancelled).contains("10.00 EUR to give back"), "{}", says(&cancelled));
     let bookings = || says(&run(&[&wallet[..], &["bookings"]].concat()));

@@ -8,6 +8,46 @@ use serde_json::Value;
 use crate::folder::{Folder, Serving, admit, client, on_postgres, run, says};
 
 #[tokio::test]
+async fn a_copy_made_while_it_sells_is_served_when_the_first_one_is_lost() {
+    if on_postgres() {
+        return eprintln!("SKIPPED stores::a_copy_made_while_it_sells_is_served: PostgreSQL has backups of its own");
+    }
+    let folder = Folder::new(2, 1);
+    let wallet = folder.path.join("wallet.json");
+    let buy = |seat: &str| {
+        let wallet = ["--wallet", wallet.to_str().expect("a path")];
+        run(&[&wallet[..], &["book", &folder.origin, "show-0", seat, "--at-most", "10"]].concat())
+    };
+    let serving = folder.serve();
+    let server = folder.meet(&client(1)).await;
+    assert!(buy("1-1").status.success());
+    let before = server.seats("show-0".parse().expect("an id")).await.expect("seats");
+    let to = folder.path.with_file_name("copy");
+    let copied = run(&["cinema", "backup", folder.text(), to.to_str().expect("a path")]);
+    assert!(copied.status.success(), "{}", says(&copied));
+    let again = run(&["cinema", "backup", folder.text(), to.to_str().expect("a path")]);
+    assert!(says(&again).contains("is there already"), "{}", says(&again));
+    assert!(buy("1-2").status.success(), "it goes on selling");
+    drop(serving);
+    let _serving = Serving(
+        admit(&["serve", "cinema", to.to_str().expect("a path")])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("starts"),
+    );
+    let server = folder.meet(&client(1)).await;
+    let after = server.seats("show-0".parse().expect("an id")).await.expect("seats");
+    assert_eq!(after.not_free, before.not_free, "of what came after it, the copy knows nothing");
+    assert_ne!(after.epoch, before.epoch, "and it says so (SEAT-003)");
+    let ticket = run(&["--wallet", wallet.to_str().expect("a path"), "ticket", "show", "1", "--no-qr"]);
+    assert!(ticket.status.success() && says(&ticket).contains("1-1, Adult"), "{}", says(&ticket));
+    let audit = run(&["--json", "cinema", "audit", to.to_str().expect("a path")]);
+    let audit: Value = serde_json::from_slice(&audit.stdout).unwrap_or_else(|_| panic!("{}", says(&audit)));
+    assert_eq!(audit["violations"].as_array().map(Vec::len), Some(0), "{audit}");
+}
+
+#[tokio::test]
 async fn a_cinema_moves_to_postgres_is_sold_by_two_processes_and_moves_back() {
     let name = "stores::a_cinema_moves_to_postgres_is_sold_by_two_processes_and_moves_back";
     let Some(given) = admit_private_postgres::given() else {

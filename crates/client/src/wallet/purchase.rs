@@ -67,6 +67,9 @@ pub struct Purchase {
     /// Its tickets, as they were read last: good at the door also when the server cannot be reached.
     #[serde(default)]
     pub tickets: Option<Tickets>,
+    /// What became of its screening, in words, as somebody heard it last.
+    #[serde(default)]
+    pub became: Option<String>,
 }
 
 impl Purchase {

@@ -4,6 +4,9 @@
 pub(super) fn plain(message: &str) -> String {
     // Where it is, is said by its name.
     let message = message.split(" at line ").next().unwrap_or(message);
+    if message.contains("failed to find offset component") {
+        return "an instant says its offset from UTC, such as 2026-11-21T10:00:00+01:00 or 2026-11-21T09:00:00Z".into();
+    }
     let (found, expected) = message.split_once(", expected ").unwrap_or((message, ""));
     let found = match found.split_once(": ") {
         Some(("invalid type" | "invalid value", what)) => format!("{} is found", thing(what)),

@@ -10,6 +10,7 @@ use admit_protocol::film::Film;
 use admit_protocol::id::{CinemaId, FilmId, ScreeningId};
 use admit_protocol::json::DOCUMENT_BYTES_MAX;
 use admit_protocol::layout::Layout;
+use admit_protocol::policy::CancellationPolicy;
 use admit_protocol::price::PriceTable;
 use admit_protocol::screening::{Item, PriceRange, SalesWindow, Screening, Seating};
 use admit_protocol::time::{Moment, TimeError, ZoneName, after};
@@ -57,6 +58,8 @@ pub(super) struct Work<'a> {
     pub(super) cinemas: BTreeMap<CinemaId, Cow<'a, Cinema>>,
     pub(super) films: BTreeMap<FilmId, Cow<'a, Film>>,
     pub(super) screenings: Vec<Screening>,
+    /// What the file says of cancellations, where a screening does not; nothing, if it cannot be read.
+    pub(super) cancellation: Option<CancellationPolicy>,
     pub(super) refused: BTreeSet<(&'static str, String)>,
 }
 
@@ -73,6 +76,7 @@ impl<'a> Work<'a> {
             layouts: BTreeMap::new(),
             tables: BTreeMap::new(),
             screenings: Vec::new(),
+            cancellation: None,
             refused: BTreeSet::new(),
         }
     }
@@ -95,6 +99,11 @@ impl<'a> Work<'a> {
         let lists = [bundle.cinemas.len(), bundle.films.len(), bundle.screenings.len()];
         if lists == [0; 3] && bundle.layouts.is_empty() && bundle.price_tables.is_empty() {
             self.refuse("programme", "", "nothing is in it: `admit cinema example` prints one to begin with");
+        }
+        let cancellation = bundle.cancellation.as_ref().map_or_else(|| Ok(CancellationPolicy::default()), Row::read);
+        match cancellation {
+            Ok(policy) => self.cancellation = Some(policy),
+            Err(why) => self.refuse("programme", "cancellation", why),
         }
         for (name, row) in &bundle.layouts {
             let layout = row.read().and_then(|layout: Layout| {
@@ -244,6 +253,13 @@ impl<'a> Work<'a> {
             end = film.runtime_min.map(|length| after(begins, minutes(length)));
         }
         let start = starts_at.at();
+        let closes_at = after(start, minutes(row.late_sales_min));
+        if let Some(opens_at) = row.sales_open.filter(|opens_at| *opens_at >= closes_at) {
+            let opens_at = moment(opens_at)?.local().strftime("%a %d %b %Y, %H:%M");
+            return Err(format!("`sales_open` is {opens_at}, when its sales are over already").into());
+        }
+        let not_read = || self.missing("programme", "cancellation", "the file's `cancellation` cannot be read".into());
+        let cancellation = row.cancellation.as_ref().or(self.cancellation.as_ref()).ok_or_else(not_read)?.clone();
         let seating = match (layout.seats.is_empty(), layout.areas.is_empty()) {
             (true, _) => Seating::Free,
             (false, true) => Seating::Reserved,
@@ -264,13 +280,13 @@ impl<'a> Work<'a> {
             sales: SalesWindow {
                 // Also a screening that began before it was imported has a window: one that is over.
                 opens_at: row.sales_open.unwrap_or_else(|| self.opened(row.id)).min(after(start, -60)),
-                closes_at: after(start, minutes(row.late_sales_min)),
+                closes_at,
             },
             queue: row.queue,
             attributes: row.attributes.clone(),
             price_table: table_name,
             price_range: table.range(&layout).map(|(lowest, highest)| PriceRange { lowest, highest }),
-            cancellation: row.cancellation.clone().unwrap_or_else(|| self.bundle.cancellation.clone()),
+            cancellation,
             collect_by: Some(after(start, -minutes(row.collect_min))),
             accessible_release_at: row.companion_release_min.map(|n| after(start, -minutes(n))),
             seat_rules: row.seat_rules,

@@ -2,14 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use admit_protocol::cinema::Hall;
+use admit_protocol::cinema::{Cinema, Hall};
 use admit_protocol::id::{CinemaId, FilmId};
 use admit_protocol::money::Money;
 use admit_protocol::policy::CancellationPolicy;
 use admit_protocol::price::{Audience, Offer, PriceTable};
 use admit_protocol::screening::{PriceRange, Screening};
 use admit_protocol::text::LanguageTag;
-use admit_protocol::time::after;
+use admit_protocol::time::{Moment, after};
+use jiff::civil::Date;
 
 use serde_json::Value;
 
@@ -18,7 +19,12 @@ use super::{BundleScreening, RowReport, ScreeningChanges};
 use crate::store::DocumentKind;
 
 /// A screening that nobody will visit so late was meant for another year.
-const FAR_AHEAD_DAYS: i64 = 2 * 366;
+const FAR_AHEAD_DAYS: i64 = 300;
+/// Doors that open earlier, and trailers that take longer, were meant to be hours or seconds, in minutes.
+const DOORS_MIN_MAX: u32 = 240;
+const TRAILERS_MIN_MAX: u32 = 60;
+/// A cinema that moved farther, in metres, is another one, or its position is a slip.
+const MOVED_M: f64 = 2_000.0;
 
 impl Work<'_> {
     /// What can be used, and is probably not what was meant.
@@ -57,8 +63,13 @@ impl Work<'_> {
                 );
             }
         }
-        // A programme of today may begin with the matinée.
-        let (past, far) = (after(self.now, -86_400), after(self.now, FAR_AHEAD_DAYS * 86_400));
+        for cinema in self.cinemas.values() {
+            let before = self.known.cinemas.iter().find(|before| before.id == cinema.id);
+            if let Some(why) = strange_position(cinema, before) {
+                note("cinema", &cinema.id, why);
+            }
+        }
+        let far = after(self.now, FAR_AHEAD_DAYS * 86_400);
         for (name, (_, layout)) in &self.layouts {
             let alone = layout.seats.iter().all(|s| s.left.is_none() && s.right.is_none());
             if layout.seats.len() > 1 && alone {
@@ -93,10 +104,29 @@ impl Work<'_> {
                     note("screening", &s.id, why);
                 }
             }
-            if s.starts_at.at() <= past {
+            // A programme of today may begin with the matinée.
+            let past = s.starts_at.at() <= self.now && self.today_at(s).is_some_and(|today| s.business_date < today);
+            if past {
                 note("screening", &s.id, format!("it began at {} already", poster(s)));
             } else if s.starts_at.at() > far {
-                note("screening", &s.id, format!("it begins at {}, years from now", poster(s)));
+                note("screening", &s.id, format!("it begins at {}: is it that year?", poster(s)));
+            }
+            if let Some(minutes) = s.doors_at.as_ref().map(|doors| minutes_between(doors, &s.starts_at))
+                && minutes > DOORS_MIN_MAX.into()
+            {
+                note("screening", &s.id, format!("its doors open {minutes} minutes before the start (`doors_min`)"));
+            }
+            if let Some(minutes) = s.items.first().map(|first| minutes_between(&s.starts_at, &first.starts_at))
+                && minutes > TRAILERS_MIN_MAX.into()
+            {
+                note(
+                    "screening",
+                    &s.id,
+                    format!("its film begins after {minutes} minutes of trailers (`trailers_min`)"),
+                );
+            }
+            if s.cancellation.tiers.windows(2).any(|pair| pair[0].refund_percent < pair[1].refund_percent) {
+                note("screening", &s.id, "who cancels early gets less back than who cancels late".into());
             }
         }
         let forgot = self.without_policy();
@@ -176,7 +206,7 @@ impl Work<'_> {
 
     /// For how many screenings to come neither the file nor their own row says what a cancellation brings back.
     fn without_policy(&self) -> usize {
-        if !self.bundle.cancellation.tiers.is_empty() {
+        if self.bundle.cancellation.is_some() {
             return 0;
         }
         let says = |id: &str| {
@@ -231,11 +261,20 @@ impl Work<'_> {
             // That it takes place again is said for itself.
             "status" => before.status.takes_place() && said.get(member) != Some(was),
             // A policy of its own. That of a whole file is looked at once for all.
-            "cancellation" => said.get(member) != Some(was) && self.usual_policy() != Some(&before.cancellation),
+            "cancellation" => {
+                let left_out = self.bundle.cancellation.is_none() && self.usual_policy() != Some(&before.cancellation);
+                left_out && said.get(member) != Some(was)
+            }
             _ => said.get(member) != Some(was),
         };
         let members = before_said.iter().filter(|(member, was)| row.get(member).is_none() && gone(member, was));
         members.map(|(member, _)| format!("`{member}`")).collect()
+    }
+
+    /// The evening that it is now at the cinema of a screening.
+    fn today_at(&self, screening: &Screening) -> Option<Date> {
+        let cinema = self.cinemas.get(&screening.cinema)?;
+        Some(Moment::new(self.now, &cinema.zone).ok()?.business_date(cinema.business_day_cutoff))
     }
 
     /// The screenings of the file, also those that cannot be used.
@@ -272,6 +311,22 @@ impl Work<'_> {
         let halls = self.cinemas.values().flat_map(|c| c.halls.iter().map(|h| (c.id, h)));
         halls.filter(move |(cinema, h)| before(*cinema, h.id).is_some_and(|known| known.layout != h.layout))
     }
+}
+
+fn minutes_between(from: &Moment, to: &Moment) -> i64 {
+    to.at().duration_since(from.at()).as_secs() / 60
+}
+
+/// A position that is a slip, probably: degrees where millionths of a degree are meant, or far from where the cinema was.
+fn strange_position(cinema: &Cinema, before: Option<&Cinema>) -> Option<String> {
+    let here = cinema.position;
+    let (north, east) = here.degrees();
+    let said = format!("its position is {north:.5}, {east:.5}");
+    if here.lat_e6().abs() <= 90 && here.lon_e6().abs() <= 180 {
+        return Some(format!("{said}: `lat_e6` and `lon_e6` are millionths of a degree, 41.15 is 41150000"));
+    }
+    let moved = before?.position.distance_m(&here);
+    (moved > MOVED_M).then(|| format!("{said}, {:.0} km from where it was", moved / 1000.0))
 }
 
 /// What of a screening is not what it was, in words. What follows from another start is not said again.

@@ -17,5 +17,6 @@ mod postgres;
 mod processes;
 mod queue;
 mod races;
+mod slips;
 mod stage;
 mod waitlist;
