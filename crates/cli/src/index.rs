@@ -83,6 +83,11 @@ impl IndexCommand {
             }
             Self::Import { folder, file, country } => import(&folder, &file, country.as_deref(), context),
             Self::Announce { index, server } => {
+                let begins = if context.development { "http://127.0.0.1:PORT here" } else { "https://" };
+                ensure!(
+                    server.contains("://"),
+                    "{server} is no address of a server: it begins with its scheme, {begins}"
+                );
                 let asked = Timestamp::now();
                 let found = find::meet(&index, context).await?.announce(&server).await?;
                 let looked = found.steps.last().is_some_and(|step| step.at >= asked);

@@ -46,7 +46,7 @@ impl QueueCommand {
                 ensure!(screening.queue.is_some(), "{id} has no queue: book it, or look at its seats");
                 let mine = join(&wallet, &server, &screening).await?;
                 if context.json {
-                    return show::json(&mine.place);
+                    return show::json(&serde_json::json!({"number": mine.number, "place": mine.place}));
                 }
                 Showing::of(&server, &screening).await?.print();
                 let said = mine.place.as_ref().map(|place| in_words(place, mine.zone.as_ref())).unwrap_or_default();

@@ -50,7 +50,10 @@ impl Seats {
             Some(count) => {
                 let most = server.manifest().hold_policy.as_ref().map_or(u16::MAX, |policy| policy.seats_max);
                 ensure!((1..=most).contains(&count), "one hold here has 1 to {most} seats");
-                ensure!(!layout.seats.is_empty(), "its places have no numbers, and none is better: see `admit seats`");
+                ensure!(
+                    !layout.seats.is_empty(),
+                    "its places have no numbers, and none is better: `admit book ... best:{count}` takes any"
+                );
                 ensure!(self.wheelchairs <= count, "of {count} people at most {count} sit in a wheelchair");
                 let wish = Best { count, wheelchairs: self.wheelchairs, split: true, ..Best::default() };
                 Some(Choosing::new(&screening, layout.clone(), &taken, server.now())?.best(&wish, &prices, 3))

@@ -194,7 +194,7 @@ impl SqliteStore {
             while let Some(id) = other {
                 if id == listing {
                     return Err(StoreError::Refused(format!(
-                        "{into} is {listing}, or {listing} speaks for it already"
+                        "{listing} cannot be hidden behind {into}: that is the same one, or is hidden behind it already"
                     )));
                 }
                 let sql = "SELECT merged_into FROM listing WHERE id = ?1";

@@ -62,7 +62,7 @@ pub struct QueuePlace {
     pub places: u64,
     /// When sales begin: who came before is drawn by lot then.
     pub sales_open_at: Timestamp,
-    /// When its turn is. It never becomes later.
+    /// When its turn is. It never becomes later, unless the sale is put off (QUEUE-005).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub turn_at: Option<Timestamp>,
     /// How many turns there are before it, at most. Only while it waits for its own.

@@ -264,7 +264,7 @@ fn in_the_way(taken: &[SeatConflict]) -> String {
             ConflictReason::CompanionOnly => {
                 "for the companion of who has the wheelchair space beside it: take both, or neither"
             }
-            ConflictReason::AreaFull => "full, fewer places are left",
+            ConflictReason::AreaFull => "not so many places left",
             _ => "not to be had",
         };
         format!("{} {why}", list(seats))
