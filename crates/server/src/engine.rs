@@ -13,10 +13,11 @@ mod writer;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, PoisonError, Weak, mpsc};
 use std::time::Duration;
 
 use admit_booking::{Command, House, Prices, Refusal, Terms};
+use admit_http::listen::Stopping;
 use admit_protocol::digest::ContentName;
 use admit_protocol::id::ScreeningId;
 use axum::body::Bytes;
@@ -29,7 +30,9 @@ use self::queue::QueueJob;
 pub(crate) use self::queue::Standing;
 pub(crate) use self::resident::Resident;
 use crate::answers::Subject;
+use crate::cinema::Cinema;
 use crate::clock::Clock;
+use crate::live::Live;
 use crate::store::{Answer, BodyPrint, KeyPrint, KnownKey, Store, StoreError};
 
 /// Commands waiting for the writer. At ten thousand commands a second this is a tenth of a second of work; whoever comes
@@ -59,6 +62,8 @@ struct Shared {
     answers: crate::answers::Answers,
     terms: Box<dyn TermsSource>,
     houses: Mutex<HashMap<ScreeningId, Arc<OnceCell<Arc<Resident>>>>>,
+    /// Houses that somebody watched, or in which somebody waited, when they were looked at last: few of all.
+    followed: Mutex<HashMap<ScreeningId, Weak<Resident>>>,
     weight: AtomicUsize,
     /// Set when a commit's outcome is not known: nothing is decided any more until a restart.
     poisoned: AtomicBool,
@@ -174,6 +179,7 @@ impl Engine {
             answers,
             terms,
             houses: Mutex::default(),
+            followed: Mutex::default(),
             weight: AtomicUsize::new(0),
             poisoned: AtomicBool::new(false),
             clock_is_wrong: AtomicBool::new(false),
@@ -216,6 +222,7 @@ impl Engine {
         let shared = self.shared.clone();
         let resident = self.blocking(move || Ok(Arc::new(shared.load(screening)?))).await?;
         self.shared.make_room(resident.weight());
+        self.shared.follow_line(&resident);
         // Correctness needs no timer (H4): if the queue is full now, the next command does what is due.
         let _ = self.queue.try_send(Message::Watch(resident.clone()));
         Ok(resident)
@@ -247,6 +254,13 @@ impl Engine {
             },
             other => other,
         }
+    }
+
+    /// Its watchers, as long as there are some; they hear of what other processes save, too.
+    pub(crate) fn watch(&self, resident: &Arc<Resident>, cinema: &Cinema, stopping: Option<Stopping>) -> Arc<Live> {
+        let live = resident.live(cinema, stopping);
+        self.shared.follow(resident);
+        live
     }
 
     /// Refuses a key whose request had an effect here: what it comes with now is something else.
@@ -394,7 +408,7 @@ impl Shared {
             }
             cell.get().cloned()
         };
-        lines.into_iter().filter_map(load).collect()
+        lines.into_iter().filter_map(load).inspect(|resident| self.follow_line(resident)).collect()
     }
 
     /// Takes over a house as it was saved last.
@@ -413,11 +427,29 @@ impl Shared {
         Failed::NoScreening
     }
 
-    /// Houses that somebody watches, or in which somebody waits.
+    /// What other processes save of this house is to be seen here without being asked for, as long as somebody watches it or waits in it.
+    fn follow(&self, resident: &Arc<Resident>) {
+        if self.store.shared().is_some() {
+            let mut followed = self.followed.lock().unwrap_or_else(PoisonError::into_inner);
+            followed.insert(resident.screening(), Arc::downgrade(resident));
+        }
+    }
+
+    fn follow_line(&self, resident: &Arc<Resident>) {
+        if resident.has_line() {
+            self.follow(resident);
+        }
+    }
+
+    /// Houses that somebody watches, or in which somebody waits. Looking at all houses, twenty times a second, would keep everybody waiting.
     fn watched(&self) -> Vec<(ScreeningId, Arc<Resident>)> {
-        let houses = self.houses.lock().unwrap_or_else(PoisonError::into_inner);
-        let watched = houses.iter().filter_map(|(id, cell)| Some((*id, cell.get()?.clone())));
-        watched.filter(|(_, resident)| resident.is_watched() || resident.has_line()).collect()
+        let mut watched = Vec::new();
+        self.followed.lock().unwrap_or_else(PoisonError::into_inner).retain(|id, known| {
+            let resident = known.upgrade().filter(|resident| resident.is_watched() || resident.has_line());
+            watched.extend(resident.iter().map(|resident| (*id, resident.clone())));
+            resident.is_some()
+        });
+        watched
     }
 
     /// Puts away houses that nobody used for longest, until a new one of this weight has room. A house that somebody

@@ -176,7 +176,11 @@ async fn a_merge_hides_one_of_two_and_never_both() {
     assert!(merge(a, b).status.success());
     for (listing, into) in [(b, a), (a, a), (b, b)] {
         let refused = merge(listing, into);
-        assert!(!refused.status.success() && says(&refused).contains("is hidden behind it already"), "{}", says(&refused));
+        assert!(
+            !refused.status.success() && says(&refused).contains("is hidden behind it already"),
+            "{}",
+            says(&refused)
+        );
     }
     assert!(!merge(a, "lst_nobody").status.success());
     assert_eq!(found().await, std::slice::from_ref(b));

@@ -139,6 +139,7 @@ pub(super) fn take_over(shared: &Shared, resident: &Arc<Resident>, news: News) -
     if !fits {
         shared.load_again(resident)?;
     }
+    shared.follow_line(resident);
     resident.changed();
     Ok(())
 }

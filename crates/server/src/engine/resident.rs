@@ -196,7 +196,7 @@ impl Resident {
     }
 
     /// Its watchers; from now on there are some.
-    pub(crate) fn live(self: &Arc<Self>, cinema: &Cinema, stopping: Option<Stopping>) -> Arc<Live> {
+    pub(super) fn live(self: &Arc<Self>, cinema: &Cinema, stopping: Option<Stopping>) -> Arc<Live> {
         let mut live = self.watchers();
         live.get_or_insert_with(|| Live::start(self.clone(), cinema.clone(), stopping)).clone()
     }

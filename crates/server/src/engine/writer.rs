@@ -266,6 +266,7 @@ impl Writer {
                         let _ = job.reply.send(result);
                     }
                     self.watch(&turn.resident);
+                    self.shared.follow_line(&turn.resident);
                     turn.resident.changed();
                     if grown > 0 {
                         self.shared.make_room(grown);

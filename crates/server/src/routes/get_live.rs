@@ -21,7 +21,7 @@ pub(super) async fn get_live(
     request: HeaderMap,
 ) -> Result<Response, Reply> {
     let resident = cinema.engine().settle(screening).await.map_err(reply)?;
-    let live = resident.live(&cinema, stopping.map(|Extension(stopping)| stopping));
+    let live = cinema.engine().watch(&resident, &cinema, stopping.map(|Extension(stopping)| stopping));
     let last = request.get("last-event-id").and_then(|v| v.to_str().ok()).and_then(read_id);
     let (first, events) = live.enter(&resident, &cinema, last);
     let retry = Bytes::from_static(b"retry: 2000\n\n");
