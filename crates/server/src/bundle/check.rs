@@ -1,7 +1,7 @@
 //! A file, row by row: what can be used, and why the rest cannot.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::rc::Rc;
 
 use admit_protocol::cinema::{Cinema, Hall};
@@ -20,6 +20,7 @@ use jiff::{Timestamp, ToSpan as _};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use super::known::Known;
 use super::{Bundle, BundleCinema, BundleScreening, Checked, Row, RowReport};
@@ -53,6 +54,8 @@ pub(super) struct Work<'a> {
     pub(super) now: Timestamp,
     pub(super) checked: Checked,
     pub(super) known: Known<'a>,
+    /// The file's screenings by their ids, also those that cannot be used.
+    pub(super) rows: HashMap<&'a str, &'a Value>,
     pub(super) layouts: BTreeMap<&'a str, (ContentName, Rc<Layout>)>,
     pub(super) tables: BTreeMap<&'a str, (ContentName, Rc<PriceTable>)>,
     pub(super) cinemas: BTreeMap<CinemaId, Cow<'a, Cinema>>,
@@ -70,6 +73,7 @@ impl<'a> Work<'a> {
             cinemas: known.cinemas.iter().map(|c| (c.id, Cow::Borrowed(c))).collect(),
             films: known.films.iter().map(|f| (f.id, Cow::Borrowed(f))).collect(),
             known,
+            rows: bundle.screenings.iter().filter_map(|row| Some((row.value["id"].as_str()?, &row.value))).collect(),
             bundle,
             now,
             checked: Checked::default(),
@@ -210,9 +214,8 @@ impl<'a> Work<'a> {
             return Err(self.missing("hall", name, "none of its halls can be used".into()));
         }
         cinema.check()?;
-        let in_file = |id: &str| self.bundle.screenings.iter().any(|row| row.value["id"] == *id);
         let left_out = self.known.screenings.iter().map(|l| &l.screening).filter(|s| s.cinema == cinema.id);
-        let other = left_out.filter(|s| !in_file(s.id.as_str())).find_map(|s| {
+        let other = left_out.filter(|s| !self.rows.contains_key(s.id.as_str())).find_map(|s| {
             let currency = self.known.table(s.price_table)?.1.currency;
             (currency != cinema.currency).then_some((s.id, currency))
         });
@@ -299,7 +302,7 @@ impl<'a> Work<'a> {
 
     /// From when a screening is sold of which nothing is said: from now, unless it is sold already.
     fn opened(&self, screening: ScreeningId) -> Timestamp {
-        let known = self.known.screenings.iter().map(|l| &l.screening).find(|s| s.id == screening);
+        let known = self.known.screening(screening);
         known.map(|s| s.sales.opens_at).filter(|at| *at <= self.now).unwrap_or(self.now)
     }
 

@@ -7,9 +7,11 @@ use std::rc::Rc;
 use admit_protocol::cinema::Cinema;
 use admit_protocol::digest::ContentName;
 use admit_protocol::film::Film;
+use admit_protocol::id::ScreeningId;
 use admit_protocol::json::{self, DOCUMENT_BYTES_MAX, Numbers};
 use admit_protocol::layout::Layout;
 use admit_protocol::price::PriceTable;
+use admit_protocol::screening::Screening;
 use axum::body::Bytes;
 use serde::de::DeserializeOwned;
 
@@ -21,6 +23,7 @@ pub(super) struct Known<'a> {
     pub(super) cinemas: &'a [Cinema],
     pub(super) films: &'a [Film],
     pub(super) screenings: &'a [Box<ListedScreening>],
+    by_id: HashMap<ScreeningId, &'a Screening>,
     documents: HashMap<ContentName, &'a Bytes>,
     called: HashMap<(DocumentKind, &'a str), ContentName>,
     layouts: Read<Layout>,
@@ -37,10 +40,15 @@ impl<'a> Known<'a> {
             cinemas: &there.cinemas,
             films: &there.films,
             screenings: &there.screenings,
+            by_id: there.screenings.iter().map(|listed| (listed.screening.id, &listed.screening)).collect(),
             documents: there.documents.iter().map(|d| (d.name, &d.bytes)).collect(),
             called: there.documents.iter().filter_map(|d| Some(((d.kind, d.called.as_deref()?), d.name))).collect(),
             ..Self::default()
         }
+    }
+
+    pub(super) fn screening(&self, id: ScreeningId) -> Option<&'a Screening> {
+        self.by_id.get(&id).copied()
     }
 
     /// The document's own name, if this is it, or what an earlier file called it.

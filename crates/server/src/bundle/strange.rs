@@ -80,21 +80,18 @@ impl Work<'_> {
                 );
             }
         }
-        let known: BTreeMap<_, &Screening> =
-            self.known.screenings.iter().map(|l| (l.screening.id, &l.screening)).collect();
         for s in &self.screenings {
-            if let Some(before) =
-                known.get(&s.id).filter(|before| !before.status.takes_place() && s.status.takes_place())
-            {
+            let known = self.known.screening(s.id);
+            if let Some(before) = known.filter(|before| !before.status.takes_place() && s.status.takes_place()) {
                 note("screening", &s.id, format!("it was {}, and takes place again", before.status));
             }
             // Prices under a new name are compared where they are used.
-            let ranges = known.get(&s.id).and_then(|before| before.price_range).zip(s.price_range);
+            let ranges = known.and_then(|before| before.price_range).zip(s.price_range);
             if let Some((was, is)) = ranges.filter(|(was, is)| far_apart(was.highest.amount(), is.highest.amount())) {
                 let why = format!("its tickets cost {}, and were {} before", range(&is), range(&was));
                 note("screening", &s.id, why);
             }
-            if let Some(before) = known.get(&s.id) {
+            if let Some(before) = known {
                 let left_out = self.left_out(before, s);
                 if !left_out.is_empty() {
                     let why = format!(
@@ -138,8 +135,9 @@ impl Work<'_> {
             note("programme", &"", why);
         }
         let mut halls: BTreeMap<_, Vec<&Screening>> = BTreeMap::new();
-        let in_file = self.in_file();
-        let left_out = self.known.screenings.iter().map(|l| &l.screening).filter(|s| !in_file.contains(s.id.as_str()));
+        let in_file = &self.rows;
+        let left_out =
+            self.known.screenings.iter().map(|l| &l.screening).filter(|s| !in_file.contains_key(s.id.as_str()));
         for s in self.screenings.iter().chain(left_out.clone()).filter(|s| s.status.takes_place()) {
             halls.entry((s.cinema, s.hall)).or_default().push(s);
         }
@@ -148,7 +146,7 @@ impl Work<'_> {
             for (first, second) in in_hall.iter().zip(in_hall.iter().skip(1)) {
                 // Where the end is not known, nobody can say.
                 let overlap = first.ends_at.as_ref().is_some_and(|end| second.starts_at.at() < end.at());
-                if overlap && [first, second].iter().any(|s| in_file.contains(s.id.as_str())) {
+                if overlap && [first, second].iter().any(|s| in_file.contains_key(s.id.as_str())) {
                     let why = format!("in hall {} it begins before screening {} is over", second.hall, first.id);
                     note("screening", &second.id, why);
                 }
@@ -176,16 +174,14 @@ impl Work<'_> {
 
     /// What becomes of screenings that were there.
     pub(super) fn look_for_changes(&mut self) {
-        let known: BTreeMap<_, &Screening> =
-            self.known.screenings.iter().map(|l| (l.screening.id, &l.screening)).collect();
-        let in_file = self.in_file();
-        let left_out = known.values().filter(|s| s.starts_at.at() > self.now && !in_file.contains(s.id.as_str()));
+        let known = self.known.screenings.iter().map(|l| &l.screening);
+        let left_out = known.filter(|s| s.starts_at.at() > self.now && !self.rows.contains_key(s.id.as_str()));
         let left_out = left_out.map(|s| s.id).collect();
         let mut changes = ScreeningChanges { left_out, ..ScreeningChanges::default() };
         for now in &self.screenings {
-            match known.get(&now.id) {
+            match self.known.screening(now.id) {
                 None => changes.new.push((now.id, self.poster_line(now))),
-                Some(before) if *before == now => changes.same += 1,
+                Some(before) if before == now => changes.same += 1,
                 Some(before) => changes.changed.push((now.id, differing(before, now))),
             }
         }
@@ -209,9 +205,7 @@ impl Work<'_> {
         if self.bundle.cancellation.is_some() {
             return 0;
         }
-        let says = |id: &str| {
-            self.bundle.screenings.iter().any(|r| r.value["id"] == *id && r.value.get("cancellation").is_some())
-        };
+        let says = |id: &str| self.rows.get(id).is_some_and(|row| row.get("cancellation").is_some());
         let to_come = self.screenings.iter().filter(|s| s.starts_at.at() > self.now);
         to_come.filter(|s| !says(s.id.as_str())).count()
     }
@@ -249,7 +243,7 @@ impl Work<'_> {
 
     /// What a screening said before this file, and the file does not: it is as if it had never been said.
     fn left_out(&self, before: &Screening, after: &Screening) -> Vec<String> {
-        let row = self.bundle.screenings.iter().map(|row| &row.value).find(|row| row["id"] == *after.id.as_str());
+        let row = self.rows.get(after.id.as_str());
         let poster =
             |s: &Screening| serde_json::to_value(BundleScreening::of(s, Some(s.layout), &|name| name.to_string()));
         let (Some(row), Ok(Value::Object(before_said)), Ok(said)) = (row, poster(before), poster(after)) else {
@@ -262,8 +256,8 @@ impl Work<'_> {
             "status" => before.status.takes_place() && said.get(member) != Some(was),
             // A policy of its own. That of a whole file is looked at once for all.
             "cancellation" => {
-                let left_out = self.bundle.cancellation.is_none() && self.usual_policy() != Some(&before.cancellation);
-                left_out && said.get(member) != Some(was)
+                let left_out = self.bundle.cancellation.is_none() && said.get(member) != Some(was);
+                left_out && self.usual_policy() != Some(&before.cancellation)
             }
             _ => said.get(member) != Some(was),
         };
@@ -275,11 +269,6 @@ impl Work<'_> {
     fn today_at(&self, screening: &Screening) -> Option<Date> {
         let cinema = self.cinemas.get(&screening.cinema)?;
         Some(Moment::new(self.now, &cinema.zone).ok()?.business_date(cinema.business_day_cutoff))
-    }
-
-    /// The screenings of the file, also those that cannot be used.
-    fn in_file(&self) -> BTreeSet<&str> {
-        self.bundle.screenings.iter().filter_map(|row| row.value["id"].as_str()).collect()
     }
 
     /// The policy that most screenings have that are there: another one is a screening's own.
@@ -296,11 +285,10 @@ impl Work<'_> {
 
     /// Price tables that the file changes under a name that earlier files gave them, and how many screenings to come keep the old one.
     fn new_prices(&self) -> impl Iterator<Item = (&str, usize)> {
-        let in_file = self.in_file();
         self.tables.iter().filter_map(move |(name, (table, _))| {
             let before = self.known.named(DocumentKind::PriceTable, name).filter(|before| before != table)?;
             let to_come = self.known.screenings.iter().map(|l| &l.screening).filter(|s| s.starts_at.at() > self.now);
-            let stay = to_come.filter(|s| s.price_table == before && !in_file.contains(s.id.as_str())).count();
+            let stay = to_come.filter(|s| s.price_table == before && !self.rows.contains_key(s.id.as_str())).count();
             (stay > 0).then_some((*name, stay))
         })
     }
