@@ -19,6 +19,7 @@ use serde_json::json;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::load::{Connection, Round, cpu_s, median, post, round3};
+use crate::report;
 use crate::stage::{Hall, PRICE, Stage};
 
 /// Hold and book over HTTP, durable, against the same server's trivial route and the textbook design.
@@ -367,7 +368,7 @@ impl Rounds {
             line["light_p99_syncs"] = json!(round3(p99(&self.light) / sync));
         }
         if as_json {
-            println!("{line}");
+            report::say("booking", line, true);
             return Ok(());
         }
         println!(
@@ -380,7 +381,7 @@ impl Rounds {
             let (t, b) = (t.per_second(), b.per_second());
             println!("{:>6} {t:>14.0} {b:>14.0} {:>8.3} {hot:>12.0} {peer:>14.0}", n + 1, b / t);
         }
-        println!("{}", serde_json::to_string_pretty(&line)?);
+        report::say("booking", line, false);
         Ok(())
     }
 }

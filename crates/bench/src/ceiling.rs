@@ -9,6 +9,7 @@ use tokio::runtime::Builder;
 
 use crate::booking::{sync_ms, trivial_round};
 use crate::load::{Round, median, round3};
+use crate::report;
 use crate::server::Server;
 
 /// The limits of this machine: requests a second of a route that does nothing, and syncs of the disk.
@@ -50,7 +51,7 @@ impl Ceiling {
         });
         let sync = median(sync);
         let line = json!({"trivial": routes.collect::<Vec<_>>(), "sync_ms": round3(sync), "syncs_per_s": (1000.0 / sync).round()});
-        println!("{}", if as_json { line.to_string() } else { serde_json::to_string_pretty(&line)? });
+        report::say("ceiling", line, as_json);
         Ok(())
     }
 }

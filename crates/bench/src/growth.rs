@@ -13,6 +13,7 @@ use tokio::runtime::Builder;
 
 use crate::booking::{Target, booking_round};
 use crate::load::{Round, median, round3};
+use crate::report;
 use crate::server::Server;
 use crate::stage::Hall;
 
@@ -98,7 +99,7 @@ impl Growth {
             "empty_per_s": young_per_s.round(),
             "refused": on_full.iter().chain(&on_young).map(|r| r.refused).sum::<usize>(),
         });
-        println!("{}", if as_json { line.to_string() } else { serde_json::to_string_pretty(&line)? });
+        report::say("growth", line, as_json);
         Ok(())
     }
 }

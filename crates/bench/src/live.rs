@@ -20,6 +20,7 @@ use tokio::task::JoinSet;
 
 use crate::booking::{Target, booking_round};
 use crate::load::{Connection, median, post, round3};
+use crate::report;
 use crate::server::Server;
 use crate::stage::Hall;
 
@@ -120,8 +121,7 @@ impl Live {
             "requests_per_s_alone": median(alone.clone()).round(),
             "slowdown": round3(1.0 - median(beside) / median(alone)),
         });
-        let text = if as_json { line.to_string() } else { serde_json::to_string_pretty(&line)? };
-        println!("{text}");
+        report::say("live", line, as_json);
         ensure!(missing == 0, "{missing} times somebody was not told of a change");
         Ok(())
     }

@@ -8,6 +8,7 @@ mod live;
 mod load;
 mod postgres;
 mod queue;
+mod report;
 mod server;
 mod stage;
 mod surge;
@@ -47,6 +48,8 @@ enum Bench {
     Live(live::Live),
     /// On PostgreSQL: against the textbook design behind HTTP, two processes against one, one screening against many.
     Postgres(postgres::Postgres),
+    /// A picture of figures against what is wanted, of lines that other benches said.
+    Plot(report::Plot),
     #[command(hide = true)]
     ServeStage(server::ServeStage),
 }
@@ -61,6 +64,7 @@ fn main() -> anyhow::Result<()> {
         Bench::Ticket(bench) => bench.run(arguments.json),
         Bench::Live(bench) => bench.run(arguments.json),
         Bench::Postgres(bench) => bench.run(arguments.json),
+        Bench::Plot(plot) => plot.run(),
         Bench::ServeStage(stage) => stage.run(),
     }
 }

@@ -13,6 +13,7 @@ use tokio::runtime::Builder;
 
 use crate::booking::{Target, booking_round, holding_round};
 use crate::load::{Connection, Round, median, round3};
+use crate::report;
 use crate::server::Server;
 use crate::stage::Hall;
 
@@ -126,7 +127,7 @@ impl Rounds {
             "refused": refused,
         });
         if as_json {
-            return println!("{line}");
+            return report::say("postgres", line, true);
         }
         println!(
             "{:>6} {:>14} {:>14} {:>14} {:>14}",
@@ -143,6 +144,6 @@ impl Rounds {
                 of(&self.hot)
             );
         }
-        println!("{line:#}");
+        report::say("postgres", line, false);
     }
 }

@@ -10,6 +10,7 @@ use tokio::runtime::Builder;
 
 use crate::booking::{surge_round, trivial_round};
 use crate::load::{Round, median, round3};
+use crate::report;
 use crate::server::Server;
 use crate::stage::Hall;
 
@@ -62,7 +63,7 @@ impl Surge {
             "queue_all_know_s": round3(queue.all_know_s),
             "queue_early_refused": queue.early_refused,
         });
-        println!("{}", if as_json { line.to_string() } else { serde_json::to_string_pretty(&line)? });
+        report::say("surge", line, as_json);
         ensure!(sold.iter().all(|sold| *sold == Hall::Ordinary.seats()), "a hall was not sold out, or more than that");
         Ok(())
     }

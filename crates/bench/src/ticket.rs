@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use crate::load::{median, round3};
+use crate::report;
 
 /// A ticket checked and signed, against Ed25519 alone.
 #[derive(Args)]
@@ -65,7 +66,7 @@ impl Tickets {
             "sign_per_s": sign.round(),
             "code_chars": code.len(),
         });
-        println!("{}", if as_json { line.to_string() } else { serde_json::to_string_pretty(&line)? });
+        report::say("ticket", line, as_json);
         Ok(())
     }
 }
