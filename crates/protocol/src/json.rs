@@ -6,10 +6,12 @@
 
 mod words;
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt;
 
 use crate::objects::ObjectsOnly;
+use serde::Deserialize;
 use serde::de::{self, DeserializeOwned, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
 /// The deepest nesting of arrays and objects.
@@ -145,6 +147,11 @@ pub fn from_value<T: DeserializeOwned>(value: &serde_json::Value) -> Result<T, J
     T::deserialize(ObjectsOnly(value)).map_err(|error| wrong_shape::<T, _>(error, value))
 }
 
+/// A member's name: where it has no escapes, it is that of the document.
+#[derive(PartialEq, Eq, Hash, Deserialize)]
+#[serde(transparent)]
+struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+
 /// Walks a document and keeps nothing of it.
 #[derive(Clone, Copy)]
 struct Checked {
@@ -207,11 +214,11 @@ impl<'de> Visitor<'de> for Checked {
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
         let inner = self.deeper()?;
         // Objects are small, and most have fewer members than a hash set would pay for.
-        let mut few: Vec<String> = Vec::new();
-        let mut many: HashSet<String> = HashSet::new();
-        while let Some(name) = members.next_key::<String>()? {
+        let mut few: Vec<Name<'de>> = Vec::new();
+        let mut many: HashSet<Name<'de>> = HashSet::new();
+        while let Some(name) = members.next_key::<Name<'de>>()? {
             if few.contains(&name) || many.contains(&name) {
-                return Err(de::Error::custom(format_args!("the member {name:?} appears twice")));
+                return Err(de::Error::custom(format_args!("the member {:?} appears twice", name.0)));
             }
             members.next_value_seed(inner)?;
             if few.len() < 16 {
