@@ -10,6 +10,7 @@ use admit_protocol::booking::{Booking, BookingLine, BookingState, TicketState};
 use admit_protocol::exchange::BookingLink;
 use admit_protocol::id::SeatId;
 use admit_protocol::money::Money;
+use admit_protocol::problem::ProblemCode;
 use admit_protocol::time::Moment;
 use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
@@ -68,6 +69,8 @@ struct News {
     silent: HashMap<PurchaseNumber, String>,
     /// What became of the screening itself.
     changed: HashMap<PurchaseNumber, Change>,
+    /// What the cinemas themselves know nothing of.
+    lost: BTreeSet<PurchaseNumber>,
 }
 
 /// What became of a screening since it was booked, in words.
@@ -116,7 +119,7 @@ pub(crate) async fn change(server: &Server, purchase: &Purchase) -> Option<Chang
 /// Asks again what is not known, with the same keys, and how bookings stand. Says which cinema could not be asked.
 async fn ask(wallet: &Wallet, context: &Context) -> anyhow::Result<News> {
     let mut servers: HashMap<String, Result<Server, String>> = HashMap::new();
-    let News { mut silent, mut changed } = News::default();
+    let News { mut silent, mut changed, mut lost } = News::default();
     let open =
         |p: &Purchase| p.booking.as_ref().is_none_or(|b| b.state != BookingState::Cancelled || !b.refund_due.is_zero());
     for purchase in wallet.purchases()?.into_iter().filter(|p| p.is_open() || open(p)) {
@@ -137,6 +140,10 @@ async fn ask(wallet: &Wallet, context: &Context) -> anyhow::Result<News> {
         match asked {
             // Now it is known: it was not done.
             Ok(()) | Err(WalletError::TooOld) => {}
+            Err(error) if purchase.booking.is_some() && error.code() == Some(ProblemCode::NotFound) => {
+                lost.insert(purchase.number);
+                continue;
+            }
             Err(WalletError::Client(ClientError::Refused(_))) if !still_open(wallet, purchase.number) => {}
             Err(error) => drop(silent.insert(purchase.number, error.to_string())),
         }
@@ -151,7 +158,7 @@ async fn ask(wallet: &Wallet, context: &Context) -> anyhow::Result<News> {
     for server in servers.values().flatten() {
         wallet.forget_lapsed(server)?;
     }
-    Ok(News { silent, changed })
+    Ok(News { silent, changed, lost })
 }
 
 fn still_open(wallet: &Wallet, number: PurchaseNumber) -> bool {
@@ -174,6 +181,9 @@ fn state(purchase: &Purchase, all: &[Purchase], news: &News) -> String {
     let why = news.silent.get(&purchase.number);
     if purchase.is_open() && why.is_some() {
         return "not known yet: this asks again each time".to_owned();
+    }
+    if news.lost.contains(&purchase.number) {
+        return "THE CINEMA DOES NOT KNOW THIS BOOKING any more: show it at its counter".to_owned();
     }
     // By the cinema's clock: that is where it counts.
     let there = |at: Timestamp| match purchase.zone.as_ref().and_then(|zone| Moment::new(at, zone).ok()) {

@@ -201,6 +201,9 @@ impl Wanted {
         let empty = Choosing::in_empty_hall(screening, layout.clone(), server.now())?;
         let fits = |hall: &Choosing, wish: Best| !hall.best(&wish, table, 1).is_empty();
         let full = !fits(&now, any(true)) && seats.areas.iter().all(|area| area.free == 0);
+        if self.wheelchairs > 0 && !fits(&now, Best { wheelchairs: 1, ..any(true) }) {
+            show::warn("no wheelchair space is left");
+        }
         // Who asked for seats by name has others to choose from.
         if best.is_none() && !full {
             return Ok(());

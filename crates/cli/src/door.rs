@@ -67,7 +67,8 @@ impl DoorCommand {
             let code = match line.trim() {
                 "" => continue,
                 word if word.eq_ignore_ascii_case("undo") => {
-                    undo(&scanner, screening, &let_in, &layout, context).await.or_else(|e| not_done(e, context))?;
+                    let undone = undo(&scanner, screening, &let_in, &layout, context).await;
+                    undone.or_else(|error| not_done(" NOT TAKEN BACK ", error, context))?;
                     continue;
                 }
                 code => code,
@@ -75,12 +76,13 @@ impl DoorCommand {
             let result = match scan(&scanner, screening, code).await {
                 Ok(result) => result,
                 Err(error) => {
-                    not_done(error, context)?;
+                    not_done(" NOT CHECKED ", error, context)?;
                     continue;
                 }
             };
             let good_for = match result.verdict {
                 Verdict::WrongShow => good_for(&server, code).await,
+                Verdict::Revoked => printed_on(&server, code),
                 _ => None,
             };
             print(&result, good_for, (&layout, &types), (&zone, shown.starts_at.at()), context)?;
@@ -93,7 +95,7 @@ impl DoorCommand {
 }
 
 /// Says that nothing is known, where that may be better in a moment: people go on queueing. Anything else ends it.
-fn not_done(error: anyhow::Error, context: &Context) -> anyhow::Result<()> {
+fn not_done(what: &str, error: anyhow::Error, context: &Context) -> anyhow::Result<()> {
     let passes = match error.downcast_ref::<ClientError>() {
         Some(ClientError::Refused(problem)) => problem.retryable,
         Some(_) => true,
@@ -105,7 +107,7 @@ fn not_done(error: anyhow::Error, context: &Context) -> anyhow::Result<()> {
     if context.json {
         return show::json(&json!({"error": error.to_string()}));
     }
-    show::line(&format!("{}  {error}: try it again", show::colour("1;43;30", " NOT CHECKED ")));
+    show::line(&format!("{}  {error}: try it again", show::colour("1;43;30", what)));
     Ok(())
 }
 
@@ -186,6 +188,12 @@ async fn upload(
     results.results.into_iter().next().context("the server did not say what came of the scan")
 }
 
+/// The seat that a genuine ticket names: of one that is good for nothing, the server says no more.
+fn printed_on(server: &Server, code: &str) -> Option<String> {
+    let ticket = Ticket::verify(code, |short| server.ticket_keys(short, Timestamp::now()).first().copied()).ok()?;
+    Some(format!("  row {}, seat {}: genuine, so send them to the box office", ticket.row, ticket.seat))
+}
+
 /// What a genuine ticket is for: whoever stands before the wrong door is told where to go. Nothing, if the server cannot say.
 async fn good_for(server: &Server, code: &str) -> Option<String> {
     let ticket = Ticket::verify(code, |short| server.ticket_keys(short, Timestamp::now()).first().copied()).ok()?;
@@ -224,7 +232,7 @@ fn print(
         Verdict::WrongShow => ("1;41;37", " ANOTHER SCREENING "),
         Verdict::Expired if Timestamp::now() < starts => ("1;41;37", " TOO EARLY "),
         Verdict::Expired => ("1;41;37", " TOO LATE "),
-        Verdict::Revoked => ("1;41;37", " CANCELLED OR REPLACED "),
+        Verdict::Revoked => ("1;41;37", " CANCELLED, REPLACED, OR NOT IN THE BOOKS "),
         _ => ("1;41;37", " NO TICKET OF OURS "),
     };
     let first = result.first.as_ref().filter(|_| result.verdict == Verdict::Duplicate);

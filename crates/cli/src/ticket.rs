@@ -3,10 +3,11 @@
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 
-use admit_client::Wallet;
+use admit_client::{Purchase, Wallet};
 use admit_protocol::key::PublicKey;
+use admit_protocol::problem::ProblemCode;
 use admit_protocol::ticket::Ticket;
-use anyhow::{Context as _, anyhow, ensure};
+use anyhow::{Context as _, anyhow, bail, ensure};
 use clap::{Args, Subcommand};
 use fast_qr::convert::Builder as _;
 use fast_qr::convert::svg::SvgBuilder;
@@ -61,6 +62,9 @@ pub(crate) async fn show_tickets(
     };
     let (purchase, old) = match fresh {
         Ok(purchase) => (purchase, None),
+        Err(error) if error.code() == Some(ProblemCode::NotFound) => {
+            bail!("the cinema does not know this booking any more: show it at its counter, {}", named(&kept));
+        }
         // Whoever stands at the door has a ticket, whatever the network does.
         Err(error) if kept.tickets.is_some() => (kept, Some(error)),
         Err(error) => return Err(error.into()),
@@ -119,6 +123,11 @@ pub(crate) async fn show_tickets(
         show::line(&ticket.code);
     }
     Ok(())
+}
+
+fn named(purchase: &Purchase) -> String {
+    let reference = purchase.booking.as_ref().map(|b| b.reference.as_str()).unwrap_or_default();
+    format!("{reference}, {}", purchase.title)
 }
 
 fn draw(code: &str) -> anyhow::Result<QRCode> {

@@ -71,11 +71,15 @@ impl CancellationPolicy {
         if self.tiers.windows(2).any(|pair| pair[0].until_before_start_s <= pair[1].until_before_start_s) {
             return Err("tiers come earliest first");
         }
-        let fees = [self.fee_per_ticket, self.exchange.and_then(|rule| rule.fee_per_ticket)];
-        if fees.iter().flatten().any(|fee| fee.amount() < 0) {
+        if self.fees().any(|fee| fee.amount() < 0) {
             return Err("a cancellation fee is not below zero");
         }
         Ok(())
+    }
+
+    /// All fees that it has.
+    pub(crate) fn fees(&self) -> impl Iterator<Item = Money> {
+        [self.fee_per_ticket, self.exchange.and_then(|rule| rule.fee_per_ticket)].into_iter().flatten()
     }
 
     /// The tier that holds at `now`, if a cancellation is possible then.

@@ -362,6 +362,13 @@ impl Screening {
         if table.currency != cinema.currency {
             return Err(format!("its prices are in {}, the cinema's in {}", table.currency, cinema.currency));
         }
+        if let Some(fee) = self.cancellation.fees().find(|fee| fee.currency() != cinema.currency) {
+            return Err(format!(
+                "its cancellation policy has a fee in {}, the cinema sells in {}",
+                fee.currency(),
+                cinema.currency
+            ));
+        }
         if let Some(zone) = layout.zones.iter().find(|z| !table.offers.iter().any(|o| o.zone == z.id)) {
             return Err(format!("its price table has no price for zone {}", zone.id));
         }

@@ -201,7 +201,16 @@ impl House {
             true => booking.kept().minus(stays(hold, booking, &given)).unwrap_or(zero).max(zero),
             false => booking.kept(),
         };
-        let moves = sum(table, given.iter().map(|(_, worth)| *worth).chain([fees])).min(free);
+        let moves = match (is_due, whole) {
+            // What is not paid yet pays no fee: it is taken from what was.
+            (true, Some(_)) => {
+                let prices = sum(table, lines.iter().map(|line| booking.lines[*line].price).chain([fees]));
+                let worths = sum(table, given.iter().map(|(_, worth)| *worth).chain([fees]));
+                let kept = prices.minus(worths).unwrap_or(zero);
+                prices.min(free).minus(kept).unwrap_or(zero).max(zero)
+            }
+            _ => sum(table, given.iter().map(|(_, worth)| *worth).chain([fees])).min(free),
+        };
         let moves = if is_due && whole.is_none() { moves.min(booking.refundable()) } else { moves };
         // What a cancellation would bring now: only so much of it ever comes back in money.
         let cash_fees = if all { refundable_fees(hold) } else { zero };

@@ -39,7 +39,7 @@ impl House {
         let places = match &wish.best {
             Some(best) => {
                 let free = |place: Place| self.claim(place).is_none();
-                best_places(terms, &free, best, now).map_err(|most| Refusal::NotTogether { most })?
+                best_places(terms, &free, best, now).map_err(|most| not_together(best, most))?
             }
             None => self.wanted_places(wish, now)?,
         };
@@ -292,4 +292,9 @@ pub(super) fn still_choosing(hold: &Hold, now: Timestamp) -> Result<Timestamp, R
         | HoldState::Expired { .. }
         | HoldState::RefundDue { .. } => Err(Refusal::HoldEnded),
     }
+}
+
+/// Of people in wheelchairs it is not how many they are together that matters.
+fn not_together(best: &Best, most: usize) -> Refusal {
+    Refusal::NotTogether { most: if best.wheelchairs > 0 { 0 } else { most } }
 }

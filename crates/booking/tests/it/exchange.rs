@@ -284,6 +284,25 @@ fn a_booking_that_is_not_paid_to_the_end_is_worth_what_cancelling_it_brings() {
 }
 
 #[test]
+fn each_exchange_takes_its_fee_also_of_what_is_not_paid_to_the_end_exch_004() {
+    let mut s = exchanging(|terms| {
+        let rule = ExchangeRule { until_before_start_s: 3 * 3600, fee_per_ticket: Some(eur(50)) };
+        let policy = CancellationPolicy { exchange: Some(rule), ..(*terms.cancellation).clone() };
+        terms.cancellation = Arc::new(policy);
+    });
+    let mut has = s.booked("anna", &["A1"]);
+    paid(&mut s, has);
+    for (n, (to, kept)) in [("A2", 1000), ("A3", 950), ("A4", 900)].into_iter().enumerate() {
+        let next = s.hold("anna", &[to]).expect("free");
+        let swap = wish(&s, has, &[], next, &[(to, "adult")]);
+        let offer = s.house.quote_exchange(&s.house, &swap, s.now).expect("allowed");
+        assert_eq!((offer.moves, offer.balance_due), (eur(kept), eur(1050 - kept)), "exchange {n}");
+        s.run(&Command::Exchange { wish: swap, quote: offer.id, seed: [7; 16] }).expect("exchanges");
+        has = next;
+    }
+}
+
+#[test]
 fn what_came_back_when_it_was_exchanged_comes_back_once() {
     let (mut s, mut t, old) = paid_tonight(&["A1", "A2", "A3"]);
     let new = t.hold("anna", &["A3", "A4"]).expect("free");

@@ -180,7 +180,8 @@ impl Exchange {
         show::line(&format!("you give, of {}  {}", show::colour("1", &old.title), booking.reference));
         for line in &quote.given {
             let (seat, kind) = (old.printed(&line.seat), old.called(&line.ticket_type));
-            let whole = line.worth == line.total || booking.paid.is_zero();
+            // Of what is not paid to the end, less moves than they are worth.
+            let whole = line.worth == line.total || !booking.balance_due.is_zero();
             let worth = if whole { String::new() } else { format!(", worth {} now", line.worth) };
             show::line(&format!("  {seat:10} {kind:10} {}{worth}", line.total));
         }

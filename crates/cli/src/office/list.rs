@@ -5,6 +5,7 @@ use admit_protocol::booking::{Booking, BookingState, TicketState};
 use admit_protocol::hold::HoldState;
 use admit_protocol::id::{ScreeningId, SeatId, TicketTypeId};
 use admit_protocol::layout::Layout;
+use admit_protocol::money::Money;
 use admit_protocol::screening::Screening;
 use admit_protocol::time::{Moment, after};
 use jiff::Timestamp;
@@ -91,11 +92,20 @@ pub(super) async fn find(office: &Office, text: &str, context: &Context) -> anyh
     Ok(())
 }
 
+/// What was paid, and neither came back nor moved to another booking.
+pub(super) fn left_of(b: &Booking) -> Money {
+    let moved = b.moved_out.unwrap_or(Money::zero(b.paid.currency()));
+    b.paid.minus(b.refunded).and_then(|left| left.minus(moved)).unwrap_or(b.paid)
+}
+
 /// What became of a booking, and what money is between the cinema and its buyer.
 fn state(b: &Booking, screening: &Screening, clock: impl Fn(Timestamp) -> String) -> String {
     let mut words: Vec<String> = Vec::new();
-    let left = b.paid.minus(b.refunded).unwrap_or(b.paid);
+    let left = left_of(b);
+    let exchanged = b.lines.iter().any(|l| l.replaced_by.is_some());
     match b.state {
+        BookingState::Cancelled if exchanged => words.push("exchanged".into()),
+        BookingState::PartCancelled if exchanged => words.push("partly exchanged".into()),
         BookingState::Cancelled => words.push("cancelled".into()),
         BookingState::PartCancelled => words.push("partly cancelled".into()),
         _ => {}
@@ -114,6 +124,7 @@ fn state(b: &Booking, screening: &Screening, clock: impl Fn(Timestamp) -> String
         _ if b.paid.is_zero() => words.push("free".into()),
         _ => words.push(format!("paid {}", b.paid)),
     }
+    words.extend(b.moved_out.map(|moved| format!("{moved} moved to another booking")));
     if !b.refund_due.is_zero() {
         words.push(format!("{} still to give back", b.refund_due));
     }

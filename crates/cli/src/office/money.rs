@@ -9,6 +9,7 @@ use anyhow::{Context as _, bail, ensure};
 use serde_json::json;
 
 use super::Office;
+use super::list::left_of;
 use crate::bookings::seats_named;
 use crate::showing::Showing;
 use crate::{Context, show};
@@ -58,7 +59,7 @@ impl AtCounter<'_> {
         if due.is_zero() && !booking.refunded.is_zero() {
             bail!("{} were given back for {} before", booking.refunded, booking.reference);
         }
-        let kept = booking.paid.minus(booking.refunded)?;
+        let kept = left_of(&booking);
         if due.is_zero() && booking.state == BookingState::Cancelled && !kept.is_zero() {
             bail!(
                 "all of {} is cancelled, and {kept} was kept: `admit box-office cancel --refund` gives it back after all",
@@ -91,7 +92,7 @@ impl AtCounter<'_> {
         self.office
             .must(if !screening.status.takes_place() { Permission::Sell } else { Permission::Refund }, "cancel")?;
         let booking = self.booking().await?;
-        let kept = booking.paid.minus(booking.refunded)?;
+        let kept = left_of(&booking);
         if !screening.status.takes_place() && !refund && !kept.is_zero() {
             bail!("this screening is {}: what was paid for it comes back, so say --refund", screening.status);
         }
@@ -191,7 +192,7 @@ fn comes_back(booking: &Booking, going: &[&BookingLine]) -> anyhow::Result<Money
     let standing = booking.lines.iter().filter(|l| l.state != TicketState::Revoked).count();
     let fees = (standing == going.len()).then_some(booking.booking_fees);
     let paid = Money::sum(booking.total.currency(), going.iter().map(|l| l.total).chain(fees))?;
-    Ok(paid.min(booking.paid.minus(booking.refunded)?))
+    Ok(paid.min(left_of(booking)))
 }
 
 /// The seats of a booking that are to be cancelled: those named, or all that stand.

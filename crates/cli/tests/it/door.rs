@@ -40,7 +40,10 @@ async fn who_stands_at_the_wrong_door_is_told_where_to_go() {
     let cancelled = run(&[&wallet[..], &["cancel", "1", "--yes"]].concat());
     assert!(cancelled.status.success(), "{}", says(&cancelled));
     let worthless = scan("show-0");
-    assert!(worthless.contains("CANCELLED OR REPLACED"), "nobody is told to come back with it: {worthless}");
+    assert!(
+        worthless.contains("CANCELLED, REPLACED, OR NOT IN THE BOOKS   row 1, seat 1: genuine"),
+        "nobody is told to come back with it: {worthless}"
+    );
 }
 
 #[test]

@@ -72,6 +72,12 @@ async fn tickets_go_to_another_screening_with_what_was_paid_and_come_to_other_se
     assert!(tickets.contains("1-8, Adult"), "{tickets}");
     let old = says(&mine(&["ticket", "show", "1", "--no-qr"]));
     assert!(old.contains("all of its tickets were exchanged for number 2, 3"), "{old}");
+    let list = ["box-office", "list", &folder.origin, "show-0", "--login", "anna"];
+    let listed = counter(&folder, &list);
+    assert!(listed.contains("exchanged, 20.00 EUR moved to another booking"), "{listed}");
+    let refund = ["box-office", "refund", &folder.origin, "show-0", reference, "--yes", "--login", "anna"];
+    let refund = says(&run(&refund));
+    assert!(refund.contains("nothing comes back for"), "nothing of it was kept: {refund}");
     for nothing_left in [&["cancel", "1", "--yes"][..], &["exchange", "1", "show-0", "1-8", "--yes"]] {
         let said = says(&mine(nothing_left));
         assert!(said.contains("it was exchanged for number 2, 3"), "{said}");

@@ -42,6 +42,14 @@ async fn a_copy_made_while_it_sells_is_served_when_the_first_one_is_lost() {
     assert_ne!(after.epoch, before.epoch, "and it says so (SEAT-003)");
     let ticket = run(&["--wallet", wallet.to_str().expect("a path"), "ticket", "show", "1", "--no-qr"]);
     assert!(ticket.status.success() && says(&ticket).contains("1-1, Adult"), "{}", says(&ticket));
+    let mine = |what: &[&str]| says(&run(&[&["--wallet", wallet.to_str().expect("a path")], what].concat()));
+    let bookings = mine(&["bookings"]);
+    assert!(
+        bookings.contains("1-1    booked, 10.00 EUR") && bookings.contains("THE CINEMA DOES NOT KNOW"),
+        "{bookings}"
+    );
+    let lost = mine(&["ticket", "show", "2", "--no-qr"]);
+    assert!(lost.contains("the cinema does not know this booking any more: show it at its counter"), "{lost}");
     let audit = run(&["--json", "cinema", "audit", to.to_str().expect("a path")]);
     let audit: Value = serde_json::from_slice(&audit.stdout).unwrap_or_else(|_| panic!("{}", says(&audit)));
     assert_eq!(audit["violations"].as_array().map(Vec::len), Some(0), "{audit}");

@@ -156,6 +156,20 @@ fn what_the_whole_file_says_of_cancellations_is_read_to_the_letter() {
 }
 
 #[test]
+fn a_fee_that_nobody_could_take_is_refused() {
+    for policy in [
+        json!({"tiers": [], "fee_per_ticket": {"amount": 100, "currency": "GBP"}}),
+        json!({"exchange": {"until_before_start_s": 3600, "fee_per_ticket": {"amount": 50, "currency": "GBP"}}}),
+    ] {
+        let mut foreign = serde_json::to_value(bundle()).expect("json");
+        foreign["cancellation"] = policy;
+        let foreign: admit_server::bundle::Bundle = serde_json::from_value(foreign).expect("a bundle");
+        let refused = foreign.check(NOON.parse().expect("noon")).refused;
+        assert_eq!(refused[0].why, "its cancellation policy has a fee in GBP, the cinema sells in EUR");
+    }
+}
+
+#[test]
 fn what_could_never_be_sold_is_refused() {
     let mut late = serde_json::to_value(bundle()).expect("json");
     late["screenings"][0]["sales_open"] = json!("2026-11-21T20:00:00Z");
