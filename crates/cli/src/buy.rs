@@ -108,7 +108,10 @@ impl Wanted {
         let server = wallet.meet(&client, &self.server).await?;
         let id: ScreeningId = self.screening.parse().with_context(|| self.screening.clone())?;
         let screening = find::screening(&server, id).await?;
-        sales::check(&screening, server.now())?;
+        // What was begun is gone on with, also when sales have ended since.
+        if !is_begun(&wallet, &server, id, None)? {
+            sales::check(&screening, server.now())?;
+        }
         let layout = server.layout(screening.layout).await?;
         let table = server.price_table(screening.price_table).await?;
         let most = self.at_most.as_deref().map(|text| read_amount(text, table.currency)).transpose()?;
@@ -150,7 +153,7 @@ impl Wanted {
                     (None, spaces) if spaces.is_empty() => Secret::new()?,
                     (None, spaces) => secret_of(&wallet, &server, id, &spaces)?.map_or_else(Secret::new, Ok)?,
                 };
-                let (best, asked) = (wish.best.clone(), self.seats.len());
+                let (best, asked) = (wish.best.clone(), wanted.len());
                 match wallet.hold_as(&server, id, keepsake, wish, secret).await {
                     Ok(held) => held,
                     Err(refused) => {
@@ -437,6 +440,20 @@ impl From<anyhow::Error> for Gone {
     fn from(error: anyhow::Error) -> Self {
         Self::Refused(error)
     }
+}
+
+/// Whether something is held there, or may be, that is not booked yet.
+fn is_begun(
+    wallet: &Wallet,
+    server: &Server,
+    screening: ScreeningId,
+    for_exchange: Option<PurchaseNumber>,
+) -> anyhow::Result<bool> {
+    let begun = |p: &Purchase| {
+        let there = p.origin == *server.origin() && p.screening == screening;
+        there && p.booking.is_none() && p.for_exchange == for_exchange
+    };
+    Ok(wallet.purchases()?.iter().any(begun))
 }
 
 /// The same wish at the same screening, begun before and not finished: found out what became of it, or still held.

@@ -70,7 +70,7 @@ pub(crate) enum CinemaCommand {
         /// What they are called.
         #[arg(long)]
         name: Option<String>,
-        /// Also where they have a password already.
+        /// Also where they have a password already; who was gone signs in again with it.
         #[arg(long)]
         new_password: bool,
         /// They sign in no more.
@@ -175,6 +175,7 @@ impl CinemaCommand {
                     true => Some(read_new_password(&login)?),
                     false => None,
                 };
+                let gone = gone || (!new_password && known.as_ref().is_some_and(|known| known.disabled));
                 let name = name.or(known.map(|known| known.name)).unwrap_or_else(|| login.clone());
                 let member = StaffMember { login, name, role, disabled: gone };
                 store.put_staff(&member, hash.as_deref())?;
@@ -293,11 +294,12 @@ fn backup(folder: &Folder, to: &Path, context: &Context) -> anyhow::Result<()> {
     );
     ensure!(folder.file("cinema.sqlite").exists(), "{} is not the folder of a cinema", folder.0.display());
     ensure!(!to.exists(), "{} is there already: a backup goes into a new folder", to.display());
-    let unfinished = to.with_extension("unfinished");
-    fs::create_dir_all(&unfinished).with_context(|| unfinished.display().to_string())?;
-    folder.copy_keys_and_settings(&unfinished)?;
-    SqliteStore::back_up(&folder.0, &unfinished)?;
-    fs::rename(&unfinished, to).with_context(|| to.display().to_string())?;
+    let beside = to.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // For its owner's eyes; gone, if it is not finished.
+    let copy = tempfile::tempdir_in(beside).with_context(|| beside.display().to_string())?;
+    folder.copy_keys_and_settings(copy.path())?;
+    SqliteStore::back_up(&folder.0, copy.path())?;
+    fs::rename(copy.path(), to).with_context(|| to.display().to_string())?;
     if context.json {
         return show::json(&json!({"backup": to}));
     }

@@ -12,7 +12,7 @@ use anyhow::{Context as _, bail, ensure};
 use clap::Args;
 
 use super::choosing::{self, named_types, wish};
-use super::{bought, keepsake, print_tickets, tickets_of, unfinished};
+use super::{bought, is_begun, keepsake, print_tickets, tickets_of, unfinished};
 use crate::bookings::{Named, check_stands, seats_named};
 use crate::showing::Showing;
 use crate::{Context, find, sales, show};
@@ -59,10 +59,13 @@ impl Exchange {
         // It may have been paid, or used, since it was last shown.
         let old = wallet.refresh(&server, old.number).await?;
         let booking = old.booking.clone().unwrap_or(booking);
-        check_stands(&booking, &wallet)?;
         let id: ScreeningId = self.screening.parse().with_context(|| self.screening.clone())?;
         let screening = find::screening(&server, id).await?;
-        sales::check(&screening, server.now())?;
+        // What was begun is gone on with: perhaps it was done, and nobody heard.
+        if !is_begun(&wallet, &server, id, Some(old.number))? {
+            check_stands(&booking, &wallet)?;
+            sales::check(&screening, server.now())?;
+        }
         let new = self.hold(&wallet, &server, &old, &screening).await?;
         if let Some(made) = new.booking.clone() {
             show::warn("this was asked for before, and is done");

@@ -234,3 +234,26 @@ async fn what_does_not_take_place_is_given_back_at_the_counter_canc_007() {
     let refund = says(&office("anna", &["refund", origin, "show-0", reference, "--yes"]));
     assert!(refund.contains("given back: 20.00 EUR"), "{refund}");
 }
+
+#[test]
+fn who_is_gone_comes_back_with_a_new_password_only() {
+    let folder = Folder::new(1, 1);
+    let sign_up = |login: &str, what: &[&str]| {
+        let mut child = admit(&[&["cinema", "staff", folder.text(), login], what].concat());
+        let child = child.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        let mut child = child.expect("starts");
+        // Whoever is asked for no password reads none.
+        let _ = writeln!(child.stdin.take().expect("piped"), "correct horse");
+        says(&child.wait_with_output().expect("ends"))
+    };
+    let staff = |what: &[&str]| sign_up("anna", what);
+    assert!(sign_up("root", &["--role", "admin"]).contains("may sign in as admin"));
+    assert!(staff(&["--name", "Anna"]).contains("say --role"), "somebody new");
+    assert!(staff(&["--role", "box_office", "--name", "Anna"]).contains("may sign in as box_office"));
+    assert!(staff(&["--role", "manager"]).contains("may sign in as manager"), "the password stays");
+    assert!(staff(&["--gone"]).contains("signs in no more"));
+    assert!(staff(&["--name", "Anna A"]).contains("signs in no more"), "a new name lets nobody in");
+    assert!(staff(&["--new-password"]).contains("may sign in as manager"));
+    let list = says(&run(&["cinema", "staff", folder.text()]));
+    assert!(list.contains("anna") && list.contains("Anna A") && list.contains("manager"), "{list}");
+}
