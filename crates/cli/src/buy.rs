@@ -1,5 +1,6 @@
 //! Buying.
 
+mod alternatives;
 mod choosing;
 mod exchange;
 
@@ -8,7 +9,7 @@ use admit_client::{
     Choosing, ClientError, Keepsake, Purchase, PurchaseNumber, Secret, Server, Waiting, Wallet, WalletError,
 };
 use admit_protocol::booking::{Book as BookRequest, Booking, Buyer, TicketChoice, TicketState};
-use admit_protocol::capability::{Capability, PaymentMethod};
+use admit_protocol::capability::PaymentMethod;
 use admit_protocol::hold::{Best, Hold, PlaceHold, Quote};
 use admit_protocol::id::{ScreeningId, SeatId, TicketTypeId, ZoneId};
 use admit_protocol::layout::{Layout, SeatKind};
@@ -186,54 +187,6 @@ impl Wanted {
                 }))
             }
         }
-    }
-
-    /// What a party can do for which nothing is left side by side, or nothing at all.
-    async fn say_what_else(
-        &self,
-        best: Option<&Best>,
-        asked: usize,
-        server: &Server,
-        screening: &Screening,
-        (layout, table): (&Layout, &PriceTable),
-    ) -> anyhow::Result<()> {
-        let seats = server.seats(screening.id).await?;
-        let any = |split| Best { count: 1, split, ..Best::default() };
-        let wish = best.cloned().unwrap_or_else(|| any(false));
-        let now = Choosing::new(screening, layout.clone(), &seats, server.now())?;
-        let empty = Choosing::in_empty_hall(screening, layout.clone(), server.now())?;
-        let fits = |hall: &Choosing, wish: Best| !hall.best(&wish, table, 1).is_empty();
-        let full = !fits(&now, any(true)) && seats.areas.iter().all(|area| area.free == 0);
-        if self.wheelchairs > 0 && !fits(&now, Best { wheelchairs: 1, ..any(true) }) {
-            show::warn("no wheelchair space is left");
-        }
-        // Who asked for seats by name has others to choose from.
-        if best.is_none() && !full {
-            return Ok(());
-        }
-        // Who stands somewhere without a number stands together wherever that is.
-        if layout.areas.is_empty() && !fits(&empty, wish.clone()) {
-            if !wish.split && fits(&empty, Best { split: true, ..wish }) {
-                show::warn("so many sit together nowhere in this hall: --split seats you apart");
-            }
-            return Ok(());
-        }
-        if server.manifest().offers(Capability::Waitlist) {
-            let mut party = if best.is_some() { self.seats.join(" ") } else { format!("best:{asked}") };
-            party.push_str(if self.split { " --split" } else { "" });
-            if self.wheelchairs > 0 {
-                party = format!("{party} --wheelchairs {}", self.wheelchairs);
-            }
-            if !self.tickets.is_empty() {
-                party = format!("{party} --tickets {}", self.tickets.join(","));
-            }
-            let join = format!("admit waitlist join {} {} {party}", server.origin(), screening.id);
-            let apart = !wish.split && fits(&now, Best { split: true, ..wish });
-            let or_apart = if apart { ", or sit apart: --split" } else { "" };
-            let full = if full { "all seats are taken: " } else { "" };
-            show::warn(&format!("{full}you can wait for what comes free: `{join}`{or_apart}"));
-        }
-        Ok(())
     }
 
     /// Shows what it costs, asks, and books.

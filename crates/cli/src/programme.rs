@@ -12,7 +12,7 @@ use clap::Args;
 use jiff::{Timestamp, ToSpan as _};
 use serde_json::json;
 
-use crate::{Context, find, show};
+use crate::{Context, find, sales, show};
 
 /// What a cinema shows, from its own server.
 #[derive(Args)]
@@ -44,7 +44,7 @@ impl Programme {
             let (films, screenings) = server.programme(cinema.id).await?;
             let fits = |s: &Screening| s.over_at() > now && evening.is_none_or(|evening| s.business_date == evening);
             for screening in screenings.into_iter().filter(fits) {
-                let words = vec![
+                let words = [
                     show::start(&screening),
                     titles(&screening, &films),
                     show::text(&cinema.name).to_owned(),
@@ -64,7 +64,14 @@ impl Programme {
             show::line(&format!("nothing is shown {when}"));
             return Ok(());
         }
-        let rows: Vec<Vec<String>> = shown.into_iter().map(|(_, words)| words).collect();
+        let left = sales::left(&server, shown.iter().map(|(s, _)| s)).await;
+        let said = |(screening, mut words): (Screening, [String; 5])| {
+            if let Some(left) = left.get(&screening.id) {
+                words[3] = format!("{}, {left}", words[3]);
+            }
+            words.to_vec()
+        };
+        let rows: Vec<Vec<String>> = shown.into_iter().map(said).collect();
         show::table(&["when", "film", "cinema", "adults", "screening"], &rows);
         show::line(&format!("seats: admit seats {} SCREENING", server.origin()));
         Ok(())

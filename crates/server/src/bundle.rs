@@ -4,6 +4,7 @@
 //! checked row by row, and each row that cannot be used is named with its reason.
 
 mod check;
+mod contact;
 mod export;
 mod known;
 mod strange;

@@ -222,16 +222,17 @@ impl Exchange {
     }
 }
 
-/// What somebody pays more or less than without the exchange, in words; nothing, for what was paid in part.
+/// What somebody pays more or less than without the exchange, in words; nothing, for a part of what was paid in part.
 fn costs_more(booking: &Booking, quote: &ExchangeQuote, all: bool) -> anyhow::Result<Option<String>> {
     let paid = booking.balance_due.is_zero();
-    if !paid && !booking.paid.is_zero() {
-        return Ok(None);
-    }
     let mut more = quote.balance_due.minus(quote.refund)?;
-    if !paid {
+    if all {
         // What was still to be paid for them is no more.
-        for part in quote.given.iter().map(|l| l.total).chain(all.then_some(booking.booking_fees)) {
+        more = more.minus(booking.balance_due)?;
+    } else if !booking.paid.is_zero() && !paid {
+        return Ok(None);
+    } else if !paid {
+        for part in quote.given.iter().map(|l| l.total) {
             more = more.minus(part)?;
         }
     }

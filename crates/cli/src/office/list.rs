@@ -13,19 +13,19 @@ use serde_json::json;
 
 use super::{Office, Row};
 use crate::showing::Showing;
-use crate::{Context, find, programme, show};
+use crate::{Context, find, programme, sales, show};
 
 pub(super) async fn screenings(server: &Server, context: &Context) -> anyhow::Result<()> {
     let now = Timestamp::now();
     let today = |s: &Screening| s.over_at() > now && s.starts_at.at() < after(now, 24 * 3600);
-    let mut rows: Vec<(Screening, Vec<String>)> = Vec::new();
+    let mut rows = Vec::new();
     for cinema in server.cinemas().await? {
         let (films, screenings) = server.programme(cinema.id).await?;
         for screening in screenings.into_iter().filter(today) {
             let film = programme::titles(&screening, &films);
             let hall = cinema.hall(screening.hall).map_or("", |h| show::text(&h.name));
-            let words = [show::start(&screening), film, hall.into(), screening.status.to_string().replace('_', " ")];
-            let words = words.into_iter().chain([screening.id.to_string()]).collect();
+            let status = screening.status.to_string().replace('_', " ");
+            let words = [show::start(&screening), film, hall.into(), status, screening.id.to_string()];
             rows.push((screening, words));
         }
     }
@@ -36,7 +36,14 @@ pub(super) async fn screenings(server: &Server, context: &Context) -> anyhow::Re
     if rows.is_empty() {
         show::line("nothing is shown in the next 24 hours");
     } else {
-        let rows: Vec<Vec<String>> = rows.into_iter().map(|(_, words)| words).collect();
+        let left = sales::left(server, rows.iter().map(|(s, _)| s)).await;
+        let said = |(screening, mut words): (Screening, [String; 5])| {
+            if let Some(left) = left.get(&screening.id) {
+                words[3] = format!("{}, {left}", words[3]);
+            }
+            words.to_vec()
+        };
+        let rows: Vec<Vec<String>> = rows.into_iter().map(said).collect();
         show::table(&["when", "film", "hall", "status", "screening"], &rows);
     }
     Ok(())

@@ -9,6 +9,7 @@ mod exchange;
 mod federation;
 mod folder;
 mod kill;
+mod left;
 mod live;
 mod office;
 mod plans;

@@ -6,7 +6,7 @@ use std::process::{Output, Stdio};
 use admit_client::Wallet;
 use serde_json::Value;
 
-use crate::folder::{Folder, admit, client, says};
+use crate::folder::{self, Folder, admit, client, says};
 
 fn with(wallet: &Path, arguments: &[&str]) -> std::process::Command {
     let mut command = admit(arguments);
@@ -62,10 +62,21 @@ async fn what_a_program_did_not_live_to_hear_is_found_out_by_the_next() {
     serving.kill();
     let unreachable = &listed(&path)[0]["state"];
     assert!(unreachable.as_str().is_some_and(|s| s.contains("not known yet")), "{unreachable}");
-    let _serving = folder.serve();
+    let serving = folder.serve();
     folder.meet(&client(1)).await;
     assert_eq!(listed(&path)[0]["booking"], booked, "asked again with the same key, it is the same booking");
-    // The same command again also finds out, and books nothing twice.
+    // The same command again also finds out, and books nothing twice; also when nothing is sold any more.
+    serving.kill();
+    let mut paused = folder::programme(4, 1);
+    paused["screenings"][0]["status"] = "paused".into();
+    let file = folder.path.join("programme.json");
+    std::fs::write(&file, paused.to_string()).expect("writes");
+    let imported = folder::run(&["cinema", "import", "--yes", folder.text(), file.to_str().expect("a path")]);
+    assert!(imported.status.success(), "{}", says(&imported));
+    let _serving = folder.serve();
+    folder.meet(&client(1)).await;
+    let other = run(&path, &["book", &folder.origin, "show-0", "1-1", "1-2", "--at-most", "20"]);
+    assert!(!other.status.success() && says(&other).contains("sales are paused"), "{}", says(&other));
     pages["purchases"][0]["booking"] = Value::Null;
     std::fs::write(&path, pages.to_string()).expect("writes");
     let again = run(&path, &["--json", "book", &folder.origin, "show-0", "1-1", "1-2", "--at-most", "20"]);

@@ -15,6 +15,7 @@ use jiff::civil::Date;
 use serde_json::Value;
 
 use super::check::Work;
+use super::contact::{strange_languages, strange_telephone};
 use super::{BundleScreening, RowReport, ScreeningChanges};
 use crate::store::DocumentKind;
 
@@ -67,6 +68,14 @@ impl Work<'_> {
             let before = self.known.cinemas.iter().find(|before| before.id == cinema.id);
             if let Some(why) = strange_position(cinema, before) {
                 note("cinema", &cinema.id, why);
+            }
+            if let Some(why) = cinema.telephone.as_deref().and_then(strange_telephone) {
+                note("cinema", &cinema.id, why);
+            }
+        }
+        for film in self.films.values() {
+            if let Some(why) = strange_languages(film) {
+                note("film", &film.id, why);
             }
         }
         let far = after(self.now, FAR_AHEAD_DAYS * 86_400);

@@ -111,6 +111,11 @@ fn slips_of_a_unit_or_a_date_are_pointed_at() {
     let moved = says(&|p| p["cinemas"][0]["position"]["lon_e6"] = json!(15_421_000));
     assert_eq!(moved, ["its position is 50.08700, 15.42100, 71 km from where it was"]);
     assert_eq!(says(&|p| p["cinemas"][0]["position"]["lon_e6"] = json!(14_422_000)), Vec::<String>::new());
+    let phone = says(&|p| p["cinemas"][0]["telephone"] = json!("0 1234 567 890"));
+    assert!(phone[0].contains("cannot be dialled from abroad"), "{phone:?}");
+    assert_eq!(says(&|p| p["cinemas"][0]["telephone"] = json!("+420 (2) 1234-567")), Vec::<String>::new());
+    let language = says(&|p| p["films"][0]["versions"][0]["subtitle_languages"] = json!(["jp"]));
+    assert_eq!(language, ["`jp` is no language: is `ja` meant?"]);
     let row = |member: &'static str, value: Value| says(&move |p| p["screenings"][1][member] = value.clone());
     assert_eq!(row("doors_min", json!(600)), ["its doors open 600 minutes before the start (`doors_min`)"]);
     let trailers = row("trailers_min", json!(150));
