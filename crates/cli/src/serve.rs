@@ -1,7 +1,9 @@
 //! Running servers.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use admit_control::{Control, Stores};
 use admit_http::listen::{Limits, serve};
 use admit_http::{TrustedProxies, headers};
 use admit_index::{Index, SqliteStore as IndexStore};
@@ -32,6 +34,15 @@ pub(crate) enum Serve {
         /// The folder, from `admit index init`.
         folder: PathBuf,
     },
+    /// Test control, for a conformance suite: cinemas whose clock it moves, on this machine. Says where it is, and its secret.
+    Control {
+        /// Where to listen: an address of this machine.
+        #[arg(long, default_value = "127.0.0.1:0")]
+        listen: SocketAddr,
+        /// A PostgreSQL in which each run makes a schema of its own, instead of files.
+        #[arg(long)]
+        postgres: Option<String>,
+    },
 }
 
 impl Serve {
@@ -39,6 +50,7 @@ impl Serve {
         match self {
             Self::Cinema { folder, listen } => cinema(Folder(folder), listen, context).await,
             Self::Index { folder } => index(Folder(folder), context).await,
+            Self::Control { listen, postgres } => control(listen, postgres, context).await,
         }
     }
 }
@@ -80,13 +92,27 @@ async fn index(folder: Folder, context: &Context) -> anyhow::Result<()> {
     run(headers::everywhere(index.router(), Timestamp::now), address, &server, context).await
 }
 
+async fn control(listen: SocketAddr, postgres: Option<String>, context: &Context) -> anyhow::Result<()> {
+    ensure!(listen.ip().is_loopback(), "test control is for this machine alone, and {listen} is not on it");
+    let listener = TcpListener::bind(listen).await.with_context(|| format!("listening on {listen}"))?;
+    let (address, secret) = (listener.local_addr()?, admit_control::new_secret()?);
+    let control = Control::new(secret.clone(), postgres.map_or(Stores::Sqlite, Stores::Postgres));
+    let (stop, stopped) = watch::channel(false);
+    let serving = tokio::spawn(serve(listener, control.router(), Limits::default(), stopped));
+    let url = format!("http://{address}");
+    if context.json {
+        show::json_line(&json!({"control": url, "secret": secret}))?;
+    } else {
+        show::line(&format!("test control is at {url}, secret {secret}; stop it with Ctrl-C"));
+        show::line(&format!("admit-conformance server --control {url} --secret {secret}"));
+    }
+    asked_to_stop().await?;
+    stop.send(true)?;
+    Ok(serving.await?)
+}
+
 /// Serves until Ctrl-C or SIGTERM, then finishes what is under way.
-async fn run(
-    router: axum::Router,
-    address: std::net::SocketAddr,
-    server: &ServerFile,
-    context: &Context,
-) -> anyhow::Result<()> {
+async fn run(router: axum::Router, address: SocketAddr, server: &ServerFile, context: &Context) -> anyhow::Result<()> {
     let listener = TcpListener::bind(address).await.with_context(|| format!("listening on {address}"))?;
     let (stop, stopped) = watch::channel(false);
     let limits = Limits {

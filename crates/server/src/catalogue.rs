@@ -159,6 +159,11 @@ impl Catalogue {
         self.screenings.get(&id).map(|listed| &listed.screening)
     }
 
+    /// All screenings.
+    pub(crate) fn screening_ids(&self) -> Vec<ScreeningId> {
+        self.screenings.keys().copied().collect()
+    }
+
     /// The scanner whose token has this hash.
     pub(crate) fn device(&self, token_hash: &[u8; 32]) -> Option<DeviceId> {
         self.devices.iter().find(|d| d.token_hash == *token_hash).map(|d| d.id)

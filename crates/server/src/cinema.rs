@@ -56,6 +56,8 @@ struct Inner {
     /// The manifest that was signed last, and of which programme.
     manifest: Mutex<Option<(Manifest, Bytes, Arc<Catalogue>)>>,
     limits_by_network: bool,
+    /// Whether a suite moves its clock.
+    test_control: bool,
 }
 
 /// The catalogue that is in force, for routes and for the engine.
@@ -131,6 +133,7 @@ pub struct Builder {
     clock: Option<Arc<dyn Clock>>,
     on_poisoned: Box<dyn Fn() + Send + Sync>,
     limits_by_network: bool,
+    test_control: bool,
 }
 
 impl Cinema {
@@ -149,6 +152,7 @@ impl Cinema {
             clock: None,
             on_poisoned: Box::new(|| ()),
             limits_by_network: true,
+            test_control: false,
         }
     }
 
@@ -183,11 +187,22 @@ impl Cinema {
         Ok(())
     }
 
+    /// Lets everything happen in every house that is due by now: holds end, what is unpaid is cancelled, offers lapse. By itself it
+    /// does so, too, when somebody looks or a timer goes off: who moves a [`ManualClock`](crate::clock::ManualClock) need not wait.
+    pub async fn let_time_pass(&self) {
+        let all = self.catalogue().screening_ids();
+        self.look_at(all).await;
+    }
+
     /// Offers what the programme in force brings to those who wait.
     async fn look_at_lines(&self) {
         let store = self.0.store.clone();
         let lines = tokio::task::spawn_blocking(move || store.lines()).await.unwrap_or_else(|_| Ok(Vec::new()));
-        for screening in lines.unwrap_or_default() {
+        self.look_at(lines.unwrap_or_default()).await;
+    }
+
+    async fn look_at(&self, screenings: Vec<ScreeningId>) {
+        for screening in screenings {
             let request = crate::engine::Request {
                 command: admit_booking::Command::LookAtLine,
                 by: "staff".into(),
@@ -261,6 +276,7 @@ impl Cinema {
                 .into_iter()
                 .chain(inner.programme.rules.waitlist.then_some(Capability::Waitlist))
                 .chain(self.has_queues().then_some(Capability::Queue))
+                .chain(inner.test_control.then_some(Capability::TestControl))
                 .collect(),
             auth_methods: vec![AuthMethod::Secret],
             payment_methods: inner.programme.rules.payment_methods.clone(),
@@ -411,6 +427,13 @@ impl Builder {
         self
     }
 
+    /// Says in its manifest that a suite moves its clock (`spec/v1/control.md`): nobody pays at such a server.
+    #[must_use]
+    pub fn test_control(mut self) -> Self {
+        self.test_control = true;
+        self
+    }
+
     /// Reads the programme and starts the writer.
     ///
     /// # Errors
@@ -455,6 +478,7 @@ impl Builder {
             answers,
             manifest: Mutex::default(),
             limits_by_network: self.limits_by_network,
+            test_control: self.test_control,
         })))
     }
 }

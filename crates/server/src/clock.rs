@@ -4,7 +4,7 @@ use std::fmt::Debug;
 use std::sync::Mutex;
 use std::time::Instant;
 
-use admit_protocol::time::{after, to_millisecond};
+use admit_protocol::time::to_millisecond;
 use jiff::{SignedDuration, Timestamp};
 
 /// Where the server takes its time from.
@@ -54,8 +54,13 @@ impl ManualClock {
 
     /// Moves it on.
     pub fn advance(&self, seconds: i64) {
+        self.advance_ms(seconds.saturating_mul(1000));
+    }
+
+    /// Moves it on by milliseconds.
+    pub fn advance_ms(&self, ms: i64) {
         let mut now = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        *now = after(*now, seconds);
+        *now = now.checked_add(SignedDuration::from_millis(ms)).unwrap_or(*now);
     }
 }
 
@@ -71,6 +76,8 @@ impl Clock for ManualClock {
 
 #[cfg(test)]
 mod tests {
+    use admit_protocol::time::after;
+
     use super::*;
 
     #[test]

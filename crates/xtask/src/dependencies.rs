@@ -15,6 +15,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("admit-client", &["admit-protocol", "admit-booking"]),
     ("admit-server", &["admit-protocol", "admit-booking", "admit-http"]),
     ("admit-index", &["admit-protocol", "admit-client", "admit-http"]),
+    ("admit-control", &["admit-protocol", "admit-http", "admit-private-postgres", "admit-server"]),
     // Who judges our server must not share its mistakes.
     ("admit-conformance", &[]),
 ];
