@@ -1,12 +1,26 @@
 //! What is checked, in order: later checks use what earlier ones read.
 
+mod bookings;
+mod cancelling;
 mod catalogue;
+mod control;
 mod discovery;
+mod doors;
+mod holds;
 mod http;
+mod races;
+mod repeats;
+mod requests;
+mod sales;
+mod seats;
+mod tickets;
 
 use std::pin::Pin;
 
-use crate::target::Target;
+pub(crate) use self::catalogue::screenings;
+pub(crate) use self::discovery::well_known as read_manifest;
+use crate::control::Control;
+use crate::target::{Mode, Target};
 
 /// One thing that is looked at.
 pub(crate) struct Check {
@@ -15,11 +29,37 @@ pub(crate) struct Check {
     pub(crate) what: &'static str,
     /// Without this capability there is nothing to look at.
     pub(crate) needs: Option<&'static str>,
+    /// Whether it only reads.
+    pub(crate) looks: bool,
     pub(crate) run: Run,
 }
 
-/// Looks, and says what is wrong.
-pub(crate) type Run = for<'a> fn(&'a mut Target) -> Pin<Box<dyn Future<Output = Result<(), String>> + 'a>>;
+/// Looks or acts, and says what is wrong.
+pub(crate) type Run = for<'a> fn(&'a mut Target) -> Pin<Box<dyn Future<Output = Checked> + 'a>>;
+
+/// What a check comes to.
+pub(crate) type Checked<T = ()> = Result<T, Stop>;
+
+/// Why a check did not come to its end.
+#[derive(Debug)]
+pub(crate) enum Stop {
+    /// The server breaks a sentence.
+    Fails(String),
+    /// It could not be looked at.
+    NotRun(String),
+}
+
+impl From<String> for Stop {
+    fn from(why: String) -> Self {
+        Self::Fails(why)
+    }
+}
+
+impl From<&str> for Stop {
+    fn from(why: &str) -> Self {
+        Self::Fails(why.to_owned())
+    }
+}
 
 /// What came of a check.
 pub(crate) enum Outcome {
@@ -27,7 +67,7 @@ pub(crate) enum Outcome {
     /// What is wrong, and how to ask the same again.
     Failed {
         why: String,
-        exchange: String,
+        exchanges: Vec<String>,
     },
     /// Not looked at, and why. This is no pass.
     NotRun(String),
@@ -40,63 +80,184 @@ impl Outcome {
 }
 
 /// A check, and what came of it.
-pub(crate) struct Checked {
+pub(crate) struct Seen {
     pub(crate) check: &'static Check,
     pub(crate) outcome: Outcome,
 }
 
 macro_rules! checks {
-    ($($musts:expr, $what:literal, $needs:expr, $run:path;)*) => {
+    ($($kind:ident $musts:expr, $what:literal, $needs:expr, $run:path;)*) => {
         /// All of them.
         pub(crate) const ALL: &[Check] = &[$(Check {
             musts: &$musts,
             what: $what,
             needs: $needs,
-            run: |target| Box::pin($run(target)),
+            looks: checks!(@ $kind),
+            run: |target| Box::pin(async move { $run(target).await.map_err(Stop::from) }),
         }),*];
     };
+    (@ look) => { true };
+    (@ act) => { false };
 }
 
 checks! {
-    ["MAN-009"], "the well-known document is answered without a redirect", None, discovery::well_known;
-    ["MAN-001"], "its protected header is as it must be", None, discovery::header;
-    ["MAN-002"], "its signature fits the identity key it names", None, discovery::signature;
-    ["MAN-003", "MAN-007"], "it speaks for the origin it was fetched from", None, discovery::origin;
-    ["MAN-004"], "it was issued in the past and expires within 7 days", None, discovery::life;
-    ["MAN-006"], "its keys are different keys", None, discovery::keys;
-    ["PROG-001"], "every page of cinemas is what its name says", None, catalogue::pages;
-    ["PROG-002"], "programmes are in order and describe every film they show", None, catalogue::programmes;
-    ["PROG-003"], "a screening asked for alone is the one of the programme", None, catalogue::screening;
-    ["TIME-002"], "local times and offsets agree with their instants", None, catalogue::times;
-    ["LAY-001", "LAY-002", "LAY-003", "LAY-004"], "layouts are what their names say, and sound", None, catalogue::layouts;
-    ["PRICE-001"], "totals of offers are their sums", None, catalogue::prices;
-    ["SEAT-001"], "seats that are not free are seats of the layout, the same for everybody", None, catalogue::seats;
-    ["FEED-001"], "the feed tells every screening of the programme, once", Some("feed"), catalogue::feed;
-    ["HTTP-001"], "answers are JSON and say so", None, http::media_type;
-    ["HTTP-010", "HTTP-011"], "a refusal is a problem document", None, http::problem;
-    ["HTTP-012"], "a hold that does not exist is not found, whoever asks", None, http::nobodys_hold;
-    ["HTTP-013"], "what is not offered says so", None, http::not_offered;
-    ["HTTP-020"], "every answer has the server's time", None, http::server_time;
-    ["HTTP-021"], "pages of any origin may ask", None, http::any_origin;
-    ["HTTP-022"], "what did not change is not sent again", None, http::not_modified;
-    ["AUTH-001"], "a short secret is refused", None, http::short_secret;
+    look ["MAN-009"], "the well-known document is answered without a redirect", None, discovery::well_known;
+    look ["MAN-001"], "its protected header is as it must be", None, discovery::header;
+    look ["MAN-002"], "its signature fits the identity key it names", None, discovery::signature;
+    look ["MAN-003", "MAN-007"], "it speaks for the origin it was fetched from", None, discovery::origin;
+    look ["MAN-004"], "it was issued in the past and expires within 7 days", None, discovery::life;
+    look ["MAN-006"], "its keys are different keys", None, discovery::keys;
+    look ["PROG-001"], "every page of cinemas is what its name says", None, catalogue::pages;
+    look ["PROG-002"], "programmes are in order and describe every film they show", None, catalogue::programmes;
+    look ["PROG-003"], "a screening asked for alone is the one of the programme", None, catalogue::screening;
+    look ["TIME-002"], "local times and offsets agree with their instants", None, catalogue::times;
+    look ["LAY-001", "LAY-002", "LAY-003", "LAY-004"], "layouts are what their names say, and sound", None, catalogue::layouts;
+    look ["PRICE-001"], "totals of offers are their sums", None, catalogue::prices;
+    look ["SEAT-001"], "seats that are not free are seats of the layout, the same for everybody", None, catalogue::seats;
+    look ["FEED-001"], "the feed tells every screening of the programme, once", Some("feed"), catalogue::feed;
+    look ["HTTP-001"], "answers are JSON and say so", None, http::media_type;
+    look ["HTTP-010", "HTTP-011"], "a refusal is a problem document", None, http::problem;
+    look ["HTTP-012"], "a hold that does not exist is not found, whoever asks", None, http::nobodys_hold;
+    look ["HTTP-013"], "what is not offered says so", None, http::not_offered;
+    look ["HTTP-020"], "every answer has the server's time", None, http::server_time;
+    look ["HTTP-021"], "pages of any origin may ask", None, http::any_origin;
+    look ["HTTP-022"], "what did not change is not sent again", None, http::not_modified;
+    look ["AUTH-001"], "a short secret is refused", None, http::short_secret;
+
+    act ["CTRL-001"], "test control is named where it is, and only there", None, control::named;
+    act ["CTRL-002"], "test control is for who knows its secret", None, control::secret;
+    act ["CTRL-003", "CTRL-004"], "a clock stands still until it is moved", None, control::clock;
+
+    act ["HOLD-001"], "a hold is of all seats or of none", None, holds::all_or_none;
+    act ["HOLD-002"], "a refused hold names every seat that is in the way, and why", None, holds::every_conflict;
+    act ["HOLD-003", "PRICE-001"], "a hold keeps its prices when they change", None, holds::keeps_prices;
+    act ["HOLD-004", "SEAT-004"], "a hold is good until its instant, and its seats are free at it", None, holds::ends_at_its_instant;
+    act ["HOLD-004"], "what ended by itself cannot be booked", None, holds::ended_is_not_booked;
+    act ["HOLD-005"], "a hold is no longer than announced", None, holds::clamped;
+    act ["HOLD-005"], "more seats than announced are refused", None, holds::too_many_seats;
+    act ["HOLD-006"], "a companion's seat goes with its wheelchair space", None, holds::companion;
+    act ["HOLD-007"], "extending makes longer, and never shorter", Some("extend"), holds::extended;
+    act ["HOLD-009"], "no hold outlives 50 minutes", Some("extend"), holds::fifty_minutes;
+    act ["HOLD-008"], "a released hold is free at once, and releasing again is no harm", None, holds::released;
+    act ["HOLD-008", "HTTP-012"], "nobody releases or reads somebody else's hold", None, holds::of_somebody_else;
+    act ["HOLD-008", "HOLD-010"], "a booked hold names its booking and is not released", None, holds::converted;
+    act ["HOLD-011"], "seats of another layout are refused", None, holds::other_layout;
+    act ["SEAT-001"], "seats are held, sold, blocked and free as they are", None, seats::as_they_are;
+    act ["SEAT-002"], "each change moves the version by one", None, seats::version;
+    act ["SEAT-002", "SEAT-004"], "an end by time moves the version, too", None, seats::version_of_expiry;
+    act ["LAY-005", "SEAT-001"], "areas are held by count, and never beyond it", Some("general_admission"), seats::areas;
+    act ["LIVE-001", "LIVE-002", "LIVE-003"], "live seats begin with all, and tell what changes", Some("live"), seats::live;
+
+    act ["IDEM-001"], "what has an effect needs a good Idempotency-Key", None, repeats::needs_key;
+    act ["IDEM-002", "IDEM-003"], "a repeated request has one effect and the same answer", None, repeats::same_answer;
+    act ["IDEM-004"], "a repeated hold does not hear that its own seats are taken", None, repeats::before_refusals;
+    act ["IDEM-005"], "a key that was used for something else is refused", None, repeats::other_body;
+    act ["IDEM-006"], "a refusal is decided again", None, repeats::refusals_again;
+    act ["IDEM-002"], "keys of other buyers and other addresses are other keys", None, repeats::scope;
+    act ["IDEM-002"], "the same request many times at once has one effect", None, repeats::at_once;
+    act ["IDEM-003", "BOOK-004"], "answers and bookings outlive a restart", None, repeats::restart;
+    act ["IDEM-003"], "after a day the key still blocks a second effect", None, repeats::after_a_day;
+    act ["AUTH-001"], "who does not say who they are is refused", None, requests::nobody;
+    act ["AUTH-001"], "no answer has the secret in it", None, requests::secret_stays;
+    act ["HTTP-002"], "other media types and compressed bodies are refused", None, requests::media_types;
+    act ["HTTP-003"], "what is too large is refused", None, requests::too_large;
+    act ["HTTP-004"], "JSON that two readers could read differently is refused", None, requests::ambiguous;
+    act ["EXT-001"], "members that nobody knows are ignored", None, requests::unknown_members;
+    act ["HTTP-010", "HTTP-011"], "seats that cannot be are refused, each by its code", None, requests::impossible_seats;
+
+    act ["PRICE-001", "BOOK-002", "MONEY-002"], "a booking costs what its offers say, to the cent", None, bookings::sums;
+    act ["BOOK-002"], "another total is refused with the right one, and the hold stays", None, bookings::other_total;
+    act ["BOOK-001"], "a booking has a ticket for each held seat, and no other", None, bookings::one_ticket_a_seat;
+    act ["BOOK-003"], "only announced payment methods are taken, and each where it fits", None, bookings::methods;
+    act ["BOOK-005"], "what is to be paid is said, with until when", None, bookings::balance;
+    act ["BOOK-005"], "what is not paid in time is cancelled, and its seats are free", None, bookings::unpaid;
+    act ["BOOK-005"], "what was paid stays", None, bookings::paid_stays;
+    act ["HTTP-012"], "nobody sees or changes somebody else's booking", None, bookings::of_somebody_else;
+    act ["PRICE-002", "HTTP-010"], "a ticket without an offer is not sold", None, bookings::no_offer;
+
+    act ["CANC-003", "CANC-005"], "who has not paid cancels without cost, and the seats are free", None, cancelling::unpaid;
+    act ["CANC-002"], "a tier holds until its instant and not at it", None, cancelling::tiers;
+    act ["CANC-002"], "a refund is the tier's share less the fee, and never below nothing", None, cancelling::shares;
+    act ["CANC-001"], "the policy at the time of booking stays", None, cancelling::policy_stays;
+    act ["CANC-004"], "a quote brings what it says, and not after its time", None, cancelling::quote_ends;
+    act ["CANC-005"], "a cancelled ticket is gone, and its seat can be had", None, cancelling::seat_again;
+    act ["CANC-005", "CANC-009"], "cancelling twice brings back once", None, cancelling::once;
+    act ["CANC-007"], "of what does not take place everything comes back", None, cancelling::does_not_take_place;
+
+    act ["TICK-001", "TICK-002", "TICK-003", "TICK-006"], "tickets are signed by a ticket key and say what they are for", None, tickets::signed;
+    act ["TICK-006"], "a ticket's name is the same however often it is read", None, tickets::same_name;
+    act ["TICK-006", "HTTP-012"], "tickets are for who has the booking, and only as long as they stand", None, tickets::only_confirmed;
+    act ["TICK-004"], "a ticket has nobody's name in it", None, tickets::nobodys_name;
+
+    act ["DOOR-001"], "the allow list is signed and has every ticket", Some("door"), doors::allow_list;
+    act ["DOOR-004", "DOOR-005"], "a ticket opens the door once", Some("door"), doors::once;
+    act ["DOOR-002", "DOOR-003"], "scans that are sent again change nothing", Some("door"), doors::sent_again;
+    act ["DOOR-004"], "a cancelled ticket does not open it, nor another screening's, nor an unpaid one", Some("door"), doors::refused_tickets;
+
+    act ["PROG-005"], "a film that has begun is not sold, unless it is said to be", None, sales::under_way;
+    act ["HTTP-010", "HTTP-011"], "sales that have not begun, stand still or are off refuse, each by its code", None, sales::closed;
+
+    act ["HOLD-001", "HOLD-002"], "of many who want a seat at once, one gets it", None, races::one_seat;
+    act ["HOLD-001"], "overlapping wishes at once leave nobody with a part", None, races::overlapping;
+    act ["BOOK-001", "HOLD-008"], "a hold that is booked and released at once is one of the two", None, races::book_or_release;
+    act ["IDEM-002", "BOOK-001"], "a hold that is booked by many requests at once is booked once", None, races::booked_once;
+    act ["CANC-005", "CANC-009"], "a booking that is cancelled many times at once is cancelled once", None, races::cancelled_once;
+    act ["HOLD-001", "HOLD-008"], "who holds and releases in turns is never in a seat with somebody else", None, races::history;
+    act ["DOOR-005"], "of scans at two doors at once one is green", Some("door"), races::two_doors;
 }
 
-/// Runs all of them.
-pub(crate) async fn run(target: &mut Target) -> Vec<Checked> {
+/// Checks a server as far as its mode allows; each that acts in a world of its own, where worlds can be made.
+pub(crate) async fn run(
+    target: &mut Target,
+    control: Option<&Control>,
+    seed: u64,
+    until_failure: bool,
+) -> anyhow::Result<Vec<Seen>> {
     let mut results = Vec::with_capacity(ALL.len());
     for check in ALL {
-        let missing = check.needs.filter(|capability| !target.has(capability));
-        let outcome = match missing {
-            Some(capability) => Outcome::NotRun(format!("the server does not offer {capability}")),
-            None => match (check.run)(target).await {
-                Ok(()) => Outcome::Passed,
-                Err(why) => Outcome::Failed { why, exchange: target.last.clone() },
-            },
-        };
-        results.push(Checked { check, outcome });
+        let outcome = one(check, target, control, seed).await?;
+        let enough = until_failure && outcome.is_failure();
+        results.push(Seen { check, outcome });
+        if enough {
+            break;
+        }
     }
-    results
+    Ok(results)
+}
+
+async fn one(
+    check: &'static Check,
+    target: &mut Target,
+    control: Option<&Control>,
+    seed: u64,
+) -> anyhow::Result<Outcome> {
+    if let Some(capability) = check.needs.filter(|capability| !target.has(capability)) {
+        return Ok(Outcome::NotRun(format!("the server does not offer {capability}")));
+    }
+    if check.looks {
+        return Ok(outcome(check, target).await);
+    }
+    match (target.mode, control) {
+        (Mode::Observe, _) => Ok(Outcome::NotRun("it changes something, and this server is only looked at".into())),
+        (Mode::Controlled, Some(control)) => {
+            let mut world = Target::in_a_world(control, seed).await?;
+            let outcome = outcome(check, &mut world).await;
+            if let Some(run) = &world.run {
+                run.end().await;
+            }
+            Ok(outcome)
+        }
+        (Mode::Sandbox | Mode::Controlled, _) => Ok(outcome(check, target).await),
+    }
+}
+
+async fn outcome(check: &'static Check, target: &mut Target) -> Outcome {
+    drop(target.take_said());
+    match (check.run)(target).await {
+        Ok(()) => Outcome::Passed,
+        Err(Stop::Fails(why)) => Outcome::Failed { why, exchanges: target.take_said() },
+        Err(Stop::NotRun(why)) => Outcome::NotRun(why),
+    }
 }
 
 /// Says what is wrong, unless it is right.

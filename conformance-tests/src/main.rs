@@ -1,16 +1,23 @@
 //! Point it at a server and learn which sentence of the protocol it breaks.
-//!
-//! This is the first part: what can be seen of a server without changing anything there.
 #![allow(clippy::print_stdout, reason = "a program that talks to whoever called it")]
 
 mod checks;
+mod control;
 mod report;
 mod spec;
+mod stage;
 mod target;
+mod wire;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use anyhow::bail;
+use clap::{ArgGroup, Parser, Subcommand};
+
+use self::control::Control;
+use self::report::Report;
+use self::target::{Mode, Target};
 
 /// Which sentences of the Admit protocol does a server keep?
 #[derive(Parser)]
@@ -25,23 +32,47 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Look at a server: reads, and changes nothing there.
+    /// Test a server.
+    #[command(group = ArgGroup::new("target").required(true))]
     Server {
-        /// Its origin, such as `https://kino.example`.
+        /// Look at this origin, such as `https://kino.example`: reads, and changes nothing there.
+        #[arg(long, group = "target")]
+        url: Option<String>,
+        /// Hold and book there, too, at a screening that is marked as a test, and give everything back.
+        #[arg(long, requires = "url")]
+        sandbox: bool,
+        /// Test everything, in worlds that this test control makes.
+        #[arg(long, group = "target", requires = "secret")]
+        control: Option<String>,
+        /// The secret of test control.
+        #[arg(long, requires = "control")]
+        secret: Option<String>,
+        /// What buyers' secrets and keys are made from: the same again for the same run again.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// Stop at the first failure.
         #[arg(long)]
-        url: String,
+        until_failure: bool,
+        /// Write a report for continuous integration (JUnit XML) here, too.
+        #[arg(long)]
+        junit: Option<PathBuf>,
+        /// Write a report for a browser here, too.
+        #[arg(long)]
+        html: Option<PathBuf>,
     },
     /// Print the sentence with this number, and what is checked of it.
     Explain {
         /// Such as MAN-003.
         must: String,
     },
+    /// Print every sentence that must be kept, and whether something checks it.
+    Coverage,
 }
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    match run(&arguments).await {
+    match run(arguments).await {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -51,20 +82,43 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(arguments: &Arguments) -> anyhow::Result<bool> {
-    match &arguments.command {
-        Command::Server { url } => {
-            let mut target = target::Target::new(url)?;
-            let results = checks::run(&mut target).await;
-            report::print(url, &results, arguments.json)?;
+async fn run(arguments: Arguments) -> anyhow::Result<bool> {
+    match arguments.command {
+        Command::Server { url, sandbox, control, secret, seed, until_failure, junit, html } => {
+            let control = match (control, secret) {
+                (Some(control), Some(secret)) => Some(Control::at(&control, &secret)?),
+                _ => None,
+            };
+            let mut target = match (&control, url) {
+                (Some(control), _) => Target::in_a_world(control, seed).await?,
+                (None, Some(url)) if sandbox => Target::new(&url, Mode::Sandbox, seed)?,
+                (None, Some(url)) => Target::new(&url, Mode::Observe, seed)?,
+                (None, None) => bail!("name a server with --url, or test control with --control"),
+            };
+            let results = checks::run(&mut target, control.as_ref(), seed, until_failure).await?;
+            if let Some(run) = &target.run {
+                run.end().await;
+            }
+            let report = Report { server: target.origin(), mode: target.mode, seed, results: &results };
+            report.print(arguments.json);
+            if let Some(path) = junit {
+                std::fs::write(path, report.junit())?;
+            }
+            if let Some(path) = html {
+                std::fs::write(path, report.html())?;
+            }
             Ok(results.iter().all(|r| !r.outcome.is_failure()))
         }
         Command::Explain { must } => {
-            let sentence = spec::sentence(must).ok_or_else(|| anyhow::anyhow!("no sentence has the number {must}"))?;
+            let sentence = spec::sentence(&must).ok_or_else(|| anyhow::anyhow!("no sentence has the number {must}"))?;
             println!("{must}: {sentence}");
             for check in checks::ALL.iter().filter(|c| c.musts.contains(&must.as_str())) {
                 println!("  checked: {}", check.what);
             }
+            Ok(true)
+        }
+        Command::Coverage => {
+            report::coverage(arguments.json);
             Ok(true)
         }
     }

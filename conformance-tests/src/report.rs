@@ -1,40 +1,168 @@
 //! What came of the checks, for people and for programs.
 
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+
 use serde_json::{Value, json};
 
-use crate::checks::{Checked, Outcome};
+use crate::checks::{self, Outcome, Seen};
 use crate::spec;
+use crate::target::Mode;
 
-pub(crate) fn print(url: &str, results: &[Checked], as_json: bool) -> anyhow::Result<()> {
-    let count = |wanted: fn(&Outcome) -> bool| results.iter().filter(|r| wanted(&r.outcome)).count();
-    let passed = count(|o| matches!(o, Outcome::Passed));
-    let failed = count(Outcome::is_failure);
-    let not_run = count(|o| matches!(o, Outcome::NotRun(_)));
-    if as_json {
-        let checks: Vec<Value> = results.iter().map(value).collect();
-        let report = json!({"server": url, "mode": "observe", "passed": passed, "failed": failed, "not_run": not_run,
-            "checks": checks});
-        println!("{report}");
-        return Ok(());
+/// Exchanges that are shown of a failure in a terminal: the last ones.
+const SHOWN: usize = 4;
+
+pub(crate) struct Report<'a> {
+    pub(crate) server: &'a str,
+    pub(crate) mode: Mode,
+    pub(crate) seed: u64,
+    pub(crate) results: &'a [Seen],
+}
+
+impl Report<'_> {
+    fn count(&self, wanted: fn(&Outcome) -> bool) -> usize {
+        self.results.iter().filter(|r| wanted(&r.outcome)).count()
     }
-    for Checked { check, outcome } in results {
-        let musts = check.musts.join(" ");
-        match outcome {
-            Outcome::Passed => println!("passed   {} ({musts})", check.what),
-            Outcome::NotRun(why) => println!("not run  {} ({musts}): {why}", check.what),
-            Outcome::Failed { why, exchange } => {
-                println!("FAILED   {} ({musts})\n         {why}\n         ask again: {exchange}", check.what);
-                for must in check.musts {
-                    println!("         {must}: {}", spec::sentence(must).unwrap_or_default());
+
+    fn passed(&self) -> usize {
+        self.count(|o| matches!(o, Outcome::Passed))
+    }
+
+    fn failed(&self) -> usize {
+        self.count(Outcome::is_failure)
+    }
+
+    fn not_run(&self) -> usize {
+        self.count(|o| matches!(o, Outcome::NotRun(_)))
+    }
+
+    /// Sentences that something was seen of: skips do not count.
+    fn musts_checked(&self) -> usize {
+        let run = self.results.iter().filter(|r| !matches!(r.outcome, Outcome::NotRun(_)));
+        run.flat_map(|r| r.check.musts).collect::<BTreeSet<_>>().len()
+    }
+
+    pub(crate) fn print(&self, as_json: bool) {
+        if as_json {
+            println!("{}", self.json());
+            return;
+        }
+        for Seen { check, outcome } in self.results {
+            let musts = check.musts.join(" ");
+            match outcome {
+                Outcome::Passed => println!("passed   {} ({musts})", check.what),
+                Outcome::NotRun(why) => println!("not run  {} ({musts}): {why}", check.what),
+                Outcome::Failed { why, exchanges } => {
+                    println!("FAILED   {} ({musts})\n         {why}", check.what);
+                    for must in check.musts {
+                        println!("         {must}: {}", spec::sentence(must).unwrap_or_default());
+                    }
+                    let cut = exchanges.len().saturating_sub(SHOWN);
+                    println!("         the last of {} requests:", exchanges.len());
+                    exchanges[cut..].iter().flat_map(|e| e.lines()).for_each(|line| println!("           {line}"));
                 }
             }
         }
+        println!(
+            "{} ({}, seed {}): {} passed, {} failed, {} not run; {} of {} sentences were looked at",
+            self.server,
+            self.mode.word(),
+            self.seed,
+            self.passed(),
+            self.failed(),
+            self.not_run(),
+            self.musts_checked(),
+            spec::numbers().len(),
+        );
     }
-    println!("{url}: {passed} passed, {failed} failed, {not_run} not run; looked at only, nothing was changed there");
-    Ok(())
+
+    fn json(&self) -> Value {
+        let checks: Vec<Value> = self.results.iter().map(value).collect();
+        json!({"server": self.server, "mode": self.mode.word(), "seed": self.seed, "suite": env!("CARGO_PKG_VERSION"),
+            "spec": "v1", "passed": self.passed(), "failed": self.failed(), "not_run": self.not_run(),
+            "musts": spec::numbers().len(), "musts_checked": self.musts_checked(), "checks": checks})
+    }
+
+    /// JUnit's XML, as continuous integration reads it.
+    pub(crate) fn junit(&self) -> String {
+        let mut xml = format!(
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuite name=\"admit-conformance\" tests=\"{}\" failures=\"{}\" skipped=\"{}\">\n",
+            self.results.len(),
+            self.failed(),
+            self.not_run()
+        );
+        for Seen { check, outcome } in self.results {
+            let _ = write!(xml, "  <testcase classname=\"{}\" name=\"{}\"", check.musts.join(" "), escaped(check.what));
+            let _ = match outcome {
+                Outcome::Passed => writeln!(xml, "/>"),
+                Outcome::NotRun(why) => writeln!(xml, "><skipped message=\"{}\"/></testcase>", escaped(why)),
+                Outcome::Failed { why, exchanges } => {
+                    let script = escaped(&exchanges.join("\n"));
+                    writeln!(xml, "><failure message=\"{}\">{script}</failure></testcase>", escaped(why))
+                }
+            };
+        }
+        xml + "</testsuite>\n"
+    }
+
+    /// A page that can be kept.
+    pub(crate) fn html(&self) -> String {
+        let mut rows = String::new();
+        for Seen { check, outcome } in self.results {
+            let (word, class) = match outcome {
+                Outcome::Passed => ("passed", "passed"),
+                Outcome::Failed { .. } => ("failed", "failed"),
+                Outcome::NotRun(_) => ("not run", "not-run"),
+            };
+            let musts = check.musts.join(" ");
+            let _ =
+                write!(rows, "<li class=\"{class}\"><h2><span>{word}</span> {}</h2><p>{musts}", escaped(check.what));
+            match outcome {
+                Outcome::Passed => {}
+                Outcome::NotRun(why) => drop(write!(rows, ": {}", escaped(why))),
+                Outcome::Failed { why, exchanges } => {
+                    let _ = write!(rows, "</p><p><strong>{}</strong></p>", escaped(why));
+                    for must in check.musts {
+                        let sentence = spec::sentence(must).unwrap_or_default();
+                        let _ = write!(rows, "<blockquote>{must}: {}</blockquote>", escaped(&sentence));
+                    }
+                    let script = escaped(&exchanges.join("\n"));
+                    let _ = write!(
+                        rows,
+                        "<details><summary>{} requests</summary><pre>{script}</pre></details><p>",
+                        exchanges.len()
+                    );
+                }
+            }
+            rows.push_str("</p></li>\n");
+        }
+        let title = format!("{} of {} passed: {}", self.passed(), self.results.len(), escaped(self.server));
+        format!(
+            "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
+             <title>{title}</title><style>{STYLE}</style><h1>{title}</h1><p>{} mode, seed {}: {} failed, {} not run; {} of {} sentences \
+             of v1 were looked at. What was not run counts as nothing.</p><ol>{rows}</ol></html>\n",
+            self.mode.word(),
+            self.seed,
+            self.failed(),
+            self.not_run(),
+            self.musts_checked(),
+            spec::numbers().len(),
+        )
+    }
 }
 
-fn value(result: &Checked) -> Value {
+const STYLE: &str = "body{font:1rem/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1b1b1f;background:#fff}\
+ol{list-style:none;padding:0}li{border-left:.3rem solid;padding:.2rem 1rem;margin:.5rem 0}h2{font-size:1rem;margin:0}\
+h2 span{display:inline-block;min-width:4.5rem}.passed{border-color:#1a7f37}.failed{border-color:#c62828;background:#fdecea}\
+.not-run{border-color:#777}p{margin:.2rem 0}pre{overflow-x:auto;background:#f3f3f5;padding:.5rem}blockquote{margin:.3rem 0 .3rem 1rem}\
+@media(prefers-color-scheme:dark){body{color:#e6e6ea;background:#17171a}pre{background:#26262b}.failed{background:#3a1d1d}}";
+
+fn escaped(text: &str) -> String {
+    let plain = text.chars().filter(|c| !c.is_control() || *c == '\n').collect::<String>();
+    plain.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+fn value(result: &Seen) -> Value {
     let mut value = json!({"what": result.check.what, "musts": result.check.musts});
     match &result.outcome {
         Outcome::Passed => value["outcome"] = json!("passed"),
@@ -42,11 +170,27 @@ fn value(result: &Checked) -> Value {
             value["outcome"] = json!("not_run");
             value["why"] = json!(why);
         }
-        Outcome::Failed { why, exchange } => {
+        Outcome::Failed { why, exchanges } => {
             value["outcome"] = json!("failed");
             value["why"] = json!(why);
-            value["exchange"] = json!(exchange);
+            value["exchanges"] = json!(exchanges);
         }
     }
     value
+}
+
+/// Every sentence, and what checks it.
+pub(crate) fn coverage(as_json: bool) {
+    let by = |must: &str| checks::ALL.iter().filter(|c| c.musts.contains(&must)).map(|c| c.what).collect::<Vec<_>>();
+    let all: Vec<(String, Vec<&str>)> = spec::numbers().into_iter().map(|n| (n.clone(), by(&n))).collect();
+    let tested = all.iter().filter(|(_, by)| !by.is_empty()).count();
+    if as_json {
+        let sentences: Vec<Value> = all.iter().map(|(must, by)| json!({"must": must, "checked_by": by})).collect();
+        println!("{}", json!({"musts": all.len(), "musts_tested": tested, "sentences": sentences}));
+        return;
+    }
+    for (must, by) in &all {
+        println!("{must:10} {}", if by.is_empty() { "-".to_owned() } else { by.join("; ") });
+    }
+    println!("{tested} of {} sentences are checked", all.len());
 }

@@ -1,6 +1,6 @@
 //! The numbered sentences, as they stand in the specification.
 
-const PAGES: [&str; 9] = [
+const PAGES: [&str; 13] = [
     include_str!("../../spec/v1/terms.md"),
     include_str!("../../spec/v1/http.md"),
     include_str!("../../spec/v1/manifest.md"),
@@ -8,9 +8,19 @@ const PAGES: [&str; 9] = [
     include_str!("../../spec/v1/seats.md"),
     include_str!("../../spec/v1/holds.md"),
     include_str!("../../spec/v1/bookings.md"),
+    include_str!("../../spec/v1/exchange.md"),
+    include_str!("../../spec/v1/waitlist.md"),
+    include_str!("../../spec/v1/queue.md"),
     include_str!("../../spec/v1/tickets.md"),
+    include_str!("../../spec/v1/control.md"),
     include_str!("../../spec/v1/index.md"),
 ];
+
+/// The numbers of all sentences, in the order of the pages.
+pub(crate) fn numbers() -> Vec<String> {
+    let number = |line: &'static str| Some(line.strip_prefix("- **")?.split_once("** ")?.0.to_owned());
+    PAGES.iter().flat_map(|page| page.lines()).filter_map(number).collect()
+}
 
 /// The sentence with this number: its lines joined, without the number.
 pub(crate) fn sentence(must: &str) -> Option<String> {

@@ -1,63 +1,61 @@
-//! A server, asked as anybody could ask it, and what it answered.
+//! A server that is tested.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
-use anyhow::{Context as _, ensure};
+use anyhow::ensure;
+use jiff::Timestamp;
 use reqwest::Method;
-use reqwest::header::HeaderMap;
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 
-/// An answer, whole.
-#[derive(Debug, Clone)]
-pub(crate) struct Answer {
-    pub(crate) status: u16,
-    pub(crate) headers: HeaderMap,
-    pub(crate) bytes: Vec<u8>,
+use crate::checks::{self, Stop};
+use crate::control::{Control, Run};
+use crate::wire::{Answer, Ask, Wire};
+
+/// How much may be done to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// Reads, and nothing else: safe at a server that sells.
+    Observe,
+    /// Holds and bookings, at screenings that are marked as tests.
+    Sandbox,
+    /// Everything, in worlds of its own.
+    Controlled,
 }
 
-impl Answer {
-    pub(crate) fn header(&self, name: &str) -> &str {
-        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
-    }
-
-    pub(crate) fn json(&self) -> Result<Value, String> {
-        serde_json::from_slice(&self.bytes).map_err(|e| format!("the body is no JSON: {e}"))
+impl Mode {
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Observe => "observe",
+            Self::Sandbox => "sandbox",
+            Self::Controlled => "controlled",
+        }
     }
 }
 
 /// A server to be looked at.
 pub(crate) struct Target {
-    http: reqwest::Client,
-    origin: String,
+    pub(crate) wire: Wire,
+    pub(crate) mode: Mode,
+    /// The world that it is in, if that was made for it.
+    pub(crate) run: Option<Run>,
     /// What the manifest says; nothing before it was read.
     pub(crate) manifest: Option<Value>,
-    /// The last exchange, to be shown with a failure.
-    pub(crate) last: String,
     read: BTreeMap<String, Answer>,
+    seed: u64,
+    numbers: u64,
 }
 
-/// Longer than any answer the protocol has.
-const BYTES_MAX: usize = 8 << 20;
-
 impl Target {
-    pub(crate) fn new(origin: &str) -> anyhow::Result<Self> {
-        let origin = origin.trim_end_matches('/').to_owned();
+    pub(crate) fn new(origin: &str, mode: Mode, seed: u64) -> anyhow::Result<Self> {
         let local = origin.starts_with("http://127.0.0.1:");
         ensure!(local || origin.starts_with("https://"), "{origin} is neither https:// nor http://127.0.0.1:PORT");
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let http = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .timeout(Duration::from_secs(10))
-            .no_proxy()
-            .user_agent(concat!("admit-conformance/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .context("no TLS")?;
-        Ok(Self { http, origin, manifest: None, last: String::new(), read: BTreeMap::new() })
+        let wire = Wire::to(origin)?;
+        Ok(Self { wire, mode, run: None, manifest: None, read: BTreeMap::new(), seed, numbers: 0 })
     }
 
     pub(crate) fn origin(&self) -> &str {
-        &self.origin
+        self.wire.origin()
     }
 
     /// A path of the API, as the manifest places it.
@@ -82,7 +80,7 @@ impl Target {
         if let Some(answer) = self.read.get(path) {
             return Ok(answer.clone());
         }
-        let answer = self.ask(Method::GET, path, &[]).await?;
+        let answer = self.wire.send(&Ask::get(path)).await?;
         self.read.insert(path.to_owned(), answer.clone());
         Ok(answer)
     }
@@ -93,22 +91,44 @@ impl Target {
         path: &str,
         headers: &[(&'static str, &str)],
     ) -> Result<Answer, String> {
-        let url = format!("{}{path}", self.origin);
-        let said: String = headers.iter().map(|(name, value)| format!(" -H '{name}: {value}'")).collect();
-        self.last = format!("curl -i -X {method}{said} '{url}'");
-        let mut request = self.http.request(method, &url);
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        let mut response = request.send().await.map_err(|e| format!("no answer: {e}"))?;
-        let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        let mut bytes = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|e| format!("no whole answer: {e}"))? {
-            bytes.extend_from_slice(&chunk);
-            if bytes.len() > BYTES_MAX {
-                return Err(format!("more than {BYTES_MAX} bytes"));
-            }
-        }
-        Ok(Answer { status, headers, bytes })
+        let ask = headers.iter().fold(Ask::new(method, path), |ask, (name, value)| ask.with(name, *value));
+        self.wire.send(&ask).await
+    }
+
+    /// The server's time: that of its answers, where a suite moves its clock.
+    pub(crate) async fn now(&mut self) -> Result<Timestamp, String> {
+        let answer = self.wire.send(&Ask::get("/.well-known/admit")).await?;
+        answer.header("admit-now").parse().map_err(|_| format!("Admit-Now is {:?}", answer.header("admit-now")))
+    }
+
+    /// 32 bytes that nobody else in this run gets, and the same in every run with this seed.
+    pub(crate) fn fresh(&mut self) -> [u8; 32] {
+        self.numbers += 1;
+        let mut hash = Sha256::new_with_prefix("admit-conformance");
+        hash.update(self.origin());
+        hash.update(self.seed.to_be_bytes());
+        hash.update(self.numbers.to_be_bytes());
+        hash.finalize().into()
+    }
+
+    /// A server in a world that was made for it, its manifest read.
+    pub(crate) async fn in_a_world(control: &Control, seed: u64) -> anyhow::Result<Self> {
+        let run = control.begin().await?;
+        let mut target = Self::new(&run.origin, Mode::Controlled, seed)?;
+        target.run = Some(run);
+        // Without one, every check says so.
+        let _ = checks::read_manifest(&mut target).await;
+        Ok(target)
+    }
+
+    /// What was said to it and to its test control since it was last asked for.
+    pub(crate) fn take_said(&self) -> Vec<String> {
+        let control = self.run.iter().flat_map(Run::take_said);
+        control.chain(self.wire.take_said()).collect()
+    }
+
+    /// The world that was made for it.
+    pub(crate) fn run(&self) -> Result<&Run, Stop> {
+        self.run.as_ref().ok_or_else(|| Stop::NotRun("it needs test control".into()))
     }
 }

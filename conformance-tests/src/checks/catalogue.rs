@@ -10,7 +10,8 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use super::must;
-use crate::target::{Answer, Target};
+use crate::target::Target;
+use crate::wire::Answer;
 
 /// Pages of one programme that are read: 1,000 screenings each.
 const PAGES_MAX: usize = 50;
@@ -61,7 +62,7 @@ async fn programme(target: &mut Target, cinema: &Value) -> Result<Vec<Value>, St
     Err(format!("{path} has more than {PAGES_MAX} pages"))
 }
 
-async fn screenings(target: &mut Target) -> Result<Vec<Value>, String> {
+pub(crate) async fn screenings(target: &mut Target) -> Result<Vec<Value>, String> {
     let mut screenings = Vec::new();
     for cinema in cinemas(target).await? {
         for page in programme(target, &cinema).await? {

@@ -12,7 +12,7 @@ use crate::target::Target;
 
 const WELL_KNOWN: &str = "/.well-known/admit";
 
-pub(super) async fn well_known(target: &mut Target) -> Result<(), String> {
+pub(crate) async fn well_known(target: &mut Target) -> Result<(), String> {
     let answer = target.get(WELL_KNOWN).await?;
     must(answer.status == 200, || format!("status {}, not 200", answer.status))?;
     let jws = answer.json()?;
@@ -45,11 +45,15 @@ pub(super) async fn origin(target: &mut Target) -> Result<(), String> {
 }
 
 pub(super) async fn life(target: &mut Target) -> Result<(), String> {
+    let now = match target.run {
+        Some(_) => target.now().await?,
+        None => Timestamp::now(),
+    };
     let instant = |name: &str| {
         let text = target.member(name)?.as_str().unwrap_or_default();
         text.parse::<Timestamp>().map_err(|e| format!("`{name}`: {e}"))
     };
-    let (issued, expires, now) = (instant("issued")?, instant("expires")?, Timestamp::now());
+    let (issued, expires) = (instant("issued")?, instant("expires")?);
     must(issued <= now + SignedDuration::from_mins(5), || format!("issued in the future: {issued}"))?;
     must(expires > now, || format!("expired: {expires}"))?;
     let life = expires.duration_since(issued);
@@ -73,6 +77,6 @@ fn text<'a>(value: &'a Value, name: &str) -> Result<&'a str, String> {
     value[name].as_str().ok_or_else(|| format!("there is no text `{name}`"))
 }
 
-fn decode(text: &str) -> Result<Vec<u8>, String> {
+pub(super) fn decode(text: &str) -> Result<Vec<u8>, String> {
     URL_SAFE_NO_PAD.decode(text).map_err(|e| format!("{text:?} is no unpadded base64url: {e}"))
 }

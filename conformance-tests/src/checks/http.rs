@@ -4,7 +4,8 @@ use jiff::Timestamp;
 use reqwest::Method;
 
 use super::must;
-use crate::target::{Answer, Target};
+use crate::target::Target;
+use crate::wire::Answer;
 
 /// A path that leads nowhere, and that a server must still answer well.
 const NOBODY: &str = "/screenings/nobody-shows-this";

@@ -65,6 +65,9 @@ pub(crate) struct Wanted {
     /// Where the cinema writes to.
     #[arg(long)]
     email: Option<String>,
+    /// What you are called: the box office finds you by it.
+    #[arg(long)]
+    name: Option<String>,
     /// Book without asking, if it comes to at most this, such as 20.00.
     #[arg(long, allow_hyphen_values = true)]
     at_most: Option<String>,
@@ -141,6 +144,7 @@ impl Wanted {
         let purchase = match unfinished(&wallet, &server, id, &wish, None).await? {
             Some(purchase) => purchase,
             None => {
+                not_yours_already(&wallet, &server, id, &wish)?;
                 let mut queued = None;
                 if screening.queue.is_some() && matches!(at, At::Home) {
                     let (secret, pass) = queue::pass(&wallet, &server, &screening, context).await?;
@@ -235,7 +239,11 @@ impl Wanted {
             tickets: tickets.iter().map(|(seat, _, t)| TicketChoice { seat: *seat, ticket_type: *t }).collect(),
             total: quote.total,
             payment_method,
-            buyer: self.email.clone().map(|email| Buyer { email: Some(email), ..Buyer::default() }),
+            buyer: (self.email.is_some() || self.name.is_some()).then(|| Buyer {
+                email: self.email.clone(),
+                name: self.name.clone(),
+                ..Buyer::default()
+            }),
         };
         let booking = match wallet.book(server, purchase.number, book).await {
             Ok(booking) => booking,
@@ -287,6 +295,7 @@ pub(crate) async fn take(offered: Offered, context: &Context) -> anyhow::Result<
         wheelchairs: 0,
         tickets,
         email,
+        name: None,
         at_most,
     };
     let number = purchase.number;
@@ -407,6 +416,24 @@ fn is_begun(
         there && p.booking.is_none() && p.for_exchange == for_exchange
     };
     Ok(wallet.purchases()?.iter().any(begun))
+}
+
+/// Refuses what is bought already: who did not see the end of it must not take it for somebody else's, and buy twice.
+fn not_yours_already(wallet: &Wallet, server: &Server, screening: ScreeningId, wish: &PlaceHold) -> anyhow::Result<()> {
+    for purchase in wallet.purchases()? {
+        let there = purchase.origin == *server.origin() && purchase.screening == screening;
+        let lines = purchase.booking.iter().filter(|_| there).flat_map(|b| &b.lines);
+        let yours = lines.filter(|l| l.state != TicketState::Revoked && wish.seats.iter().any(|s| s.seat == l.seat));
+        let yours: Vec<String> = yours.map(|l| purchase.printed(&l.seat)).collect();
+        if !yours.is_empty() {
+            let (are, number) = (if yours.len() == 1 { "is" } else { "are" }, purchase.number);
+            bail!(
+                "{} {are} yours already: number {number} in `admit bookings`. Nothing was booked now",
+                yours.join(", ")
+            );
+        }
+    }
+    Ok(())
 }
 
 /// The same wish at the same screening, begun before and not finished: found out what became of it, or still held.

@@ -170,6 +170,10 @@ impl CinemaCommand {
                 ensure!(!login.trim().is_empty() && login.len() <= 64, "a login has 1 to 64 bytes");
                 let store = Folder(folder).cinema_store()?;
                 let known = store.staff()?.into_iter().find(|member| member.login == login);
+                ensure!(
+                    known.is_some() || !gone,
+                    "nobody works here as {login:?}: `admit cinema staff FOLDER` lists who does"
+                );
                 let role = role.or(known.as_ref().map(|known| known.role)).context("say --role: what may they do?")?;
                 let hash = match known.is_none() || new_password {
                     true => Some(read_new_password(&login)?),

@@ -15,10 +15,12 @@ use admit_protocol::hold::Hold;
 use admit_protocol::id::{ScreeningId, SeatId};
 use admit_protocol::money::Money;
 use admit_protocol::problem::Problem;
+use admit_protocol::time::after;
 use admit_server::management::{Exported, Imported};
 use admit_server::store::{Permission, Role};
 use anyhow::{Context as _, anyhow, bail, ensure};
 use clap::{ArgGroup, Args, Subcommand};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -92,6 +94,9 @@ pub(crate) enum OfficeCommand {
         desk: Desk,
     },
 }
+
+/// How long a supervisor's session is used without a password since it was used last.
+const SUPERVISOR_S: i64 = 600;
 
 /// Where somebody works, and who.
 #[derive(Args)]
@@ -183,11 +188,17 @@ impl Desk {
         if let Some(kept) = sessions.get(&origin, &self.login)
             && let Some(office) = Office::go_on(server.clone(), kept).await?
         {
+            sessions.keep(&origin, &self.login, Some(&office.kept_here()))?;
             return Ok(office);
         }
         let password = read_password(&format!("password of {}: ", self.login))?;
         let office = Office::sign_in(server, &self.login, &password).await?;
-        sessions.keep(&origin, &self.login, Some(&office.session))?;
+        sessions.keep(&origin, &self.login, Some(&office.kept_here()))?;
+        if !context.json {
+            let how_long =
+                if office.is_supervisor() { "while you work, and ten minutes" } else { "until your shift ends" };
+            show::warn(&format!("{} stays signed in here {how_long}: `admit box-office leave` ends it", self.login));
+        }
         Ok(office)
     }
 
@@ -255,7 +266,7 @@ impl Office {
         let session: Value = said.json().await?;
         let csrf = session["csrf"].as_str().context("no csrf token")?.to_owned();
         let role = session["staff"]["role"].as_str().and_then(|r| r.parse().ok()).context("no role")?;
-        Ok(Self { server, role, http, base, session: Session { cookie, csrf } })
+        Ok(Self { server, role, http, base, session: Session { cookie, csrf, until: None } })
     }
 
     /// With a session that was kept; nothing, if it is over.
@@ -268,6 +279,17 @@ impl Office {
         let staff: Value = said.json().await?;
         let role = staff["role"].as_str().and_then(|r| r.parse().ok());
         Ok(role.map(|role| Self { server, role, http, base, session }))
+    }
+
+    fn is_supervisor(&self) -> bool {
+        self.role.may(Permission::Supervise)
+    }
+
+    /// The session as it is kept for the next command: who may do more than sell is asked for the password again soon, whoever sits
+    /// there by then.
+    fn kept_here(&self) -> Session {
+        let until = self.is_supervisor().then(|| after(Timestamp::now(), SUPERVISOR_S));
+        Session { until, ..self.session.clone() }
     }
 
     /// A client whose requests are this counter's.

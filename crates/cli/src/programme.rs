@@ -62,6 +62,11 @@ impl Programme {
             let when = evenings.iter().map(|date| date.strftime("%a %d %b").to_string()).collect::<Vec<_>>().join(", ");
             let when = if when.is_empty() { "from now on".to_owned() } else { format!("on the evening of {when}") };
             show::line(&format!("nothing is shown {when}"));
+            if matches!(self.date, Some(Day::Today)) {
+                show::line(
+                    "an evening lasts until the morning, by the cinema's clock: --date tomorrow is the next one",
+                );
+            }
             return Ok(());
         }
         let left = sales::left(&server, shown.iter().map(|(s, _)| s)).await;

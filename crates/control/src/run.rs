@@ -9,6 +9,7 @@ use admit_http::{Reply, headers};
 use admit_protocol::id::{BookingId, ScreeningId, SeatId};
 use admit_protocol::manifest::Contact;
 use admit_protocol::origin::{Origin, OriginPolicy};
+use admit_protocol::policy::CancellationPolicy;
 use admit_protocol::problem::{Problem, ProblemCode};
 use admit_protocol::text::Texts;
 use admit_server::clock::{Clock as _, ManualClock};
@@ -65,6 +66,7 @@ pub(crate) enum Action {
     Resume { screening: ScreeningId },
     CancelScreening { screening: ScreeningId },
     ChangePrice { screening: ScreeningId, price: i64 },
+    ChangeCancellation { screening: ScreeningId, cancellation: CancellationPolicy },
     Paid { screening: ScreeningId, booking: BookingId },
     Restart,
 }
@@ -103,7 +105,9 @@ impl Run {
         let folder = tempfile::tempdir()?;
         let listener = tokio::net::TcpListener::bind(listen::unused_address()?).await?;
         let origin = Origin::parse(&format!("http://{}", listener.local_addr()?), OriginPolicy::Loopback)?;
-        let clock = Arc::new(ManualClock::new(Timestamp::now()));
+        // A whole second, as screenings begin.
+        let now = Timestamp::from_second(Timestamp::now().as_second())?;
+        let clock = Arc::new(ManualClock::new(now));
         let (keys, _recovery) = KeyRing::generate(clock.now())?;
         let (stores, path) = (stores.clone(), folder.path().to_owned());
         let opened = tokio::task::spawn_blocking(move || {
@@ -198,6 +202,9 @@ impl Run {
                 let name = format!("{screening}-{}", self.next.fetch_add(1, Ordering::Relaxed));
                 staff.programme["price_tables"][&name] = prices(price);
                 staff.change(screening, |row| row["price_table"] = json!(name)).await?;
+            }
+            Action::ChangeCancellation { screening, cancellation } => {
+                staff.change(screening, |row| row["cancellation"] = json!(cancellation)).await?;
             }
             Action::Paid { screening, booking } => {
                 let rows =

@@ -273,6 +273,9 @@ pub enum LayoutError {
         /// The zone or section.
         missing: String,
     },
+    /// A neighbour that the hall does not have.
+    #[error("seat {0} has {1} as neighbour, and there is no such seat")]
+    NoSuchNeighbour(SeatId, SeatId),
     /// Neighbours must see each other.
     #[error("seat {0} has {1} as neighbour, but not the other way round")]
     OneSidedNeighbour(SeatId, SeatId),
@@ -358,7 +361,7 @@ impl Layout {
                 listed(sections, section.as_str(), seat.id.as_str())?;
             }
             let neighbour = |id: SeatId, back: fn(&Seat) -> Option<SeatId>| {
-                let missing = || LayoutError::Missing { place: seat.id.to_string(), missing: id.to_string() };
+                let missing = || LayoutError::NoSuchNeighbour(seat.id, id);
                 let symmetric = back(by_id.get(&id).ok_or_else(missing)?) == Some(seat.id);
                 symmetric.then_some(()).ok_or(LayoutError::OneSidedNeighbour(seat.id, id))
             };

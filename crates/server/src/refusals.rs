@@ -106,11 +106,10 @@ fn refused(refusal: Refusal) -> Problem {
         }
         Refusal::NotTogether { most } => {
             let why = match most {
-                0 => "nothing is left for them: wait for what comes free, or name other zones or another price, where there are some"
+                0 => "nothing is left that would do: wait for what comes free, or name other zones or another price, where there are some"
                     .to_owned(),
-                most => {
-                    format!("at most {most} can sit together: ask for fewer, for other zones, or to be split (`split`)")
-                }
+                1 => "single seats are left, or fewer than asked for: ask for fewer, or for other zones".to_owned(),
+                most => format!("at most {most} can sit together: ask for fewer, for other zones, or to sit apart"),
             };
             Problem::new(Code::NotTogether, why).at("/best")
         }
@@ -119,7 +118,8 @@ fn refused(refusal: Refusal) -> Problem {
             "this cinema has no waitlist: look at the seats again from time to time",
         ),
         Refusal::NeverFits => {
-            let why = "also in the empty hall there are not so many seats together, in these zones and at that price";
+            let why = "also in the empty hall there are no such seats, in these zones and at that price, together and with as many spaces \
+                       for wheelchairs as are asked for: ask for fewer, or to sit apart";
             Problem::new(Code::NeverFits, why).at("/best")
         }
         Refusal::SeatsAvailable => Problem::new(Code::SeatsAvailable, "hold them, with the same `best`").at("/best"),
@@ -264,7 +264,7 @@ fn in_the_way(taken: &[SeatConflict]) -> String {
             ConflictReason::CompanionOnly => {
                 "for the companion of who has the wheelchair space beside it: take both, or neither"
             }
-            ConflictReason::AreaFull => "not so many places left",
+            ConflictReason::AreaFull => "has not so many places left",
             _ => "not to be had",
         };
         format!("{} {why}", list(seats))

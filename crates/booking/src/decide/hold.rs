@@ -39,7 +39,7 @@ impl House {
         let places = match &wish.best {
             Some(best) => {
                 let free = |place: Place| self.claim(place).is_none();
-                best_places(terms, &free, best, now).map_err(|most| not_together(best, most))?
+                best_places(terms, &free, best, now).map_err(|most| not_together(terms, best, most, now))?
             }
             None => self.wanted_places(wish, now)?,
         };
@@ -294,7 +294,10 @@ pub(super) fn still_choosing(hold: &Hold, now: Timestamp) -> Result<Timestamp, R
     }
 }
 
-/// Of people in wheelchairs it is not how many they are together that matters.
-fn not_together(best: &Best, most: usize) -> Refusal {
+/// Who asks again later is told so only where that can help. Of people in wheelchairs it is not how many they are together that matters.
+fn not_together(terms: &Terms, best: &Best, most: usize, now: Timestamp) -> Refusal {
+    if best_places(terms, &|_| true, best, now).is_err() {
+        return Refusal::NeverFits;
+    }
     Refusal::NotTogether { most: if best.wheelchairs > 0 { 0 } else { most } }
 }

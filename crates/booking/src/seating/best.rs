@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use admit_protocol::hold::Best;
 use admit_protocol::id::ZoneId;
-use admit_protocol::layout::{SeatAttribute, SeatKind};
+use admit_protocol::layout::{Seat, SeatAttribute, SeatKind};
 use admit_protocol::price::{Offer, PriceTable};
 
 use super::Hall;
@@ -207,29 +207,54 @@ impl Hall<'_> {
         }
     }
 
-    /// Spaces, and for the others the seats beside them: first those of companions, then what is nearest.
+    /// Spaces, and for the others the seats beside them: all in one row, or companions' seats first, then what is beside somebody of
+    /// the party, then what is nearest.
     fn with_wheelchairs(&self, party: &Party, avoided: &dyn Fn(&Place) -> bool) -> Option<Pick> {
         let free = |place: Place| (self.free)(place) && !avoided(&place) && self.is_wanted(place, party);
         let spaces = self.seats().filter(|(place, s)| s.kind == SeatKind::WheelchairSpace && free(*place));
         let spaces: Vec<Place> = spaces.map(|(place, _)| place).collect();
+        let in_a_row = self.seats().filter_map(|(first, _)| self.row_with_spaces(first, party, &free));
         let around = |first: &Place| {
             let mut nearest = spaces.clone();
             nearest.sort_by_key(|place| self.apart_cm2(*place, *first));
             let mut chosen: Vec<Place> = nearest.into_iter().take(party.wheelchairs).collect();
-            let ids: Vec<_> = chosen.iter().filter_map(|place| Some(self.plan.seat(*place)?.id)).collect();
-            let others = self.seats().filter(|(place, seat)| {
-                let companion = seat.companion_of.iter().any(|space| ids.contains(space));
-                free(*place) && (companion || self.is_open(*place))
-            });
-            let mut others: Vec<(bool, i64, Place)> = others
-                .map(|(place, seat)| (seat.companion_of.is_empty(), self.apart_cm2(place, *first), place))
-                .collect();
-            others.sort_unstable();
-            chosen.extend(others.into_iter().map(|(_, _, place)| place).take(party.count - party.wheelchairs));
-            (chosen.len() == party.count).then_some(chosen)
+            let mut others: Vec<Place> = {
+                let usable = self.usable_with(&chosen);
+                self.seats().map(|(place, _)| place).filter(|place| free(*place) && usable(*place)).collect()
+            };
+            while chosen.len() < party.count {
+                let beside = |place: Place| self.plan.beside(place).into_iter().flatten().any(|b| chosen.contains(&b));
+                let strangers = |place: Place| self.plan.seat(place).is_none_or(|seat| seat.companion_of.is_empty());
+                let rank = |place: Place| (strangers(place), !beside(place), self.apart_cm2(place, *first), place);
+                let (n, next) = others.iter().copied().enumerate().min_by_key(|(_, place)| rank(*place))?;
+                others.swap_remove(n);
+                chosen.push(next);
+            }
+            Some(chosen)
         };
-        let picks = spaces.iter().take(SPACES_MAX).filter_map(around).filter_map(|chosen| self.allowed(chosen));
+        let around = spaces.iter().take(SPACES_MAX).filter_map(around);
+        let picks = in_a_row.chain(around).filter_map(|chosen| self.allowed(chosen));
         picks.filter(|pick| party.split || pick.groups == 1).min()
+    }
+
+    /// Whether somebody who came with who sits in these spaces may have a seat: a companion's of one of them, or one that is for anybody.
+    fn usable_with(&self, spaces: &[Place]) -> impl Fn(Place) -> bool {
+        let ids: Vec<_> = spaces.iter().filter_map(|place| Some(self.plan.seat(*place)?.id)).collect();
+        move |place| {
+            let companion = |seat: &Seat| seat.companion_of.iter().any(|space| ids.contains(space));
+            self.is_open(place) || self.plan.seat(place).is_some_and(companion)
+        }
+    }
+
+    /// The neighbours from this one on, as many as the party has, if their spaces are as many as it needs.
+    fn row_with_spaces(&self, first: Place, party: &Party, free: &dyn Fn(Place) -> bool) -> Option<Vec<Place>> {
+        let right = |place: &Place| self.plan.beside(*place)[1];
+        let row: Vec<Place> = std::iter::successors(Some(first), right).take(party.count).collect();
+        let is_space = |place: &Place| self.plan.seat(*place).is_some_and(|s| s.kind == SeatKind::WheelchairSpace);
+        let (spaces, others): (Vec<Place>, Vec<Place>) = row.iter().partition(|place| is_space(place));
+        let usable = self.usable_with(&spaces);
+        let fits = row.len() == party.count && spaces.len() == party.wheelchairs;
+        (fits && row.iter().all(|place| free(*place)) && others.into_iter().all(usable)).then_some(row)
     }
 
     /// What is to be said of these seats, if they may be taken.

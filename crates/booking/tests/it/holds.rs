@@ -114,7 +114,7 @@ fn the_server_chooses_among_what_is_left_choose_001() {
     let anywhere = Best { count: 3, ..Best::default() };
     assert_eq!(best(&mut s, "emil", anywhere.clone()), Ok("floor.1 floor.2 floor.3".into()));
     let cheap = Best { highest_price: Some(eur(100)), ..anywhere };
-    assert_eq!(best(&mut s, "fred", cheap), Err(Refusal::NotTogether { most: 0 }));
+    assert_eq!(best(&mut s, "fred", cheap), Err(Refusal::NeverFits), "nobody need come again for that");
 }
 
 #[test]

@@ -169,6 +169,13 @@ fn a_space_for_a_wheelchair_is_no_company_and_no_orphan() {
     // Two who sit in their own come together.
     let hall = drawn(&["W....", ".....", "..W.W"]);
     assert_eq!(hall.seats(strict, &Party { wheelchairs: 2, ..split(2) }), "C3 C5");
+    // The seat behind the space may be nearer than the one beside the companion's: side by side they sit all the same.
+    let hall = drawn(&["WC....", "......", "......"]);
+    for (count, seats) in [(3, "A1 A2 A3"), (5, "A1 A2 A3 A4 A5"), (6, "A1 A2 A3 A4 A5 A6")] {
+        assert_eq!(hall.seats(SeatRules::default(), &Party { wheelchairs: 1, ..party(count) }), seats);
+        assert_eq!(hall.seats(SeatRules::default(), &Party { wheelchairs: 1, ..split(count) }), seats);
+    }
+    assert_eq!(drawn(&["..CW", "...."]).seats(SeatRules::default(), &Party { wheelchairs: 1, ..party(3) }), "A2 A3 A4");
     let hall = drawn(&["Wc..."]);
     assert_eq!(hall.seats(strict, &wheelchair), "", "the companion's seat is taken, and nothing is beside the space");
     assert_eq!(hall.seats(strict, &Party { split: true, ..wheelchair }), "A1 A3", "as near as can be");

@@ -215,6 +215,12 @@ impl Exchange {
             false => format!("{} of what you have paid moves", quote.moves),
         };
         show::line(&format!("{moves}{rest}"));
+        if quote.given.len() != quote.taken.lines.len() {
+            let (given, taken) = (quote.given.len(), quote.taken.lines.len());
+            let some =
+                if all && given > taken { "; --give names those that you give, the others stay yours" } else { "" };
+            show::line(&format!("{} for {}{some}", show::count(given, "ticket"), show::count(taken, "seat")));
+        }
         if let Some(more) = costs_more(booking, quote, all)? {
             show::line(&format!("altogether {more}"));
         }

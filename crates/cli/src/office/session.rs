@@ -6,6 +6,7 @@ use std::io::Write as _;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::Context;
@@ -15,6 +16,9 @@ use crate::Context;
 pub(super) struct Session {
     pub(super) cookie: String,
     pub(super) csrf: String,
+    /// Until when it is used here without a password, though the server would let it go on.
+    #[serde(default)]
+    pub(super) until: Option<Timestamp>,
 }
 
 /// A file in the user's data folder that only they can read.
@@ -31,7 +35,7 @@ impl Sessions {
     }
 
     pub(super) fn get(&self, origin: &str, login: &str) -> Option<Session> {
-        self.all().remove(&name(origin, login))
+        self.all().remove(&name(origin, login)).filter(|session| session.until.is_none_or(|at| at > Timestamp::now()))
     }
 
     /// Keeps a session, or forgets it.

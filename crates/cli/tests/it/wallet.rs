@@ -135,7 +135,10 @@ async fn seats_are_named_as_they_are_printed_and_in_a_row() {
     assert!(says(&run(&wallet, &["ticket", "show", "1", "--no-qr"])).contains("Ř3, Adult"));
     let cancelled = run(&wallet, &["cancel", "1", "ř3", "--yes"]);
     assert!(cancelled.status.success(), "{}", says(&cancelled));
-    let error = run(&wallet, &["--json", "book", &folder.origin, "show-0", "Ř2", "--at-most", "100"]);
+    let again = says(&run(&wallet, &["book", &folder.origin, "show-0", "Ř2", "Ř8", "--at-most", "100"]));
+    assert!(again.contains("Ř2 is yours already: number 1 in `admit bookings`. Nothing was booked now"), "{again}");
+    let other = folder.path.join("other.json");
+    let error = run(&other, &["--json", "book", &folder.origin, "show-0", "Ř2", "--at-most", "100"]);
     let error: Value = serde_json::from_slice(&error.stderr).unwrap_or_else(|_| panic!("{}", says(&error)));
     assert_eq!(error["problem"]["code"], "seats_taken");
 }

@@ -53,6 +53,22 @@ impl Work<'_> {
                     format!("{what} costs {amount}: amounts are in the smallest unit, 7.00 is 700"),
                 );
             }
+            for (what, amount) in amounts(table).filter(|(_, amount)| too_much(*amount)) {
+                note(
+                    "price_table",
+                    name,
+                    format!("{what} costs {amount}: amounts are in the smallest unit, 9.00 is 900"),
+                );
+            }
+            for fee in &table.booking_fees {
+                if amounts(table).all(|(_, ticket)| fee.amount > ticket) {
+                    note(
+                        "price_table",
+                        name,
+                        format!("its fee {}, {}, is more than any ticket costs", fee.id, fee.amount),
+                    );
+                }
+            }
             for why in self.surprises(name, table) {
                 note("price_table", name, why);
             }
@@ -398,6 +414,12 @@ fn amounts(table: &PriceTable) -> impl Iterator<Item = (String, Money)> {
 fn too_little(amount: Money) -> bool {
     let least = if amount.currency().minor_digits() > 2 { 500 } else { 50 };
     (1..least).contains(&amount.amount())
+}
+
+/// Where it is known what money is worth: no seat costs hundreds, and who writes 90000 meant 900.
+fn too_much(amount: Money) -> bool {
+    let known = ["AUD", "CAD", "CHF", "EUR", "GBP", "USD"].contains(&amount.currency().to_string().as_str());
+    known && amount.amount() > 25_000
 }
 
 /// When it begins, as people say it.

@@ -65,7 +65,9 @@ async fn the_server_chooses_and_says_what_it_cannot() {
     let seats: Vec<&str> =
         held.body["seats"].as_array().expect("two").iter().filter_map(|s| s["seat"].as_str()).collect();
     assert_eq!((seats, &held.body["quote"]["total"]["amount"]), (vec!["A1", "A2"], &json!(2050)));
-    let too_many = s.post(BEN, url, &best(json!({"count": 5, "zones": ["std"]}))).await;
+    let never = s.post(BEN, url, &best(json!({"count": 5, "zones": ["std"]}))).await;
+    assert_eq!((never.status.as_u16(), never.code().as_str()), (422, "never_fits"), "{}", never.body);
+    let too_many = s.post(BEN, url, &best(json!({"count": 3, "zones": ["std"]}))).await;
     assert_eq!((too_many.status.as_u16(), too_many.code().as_str()), (409, "not_together"));
     assert!(
         too_many.body["detail"].as_str().is_some_and(|d| d.contains("at most 2 can sit together")),

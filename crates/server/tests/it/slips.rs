@@ -114,6 +114,23 @@ fn slips_of_a_unit_or_a_date_are_pointed_at() {
     let phone = says(&|p| p["cinemas"][0]["telephone"] = json!("0 1234 567 890"));
     assert!(phone[0].contains("cannot be dialled from abroad"), "{phone:?}");
     assert_eq!(says(&|p| p["cinemas"][0]["telephone"] = json!("+420 (2) 1234-567")), Vec::<String>::new());
+    let dear = says(&|p| {
+        let table = p["price_tables"].as_object_mut().expect("tables").values_mut().next().expect("one");
+        for offer in table["offers"].as_array_mut().expect("offers") {
+            (offer["base"]["amount"], offer["total"]["amount"]) = (json!(90_000), json!(90_000));
+            offer.as_object_mut().expect("an offer").remove("fees");
+        }
+    });
+    assert!(
+        dear.iter().any(|why| why.contains("costs 900.00 EUR: amounts are in the smallest unit, 9.00 is 900")),
+        "{dear:?}"
+    );
+    let fee = says(&|p| {
+        let table = p["price_tables"].as_object_mut().expect("tables").values_mut().next().expect("one");
+        table["booking_fees"] =
+            json!([{"id": "vvk", "name": {"en": "Fee"}, "amount": {"amount": 8000, "currency": "EUR"}}]);
+    });
+    assert!(fee.iter().any(|why| why == "its fee vvk, 80.00 EUR, is more than any ticket costs"), "{fee:?}");
     let language = says(&|p| p["films"][0]["versions"][0]["subtitle_languages"] = json!(["jp"]));
     assert_eq!(language, ["`jp` is no language: is `ja` meant?"]);
     let row = |member: &'static str, value: Value| says(&move |p| p["screenings"][1][member] = value.clone());

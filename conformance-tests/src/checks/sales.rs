@@ -1,0 +1,51 @@
+//! When something is sold.
+
+use serde_json::json;
+
+use super::{Checked, must};
+use crate::stage::{good, refused};
+use crate::target::Target;
+
+pub(super) async fn under_way(target: &mut Target) -> Checked {
+    let show = target.show(json!({"starts_in_s": 3600})).await?;
+    let late = target.show(json!({"starts_in_s": 3600, "late_sales": true})).await?;
+    let buyer = target.buyer();
+    target.run()?.advance_ms(3_600_000 - 1).await?;
+    good(&target.hold(&buyer, &show, &[show.seat(0)?]).await?, 201)
+        .map_err(|why| format!("a millisecond before the start: {why}"))?;
+    target.run()?.advance_ms(1).await?;
+    refused(&target.hold(&buyer, &show, &[show.seat(1)?]).await?, 409, "screening_under_way")
+        .map_err(|why| format!("at the start: {why}"))?;
+    let sales = target.seats(&show).await?["sales"].clone();
+    must(sales == "under_way", || format!("it has begun, and its `sales` are {sales}"))?;
+    let listed = good(&target.read(&show.path, &buyer).await?, 200);
+    must(listed.is_ok(), || "it has begun, and is not there any more".into())?;
+    good(&target.hold(&buyer, &late, &[late.seat(0)?]).await?, 201)
+        .map_err(|why| format!("sold to latecomers: {why}"))?;
+    let sales = target.seats(&late).await?["sales"].clone();
+    must(sales == "under_way_open", || format!("it is sold to latecomers, and its `sales` are {sales}"))?;
+    target.run()?.advance_ms(1_800_000).await?;
+    refused(&target.hold(&buyer, &late, &[late.seat(1)?]).await?, 409, "screening_under_way")?;
+    Ok(())
+}
+
+pub(super) async fn closed(target: &mut Target) -> Checked {
+    let show = target.show(json!({"sales_open_in_s": 600})).await?;
+    let buyer = target.buyer();
+    refused(&target.hold(&buyer, &show, &[show.seat(0)?]).await?, 409, "sales_not_open")?;
+    target.run()?.advance_ms(600_000 - 1).await?;
+    refused(&target.hold(&buyer, &show, &[show.seat(0)?]).await?, 409, "sales_not_open")
+        .map_err(|why| format!("a millisecond before: {why}"))?;
+    target.run()?.advance_ms(1).await?;
+    let hold = good(&target.hold(&buyer, &show, &[show.seat(0)?]).await?, 201)
+        .map_err(|why| format!("when sales begin: {why}"))?;
+    target.run()?.act(&json!({"action": "pause", "screening": show.id})).await?;
+    let other = target.buyer();
+    refused(&target.hold(&other, &show, &[show.seat(1)?]).await?, 409, "sales_closed")
+        .map_err(|why| format!("paused: {why}"))?;
+    // A promise is kept.
+    good(&target.book(&buyer, &show, &hold).await?, 201).map_err(|why| format!("held before the pause: {why}"))?;
+    target.run()?.act(&json!({"action": "resume", "screening": show.id})).await?;
+    target.held(&other, &show, &[show.seat(1)?]).await?;
+    Ok(())
+}
