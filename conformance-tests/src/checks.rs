@@ -128,7 +128,7 @@ checks! {
     act ["CTRL-002"], "test control is for who knows its secret", None, control::secret;
     act ["CTRL-003", "CTRL-004"], "a clock stands still until it is moved", None, control::clock;
 
-    act ["HOLD-001"], "a hold is of all seats or of none", None, holds::all_or_none;
+    act ["HOLD-001", "HOLD-014"], "a hold is of all seats or of none", None, holds::all_or_none;
     act ["HOLD-002"], "a refused hold names every seat that is in the way, and why", None, holds::every_conflict;
     act ["HOLD-003", "PRICE-001"], "a hold keeps its prices when they change", None, holds::keeps_prices;
     act ["HOLD-004", "SEAT-004"], "a hold is good until its instant, and its seats are free at it", None, holds::ends_at_its_instant;
@@ -163,7 +163,7 @@ checks! {
     act ["HTTP-003"], "what is too large is refused", None, requests::too_large;
     act ["HTTP-004"], "JSON that two readers could read differently is refused", None, requests::ambiguous;
     act ["EXT-001"], "members that nobody knows are ignored", None, requests::unknown_members;
-    act ["HTTP-010", "HTTP-011"], "seats that cannot be are refused, each by its code", None, requests::impossible_seats;
+    act ["ERR-003", "ERR-004", "HTTP-011"], "seats that cannot be are refused, each by its code", None, requests::impossible_seats;
 
     act ["PRICE-001", "BOOK-002", "MONEY-002"], "a booking costs what its offers say, to the cent", None, bookings::sums;
     act ["BOOK-002"], "another total is refused with the right one, and the hold stays", None, bookings::other_total;
@@ -177,14 +177,14 @@ checks! {
 
     act ["CANC-003", "CANC-005"], "who has not paid cancels without cost, and the seats are free", None, cancelling::unpaid;
     act ["CANC-002"], "a tier holds until its instant and not at it", None, cancelling::tiers;
-    act ["CANC-002"], "a refund is the tier's share less the fee, and never below nothing", None, cancelling::shares;
+    act ["CANC-002", "CANC-011"], "a refund is the tier's share less the fee, and never below nothing", None, cancelling::shares;
     act ["CANC-001"], "the policy at the time of booking stays", None, cancelling::policy_stays;
     act ["CANC-004"], "a quote brings what it says, and not after its time", None, cancelling::quote_ends;
     act ["CANC-005"], "a cancelled ticket is gone, and its seat can be had", None, cancelling::seat_again;
     act ["CANC-005", "CANC-009"], "cancelling twice brings back once", None, cancelling::once;
-    act ["CANC-007"], "of what does not take place everything comes back", None, cancelling::does_not_take_place;
+    act ["CANC-007", "HOLD-015"], "of what does not take place everything comes back", None, cancelling::does_not_take_place;
 
-    act ["TICK-001", "TICK-002", "TICK-003", "TICK-006"], "tickets are signed by a ticket key and say what they are for", None, tickets::signed;
+    act ["TICK-001", "TICK-002", "TICK-003", "TICK-006", "TICK-007"], "tickets are signed by a ticket key and say what they are for", None, tickets::signed;
     act ["TICK-006"], "a ticket's name is the same however often it is read", None, tickets::same_name;
     act ["TICK-006", "HTTP-012"], "tickets are for who has the booking, and only as long as they stand", None, tickets::only_confirmed;
     act ["TICK-004"], "a ticket has nobody's name in it", None, tickets::nobodys_name;
@@ -194,8 +194,8 @@ checks! {
     act ["DOOR-002", "DOOR-003"], "scans that are sent again change nothing", Some("door"), doors::sent_again;
     act ["DOOR-004"], "a cancelled ticket does not open it, nor another screening's, nor an unpaid one", Some("door"), doors::refused_tickets;
 
-    act ["PROG-005"], "a film that has begun is not sold, unless it is said to be", None, sales::under_way;
-    act ["HTTP-010", "HTTP-011"], "sales that have not begun, stand still or are off refuse, each by its code", None, sales::closed;
+    act ["PROG-005", "SEAT-005"], "a film that has begun is not sold, unless it is said to be", None, sales::under_way;
+    act ["SEAT-005", "HOLD-015", "ERR-001"], "sales that have not begun, stand still or are off refuse, each by its code", None, sales::closed;
 
     act ["HOLD-001", "HOLD-002"], "of many who want a seat at once, one gets it", None, races::one_seat;
     act ["HOLD-001"], "overlapping wishes at once leave nobody with a part", None, races::overlapping;

@@ -1,8 +1,9 @@
 //! The numbered sentences, as they stand in the specification.
 
-const PAGES: [&str; 13] = [
+const PAGES: [&str; 14] = [
     include_str!("../../spec/v1/terms.md"),
     include_str!("../../spec/v1/http.md"),
+    include_str!("../../spec/v1/errors.md"),
     include_str!("../../spec/v1/manifest.md"),
     include_str!("../../spec/v1/programme.md"),
     include_str!("../../spec/v1/seats.md"),

@@ -58,6 +58,8 @@ pub(crate) fn refused(answer: &Answer, status: u16, code: &str) -> Result<Value,
     let problem = answer.json()?;
     must(problem["code"] == code, || format!("its code is {}, not {code}", problem["code"]))?;
     must(problem["status"] == status, || format!("it says status {}, and has {status}", problem["status"]))?;
+    let kind = format!("urn:admit:problem:{code}");
+    must(problem["type"] == kind.as_str(), || format!("its type is {}, not {kind}", problem["type"]))?;
     let words = ["type", "title", "detail"].iter().all(|name| problem[name].as_str().is_some_and(|t| !t.is_empty()));
     must(words && problem["retryable"].is_boolean(), || format!("something is missing in {problem}"))?;
     Ok(problem)

@@ -157,11 +157,15 @@ pub(super) async fn does_not_take_place(target: &mut Target) -> Checked {
     let policy = json!({"tiers": []});
     let (buyer, show, booking) = paid(target, policy, 2).await?;
     refused(&target.quote(&buyer, &booking, &[]).await?, 422, "not_cancellable")?;
+    let choosing = target.buyer();
+    let open = target.held(&choosing, &show, &[show.seat(4)?]).await?;
     target.run()?.act(&json!({"action": "cancel_screening", "screening": show.id})).await?;
     let screening = good(&target.read(&show.path, &buyer).await?, 200)?;
     must(screening["status"] == "cancelled", || format!("its status is {}", screening["status"]))?;
     let other = target.buyer();
     refused(&target.hold(&other, &show, &[show.seat(3)?]).await?, 409, "screening_cancelled")?;
+    refused(&target.book(&choosing, &show, &open).await?, 409, "screening_cancelled")
+        .map_err(|why| format!("held before, booked now: {why}"))?;
     let now = target.cancelled(&buyer, &booking, &[]).await?;
     must(now["refunded"]["amount"] == 2110, || format!("2110 was paid, {} comes back", now["refunded"]))?;
     Ok(must(!text(&now, "state")?.is_empty() && now["state"] == "cancelled", || {

@@ -278,6 +278,25 @@ mod tests {
     }
 
     #[test]
+    fn every_code_has_a_section_with_an_example_err_001_err_002() {
+        let page = include_str!("../../../spec/v1/errors.md");
+        let sections: Vec<&str> = page.split("\n### ").skip(1).collect();
+        assert_eq!(sections.len(), ProblemCode::ALL.len(), "as many sections as codes");
+        for code in ProblemCode::ALL {
+            let section = sections.iter().find(|s| s.starts_with(&format!("{code}\n"))).expect(code.as_str());
+            let retryable = if code.retryable() { "retryable" } else { "not retryable" };
+            let says = section.lines().nth(1).unwrap_or_default();
+            assert!(says.starts_with(&format!("{}, {retryable}", code.status())), "{code}: {says}");
+            let example =
+                section.split("```json").nth(1).and_then(|rest| rest.split("```").next()).expect(code.as_str());
+            let problem: Problem = serde_json::from_str(example).unwrap_or_else(|e| panic!("{code}: {e}"));
+            let right = Problem::new(*code, problem.detail.clone());
+            let said = (&problem.kind, problem.code, problem.status, &problem.title, problem.retryable);
+            assert_eq!(said, (&right.kind, right.code, right.status, &right.title, right.retryable));
+        }
+    }
+
+    #[test]
     fn every_code_has_a_status_of_its_family() {
         for code in ProblemCode::ALL {
             assert!((400..=599).contains(&code.status()), "{code}");

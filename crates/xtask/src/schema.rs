@@ -55,17 +55,23 @@ fn endpoints() -> String {
     let mut page =
         "# Endpoints\n\nBelow `origin` + `api_base` of the manifest. Made from the code's own table.\n\n\
          By: `secret`, the buyer's own, as `Authorization: Bearer` (AUTH-001); `key`, an `Idempotency-Key` (IDEM-001); `scanner`, the token of a \
-         scanner as `Authorization: Bearer`. Who sends a body sends JSON; `{}` where there is nothing to say.\n"
+         scanner as `Authorization: Bearer`. Who sends a body sends JSON; `{}` where there is nothing to say. What is of a capability answers 404 \
+         `capability_not_offered` where the manifest does not list it (HTTP-013). Refusals: [errors](errors.md). Beside these there is \
+         `GET /.well-known/admit` below `origin`: 200, [jws](schema/jws.json), as `application/json`.\n"
             .to_owned();
     for (whose, list) in [("a server", admit_protocol::endpoint::SERVER), ("an index", admit_protocol::endpoint::INDEX)]
     {
         page.push_str(&format!(
-            "\n## Of {whose}\n\n| request | path | by | asked for with | answered with |\n| --- | --- | --- | --- | --- |\n"
+            "\n## Of {whose}\n\n| request | path | capability | by | asked for with | answered with |\n| --- | --- | --- | --- | --- | --- |\n"
         ));
         for endpoint in list {
             let (asked, answered) = messages(endpoint.name);
             let by = who(endpoint.name);
-            page.push_str(&format!("| {} | `{}` | {by} | {asked} | {answered} |\n", endpoint.method, endpoint.path));
+            let (method, path, capability) = (endpoint.method, endpoint.path, capability(endpoint.name));
+            page.push_str(&format!(
+                "| {method} | `{path}{}` | {capability} | {by} | {asked} | {answered} |\n",
+                query(endpoint.name)
+            ));
         }
     }
     page
@@ -79,6 +85,40 @@ fn who(name: &str) -> &'static str {
         | "GET_WAITLIST_ENTRY" | "LEAVE_WAITLIST" | "JOIN_QUEUE" | "GET_QUEUE_PLACE" | "LEAVE_QUEUE" => "secret",
         "GET_ALLOW_LIST" | "UPLOAD_SCANS" => "scanner",
         _ => "anybody",
+    }
+}
+
+/// The capability that it belongs to; none, if every server or index has it.
+fn capability(name: &str) -> &'static str {
+    match name {
+        "GET_FEED" => "`feed`",
+        "GET_LIVE" => "`live`",
+        "EXTEND_HOLD" => "`extend`",
+        "QUOTE_EXCHANGE" | "EXCHANGE" => "`exchange`",
+        "JOIN_WAITLIST" | "GET_WAITLIST_ENTRY" | "LEAVE_WAITLIST" => "`waitlist`",
+        "JOIN_QUEUE" | "GET_QUEUE_PLACE" | "LEAVE_QUEUE" => "`queue`",
+        "GET_ALLOW_LIST" | "UPLOAD_SCANS" => "`door`",
+        "FIND_FILMS" | "FIND_SCREENINGS" => "`screenings`",
+        _ => "",
+    }
+}
+
+/// What may follow the path. Other parameters are ignored.
+fn query(name: &str) -> &'static str {
+    match name {
+        "GET_PROGRAMME" => "?cursor=",
+        "GET_FEED" => "?cursor=&wait=",
+        "GET_ANNOUNCEMENT" | "GET_MANIFEST" => "?origin=",
+        _ => "",
+    }
+}
+
+/// With what status it is answered, if it is done.
+fn status(name: &str) -> &'static str {
+    match name {
+        "PLACE_HOLD" | "BOOK" | "EXCHANGE" | "JOIN_WAITLIST" => "201",
+        "JOIN_QUEUE" => "201, or 200 for a place that was there",
+        _ => "200",
     }
 }
 
@@ -117,8 +157,9 @@ fn messages(name: &str) -> (String, String) {
     let link = |name: &str| if name.is_empty() { String::new() } else { format!("[{name}](schema/{name}.json)") };
     let answered = match name {
         "RELEASE_HOLD" | "LEAVE_WAITLIST" | "LEAVE_QUEUE" => "nothing, 204".to_owned(),
-        "GET_ALLOW_LIST" => "a signed list: [tickets](tickets.md)".to_owned(),
-        _ => link(answered),
+        "GET_ALLOW_LIST" => "200, a signed list: [tickets](tickets.md)".to_owned(),
+        "GET_LIVE" => "200, `text/event-stream`: [seats](seats.md)".to_owned(),
+        _ => format!("{}, {}", status(name), link(answered)),
     };
     (link(asked), answered)
 }

@@ -6,6 +6,7 @@ use admit_protocol::capability::PaymentMethod;
 use admit_protocol::hold::Quote;
 use admit_protocol::id::{SeatId, TicketTypeId};
 use admit_protocol::money::Money;
+use admit_protocol::seats::SalesState;
 use admit_protocol::time::after;
 use jiff::Timestamp;
 
@@ -24,6 +25,10 @@ impl House {
     pub(super) fn book(&self, key: HoldKey, owner: Owner, choice: &Choice, now: Timestamp) -> Result<Changes, Refusal> {
         let hold = self.hold_by(key, By::Owner(owner))?;
         still_choosing(hold, now)?;
+        // Nobody buys a ticket for what does not take place (HOLD-015).
+        if !self.terms.status.takes_place() {
+            return Err(Refusal::NotOnSale(SalesState::Cancelled));
+        }
         let order = self.order(hold, choice)?;
         let payable = match choice.method {
             PaymentMethod::None => order.total.is_zero(),
