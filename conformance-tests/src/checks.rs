@@ -3,17 +3,22 @@
 mod bookings;
 mod cancelling;
 mod catalogue;
+mod choosing;
 mod control;
 mod discovery;
 mod doors;
+mod exchange;
+mod forms;
 mod holds;
 mod http;
+mod queue;
 mod races;
 mod repeats;
 mod requests;
 mod sales;
 mod seats;
 mod tickets;
+mod waitlist;
 
 use std::pin::Pin;
 
@@ -110,11 +115,17 @@ checks! {
     look ["PROG-001"], "every page of cinemas is what its name says", None, catalogue::pages;
     look ["PROG-002"], "programmes are in order and describe every film they show", None, catalogue::programmes;
     look ["PROG-003"], "a screening asked for alone is the one of the programme", None, catalogue::screening;
-    look ["TIME-002"], "local times and offsets agree with their instants", None, catalogue::times;
+    look ["TIME-002", "TIME-003"], "local times and offsets agree with their instants", None, catalogue::times;
     look ["LAY-001", "LAY-002", "LAY-003", "LAY-004"], "layouts are what their names say, and sound", None, catalogue::layouts;
     look ["PRICE-001"], "totals of offers are their sums", None, catalogue::prices;
     look ["SEAT-001"], "seats that are not free are seats of the layout, the same for everybody", None, catalogue::seats;
     look ["FEED-001"], "the feed tells every screening of the programme, once", Some("feed"), catalogue::feed;
+    look ["ID-001", "ID-002"], "ids are ids", None, forms::ids;
+    look ["MONEY-001"], "amounts are whole numbers with a currency", None, forms::amounts;
+    look ["TIME-001"], "instants are in UTC", None, forms::instants;
+    look ["TEXT-001", "TEXT-002"], "texts say something, in languages, and turn no letters round", None, forms::texts;
+    look ["MAN-008"], "the API begins where this version does", None, forms::base;
+    look ["PROG-008", "TIME-006"], "a screening is in a hall of its cinema, by its clock, at prices for all of its zones", None, forms::fits;
     look ["HTTP-001"], "answers are JSON and say so", None, http::media_type;
     look ["HTTP-010", "HTTP-011"], "a refusal is a problem document", None, http::problem;
     look ["HTTP-012"], "a hold that does not exist is not found, whoever asks", None, http::nobodys_hold;
@@ -182,6 +193,8 @@ checks! {
     act ["CANC-004"], "a quote brings what it says, and not after its time", None, cancelling::quote_ends;
     act ["CANC-005"], "a cancelled ticket is gone, and its seat can be had", None, cancelling::seat_again;
     act ["CANC-005", "CANC-009"], "cancelling twice brings back once", None, cancelling::once;
+    act ["CANC-006"], "a used ticket is not cancelled by its buyer", Some("door"), cancelling::used;
+    act ["CANC-008"], "a companion is not left without the space", None, cancelling::left_behind;
     act ["CANC-007", "HOLD-015"], "of what does not take place everything comes back", None, cancelling::does_not_take_place;
 
     act ["TICK-001", "TICK-002", "TICK-003", "TICK-006", "TICK-007"], "tickets are signed by a ticket key and say what they are for", None, tickets::signed;
@@ -196,6 +209,22 @@ checks! {
 
     act ["PROG-005", "SEAT-005"], "a film that has begun is not sold, unless it is said to be", None, sales::under_way;
     act ["SEAT-005", "HOLD-015", "ERR-001"], "sales that have not begun, stand still or are off refuse, each by its code", None, sales::closed;
+
+    act ["CHOOSE-001", "CHOOSE-007"], "the best that is left is together, and from what is free", Some("best_available"), choosing::together;
+    act ["CHOOSE-001"], "a space for a wheelchair is chosen for who asks for one", Some("best_available"), choosing::no_wheelchair_space;
+    act ["CHOOSE-002", "CHOOSE-003", "CHOOSE-004", "CHOOSE-006"], "no seat is left alone where the house says so", None, choosing::orphans;
+
+    act ["WAIT-001", "WAIT-002"], "who could have seats, or never could, does not wait", Some("waitlist"), waitlist::who_may_wait;
+    act ["WAIT-003", "WAIT-004", "WAIT-007", "WAIT-009", "HOLD-012"], "what comes free is offered in the order of the line, and to nobody else meanwhile", Some("waitlist"), waitlist::in_order;
+    act ["WAIT-005"], "an offer that lapses goes on to the next in the same change", Some("waitlist"), waitlist::lapse;
+    act ["WAIT-006"], "who leaves or declines is out of the line, and the next comes", Some("waitlist"), waitlist::leaving;
+    act ["WAIT-011"], "nobody sees somebody else's place in line", Some("waitlist"), waitlist::of_somebody_else;
+    act ["QUEUE-001", "QUEUE-002", "QUEUE-003", "QUEUE-005", "QUEUE-007"], "turns are drawn as was committed to, and no closer than announced", Some("queue"), queue::drawn;
+    act ["QUEUE-009", "QUEUE-010"], "who leaves and comes again has the turn that they had", Some("queue"), queue::leaving;
+    act ["QUEUE-004", "QUEUE-006", "QUEUE-008", "HOLD-013"], "a pass is good for who has it, from its turn until its end", Some("queue"), queue::passes;
+    act ["EXCH-001", "EXCH-003", "EXCH-004", "EXCH-005"], "what was paid moves with what is exchanged", Some("exchange"), exchange::moves;
+    act ["EXCH-003", "EXCH-007"], "tickets are given once", Some("exchange"), exchange::once;
+    act ["EXCH-001", "EXCH-002"], "nobody exchanges what is not theirs, or was not quoted", Some("exchange"), exchange::of_somebody_else;
 
     act ["HOLD-001", "HOLD-002"], "of many who want a seat at once, one gets it", None, races::one_seat;
     act ["HOLD-001"], "overlapping wishes at once leave nobody with a part", None, races::overlapping;

@@ -172,3 +172,28 @@ pub(super) async fn does_not_take_place(target: &mut Target) -> Checked {
         format!("its state is {}", now["state"])
     })?)
 }
+
+pub(super) async fn used(target: &mut Target) -> Checked {
+    let show = super::doors::soon(target).await?;
+    let buyer = target.buyer();
+    let booking = target.booked(&buyer, &show, &[show.seat(0)?, show.seat(1)?]).await?;
+    target.run()?.act(&json!({"action": "paid", "screening": show.id, "booking": booking["id"]})).await?;
+    let tickets = super::tickets::codes(target, &buyer, &booking).await?;
+    let scan = super::doors::entry(target, "s1", text(&tickets[0], "code")?).await?;
+    let ask = super::doors::upload(target, &show, &[scan])?;
+    good(&target.wire.send(&ask).await?, 200)?;
+    refused(&target.quote(&buyer, &booking, &[text(&tickets[0], "seat")?]).await?, 409, "ticket_used")?;
+    let other = good(&target.quote(&buyer, &booking, &[text(&tickets[1], "seat")?]).await?, 200)?;
+    good(&target.cancel(&buyer, &booking, &other).await?, 200)?;
+    Ok(())
+}
+
+pub(super) async fn left_behind(target: &mut Target) -> Checked {
+    let show = target.show(json!({"wheelchair": true})).await?;
+    let buyer = target.buyer();
+    let booking = target.booked(&buyer, &show, &["1-1", "1-2"]).await?;
+    refused(&target.quote(&buyer, &booking, &["1-1"]).await?, 422, "rule_broken")?;
+    target.cancelled(&buyer, &booking, &["1-2"]).await?;
+    target.cancelled(&buyer, &booking, &["1-1"]).await?;
+    Ok(())
+}

@@ -37,7 +37,7 @@ async fn document(target: &mut Target, kind: &str, name: &str) -> Result<Value, 
     answer.json()
 }
 
-async fn cinemas(target: &mut Target) -> Result<Vec<Value>, String> {
+pub(super) async fn cinemas(target: &mut Target) -> Result<Vec<Value>, String> {
     let pages = target.member("cinema_pages")?.as_array().cloned().unwrap_or_default();
     let mut cinemas = Vec::new();
     for page in &pages {

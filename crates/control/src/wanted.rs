@@ -22,9 +22,18 @@ pub(crate) struct Wanted {
     price: i64,
     starts_in_s: i64,
     sales_open_in_s: Option<i64>,
+    queue: Option<WantedQueue>,
     late_sales: bool,
     cancellation: Option<CancellationPolicy>,
     seat_rules: Option<SeatRules>,
+}
+
+/// A queue that it is sold to.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct WantedQueue {
+    opens_in_s: i64,
+    admits_per_min: u32,
 }
 
 impl Default for Wanted {
@@ -37,6 +46,7 @@ impl Default for Wanted {
             price: 1000,
             starts_in_s: 172_800,
             sales_open_in_s: None,
+            queue: None,
             late_sales: false,
             cancellation: None,
             seat_rules: None,
@@ -71,6 +81,10 @@ impl Wanted {
         });
         if let Some(opens) = self.sales_open_in_s {
             screening["sales_open"] = json!(after(now, opens));
+        }
+        if let Some(queue) = &self.queue {
+            screening["queue"] =
+                json!({"opens_at": after(now, queue.opens_in_s), "admits_per_min": queue.admits_per_min});
         }
         programme["layouts"][name] = self.layout();
         programme["price_tables"][name] = prices(self.price);

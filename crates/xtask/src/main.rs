@@ -1,6 +1,7 @@
 //! The project's own tasks: what CI runs, so that you can run it too.
 #![allow(clippy::print_stdout, reason = "a program that talks to whoever called it")]
 
+mod conformance;
 mod dependencies;
 mod plant;
 mod schema;
@@ -43,6 +44,12 @@ enum Task {
         #[arg(allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// The conformance suite on our server with both stores, on the one in Python, and on servers that misbehave.
+    Conformance {
+        /// One line of JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Checks which crate may use which.
     Dependencies,
     /// Plants known bugs, one at a time, in a copy of the sources, and shows which tests catch each. Some minutes.
@@ -58,6 +65,7 @@ fn main() -> anyhow::Result<()> {
         Task::Schema { write } => schema::run(write),
         Task::Bench { arguments } => run("admit-bench", &arguments),
         Task::World { arguments } => world(&arguments),
+        Task::Conformance { json } => conformance::run(json),
         Task::Dependencies => dependencies::run(),
         Task::Plant { numbers } => plant::run(&numbers),
     }

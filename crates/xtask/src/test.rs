@@ -24,6 +24,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
         cargo_with("tests of servers once more, on PostgreSQL", &again, &on_postgres)?;
     }
     drop(postgres);
+    step("conformance", || crate::conformance::run(false))?;
     let docs = [("RUSTDOCFLAGS", "-D warnings")];
     cargo_with("docs", &["doc", "--workspace", "--no-deps", "--locked"], &docs)?;
     println!("all of it holds, after {} s", began.elapsed().as_secs());

@@ -1,0 +1,178 @@
+//! The conformance suite on our server with both stores, on the server in Python, and on servers that misbehave.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use admit_private_postgres::Postgres;
+use anyhow::{Context as _, bail, ensure};
+use serde_json::{Value, json};
+
+/// A test control that ends with its owner.
+struct Controlled {
+    child: Child,
+    url: String,
+    secret: String,
+}
+
+impl Drop for Controlled {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Runs all of it. Fails when a server that should pass does not, or one that misbehaves is not caught.
+pub(crate) fn run(as_json: bool) -> anyhow::Result<()> {
+    let build = ["build", "--quiet", "--locked", "-p", "admit-cli", "-p", "admit-conformance"];
+    ensure!(Command::new(env!("CARGO")).args(build).status()?.success(), "the programs were not built");
+    let mut reports = vec![("ours on SQLite", suite(&ours(None)?, &[])?)];
+    match Postgres::start(&std::env::temp_dir()) {
+        Ok(postgres) => reports.push(("ours on PostgreSQL", suite(&ours(Some(&postgres.address()))?, &[])?)),
+        Err(error) if std::env::var_os("CI").is_none() => say(as_json, &format!("SKIPPED ours on PostgreSQL: {error}")),
+        Err(error) => return Err(error.context("a PostgreSQL for the suite")),
+    }
+    let mut caught = Vec::new();
+    match python() {
+        Ok(python) => {
+            reports.push(("in Python", suite(&in_python(&python, &["admit_python"])?, &[])?));
+            caught = mutants(&python, as_json)?;
+        }
+        Err(error) if std::env::var_os("CI").is_none() => {
+            say(as_json, &format!("SKIPPED the server in Python, and servers that misbehave: {error:#}"));
+        }
+        Err(error) => return Err(error.context("a Python for the second server")),
+    }
+    let sum = |what: &str| reports.iter().filter_map(|(_, report)| report[what].as_u64()).sum::<u64>();
+    let coverage = coverage()?;
+    let missed: Vec<&str> = caught.iter().filter(|(_, by)| by.is_none()).map(|(name, _)| name.as_str()).collect();
+    if as_json {
+        println!(
+            "{}",
+            json!({"passed": sum("passed"), "failed": sum("failed"), "not_run": sum("not_run"), "mutants": caught.len(),
+                "mutants_caught": caught.len() - missed.len(), "musts": coverage["musts"], "musts_tested": coverage["musts_tested"]})
+        );
+    } else {
+        for (whose, report) in &reports {
+            println!(
+                "{whose:20} {} passed, {} failed, {} not run",
+                report["passed"], report["failed"], report["not_run"]
+            );
+            failures(report).for_each(|failure| println!("  {failure}"));
+        }
+        println!("{} of {} servers that misbehave were caught", caught.len() - missed.len(), caught.len());
+        println!("{} of {} sentences are checked by the suite", coverage["musts_tested"], coverage["musts"]);
+    }
+    ensure!(sum("failed") == 0, "a server that should pass does not");
+    ensure!(missed.is_empty(), "not caught: {}", missed.join(", "));
+    Ok(())
+}
+
+/// Each server that misbehaves, and the sentence that it was caught at.
+fn mutants(python: &Path, quiet: bool) -> anyhow::Result<Vec<(String, Option<String>)>> {
+    let listed = Command::new(python).args(["-m", "mutants", "--list"]).envs(packages()).output()?;
+    ensure!(listed.status.success(), "{}", String::from_utf8_lossy(&listed.stderr));
+    let mut caught = Vec::new();
+    for line in String::from_utf8(listed.stdout)?.lines() {
+        let name = line.split_whitespace().next().context("a line without a name")?;
+        let report = suite(&in_python(python, &["mutants", name])?, &["--until-failure"])?;
+        let by = failures(&report).next();
+        say(quiet, &format!("{name:40} {}", by.as_deref().unwrap_or("NOT CAUGHT")));
+        caught.push((name.to_owned(), by));
+    }
+    Ok(caught)
+}
+
+/// What failed, and at which sentences.
+fn failures(report: &Value) -> impl Iterator<Item = String> {
+    let checks = report["checks"].as_array().into_iter().flatten().filter(|c| c["outcome"] == "failed");
+    checks.map(|c| {
+        let musts = c["musts"].as_array().into_iter().flatten().filter_map(Value::as_str).collect::<Vec<_>>();
+        format!("{}: {}", musts.join(" "), c["why"].as_str().unwrap_or_default())
+    })
+}
+
+/// What the suite says of a server.
+fn suite(server: &Controlled, more: &[&str]) -> anyhow::Result<Value> {
+    let target = ["--json", "server", "--control", &server.url, "--secret", &server.secret];
+    let output = Command::new(beside("admit-conformance")).args(target).args(more).output()?;
+    serde_json::from_slice(&output.stdout).with_context(|| String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+fn coverage() -> anyhow::Result<Value> {
+    let output = Command::new(beside("admit-conformance")).args(["--json", "coverage"]).output()?;
+    Ok(serde_json::from_slice(&output.stdout)?)
+}
+
+fn ours(postgres: Option<&str>) -> anyhow::Result<Controlled> {
+    let mut command = Command::new(beside("admit"));
+    command.args(["--json", "serve", "control"]);
+    if let Some(address) = postgres {
+        command.args(["--postgres", address]);
+    }
+    started(command, None)
+}
+
+fn in_python(python: &Path, module: &[&str]) -> anyhow::Result<Controlled> {
+    let address = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
+    let secret = "as told at its start";
+    let mut command = Command::new(python);
+    command.arg("-m").args(module).args(["--control", &address, "--secret", secret]).envs(packages());
+    started(command, Some(secret))
+}
+
+/// Starts a program that says in one line where its test control is.
+fn started(mut command: Command, secret: Option<&str>) -> anyhow::Result<Controlled> {
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+    let mut line = String::new();
+    let read = child.stdout.take().map(|out| BufReader::new(out).read_line(&mut line));
+    let said: Value = serde_json::from_str(&line).unwrap_or_default();
+    let secret = said["secret"].as_str().or(secret).map(str::to_owned);
+    let (Some(url), Some(secret), Some(Ok(_))) = (said["control"].as_str().map(str::to_owned), secret, read) else {
+        let _ = child.kill();
+        let _ = child.wait();
+        bail!("{command:?} did not start: {line}");
+    };
+    Ok(Controlled { child, url, secret })
+}
+
+/// A Python with the packages that the server needs, in a folder of its own below `target`.
+fn python() -> anyhow::Result<PathBuf> {
+    let root = root();
+    let needs = root.join("examples/python-server/requirements.txt");
+    let venv = root.join("target/python");
+    let (python, kept) = (venv.join("bin/python"), venv.join("requirements.txt"));
+    let wanted = std::fs::read(&needs)?;
+    if std::fs::read(&kept).ok().as_ref() != Some(&wanted) {
+        let run = |command: &mut Command| -> anyhow::Result<()> {
+            let output = command.output()?;
+            ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            Ok(())
+        };
+        run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&venv))?;
+        run(Command::new(&python).args(["-m", "pip", "install", "--quiet", "-r"]).arg(&needs))?;
+        std::fs::write(&kept, wanted)?;
+    }
+    Ok(python)
+}
+
+/// Where Python finds the server and those that misbehave.
+fn packages() -> [(&'static str, String); 2] {
+    let (server, suite) = (root().join("examples/python-server"), root().join("conformance-tests"));
+    [("PYTHONPATH", format!("{}:{}", server.display(), suite.display())), ("PYTHONDONTWRITEBYTECODE", "1".into())]
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// A program that was built beside this one.
+fn beside(name: &str) -> PathBuf {
+    std::env::current_exe().map(|here| here.with_file_name(name)).unwrap_or_else(|_| name.into())
+}
+
+fn say(quiet: bool, text: &str) {
+    if !quiet {
+        println!("{text}");
+    }
+}
