@@ -276,7 +276,11 @@ async fn one(
             }
             Ok(outcome)
         }
-        (Mode::Sandbox | Mode::Controlled, _) => Ok(outcome(check, target).await),
+        (Mode::Sandbox | Mode::Controlled, _) => {
+            let outcome = outcome(check, target).await;
+            target.give_back().await;
+            Ok(outcome)
+        }
     }
 }
 

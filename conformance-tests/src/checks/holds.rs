@@ -126,7 +126,7 @@ pub(super) async fn clamped(target: &mut Target) -> Checked {
 pub(super) async fn too_many_seats(target: &mut Target) -> Checked {
     let most = target.member("hold_policy")?["seats_max"].as_u64().ok_or("`hold_policy` has no `seats_max`")?;
     let most = usize::try_from(most).unwrap_or(usize::MAX);
-    let show = target.show(json!({"rows": 3, "seats": 10})).await?;
+    let show = target.show(json!({})).await?;
     let buyer = target.buyer();
     let seats: Vec<&str> = (0..=most).map(|n| show.seat(n)).collect::<Result<_, _>>()?;
     refused(&target.hold(&buyer, &show, &seats).await?, 422, "invalid")?;
