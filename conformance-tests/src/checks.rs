@@ -124,12 +124,12 @@ checks! {
     look ["MONEY-001"], "amounts are whole numbers with a currency", None, forms::amounts;
     look ["TIME-001"], "instants are in UTC", None, forms::instants;
     look ["TEXT-001", "TEXT-002"], "texts say something, in languages, and turn no letters round", None, forms::texts;
-    look ["MAN-008"], "the API begins where this version does", None, forms::base;
+    look ["MAN-008", "VER-001"], "the API begins where this version does", None, forms::base;
     look ["PROG-008", "TIME-006"], "a screening is in a hall of its cinema, by its clock, at prices for all of its zones", None, forms::fits;
     look ["HTTP-001"], "answers are JSON and say so", None, http::media_type;
     look ["HTTP-010", "HTTP-011"], "a refusal is a problem document", None, http::problem;
     look ["HTTP-012"], "a hold that does not exist is not found, whoever asks", None, http::nobodys_hold;
-    look ["HTTP-013"], "what is not offered says so", None, http::not_offered;
+    look ["HTTP-013", "VER-004"], "what is not offered says so", None, http::not_offered;
     look ["HTTP-020"], "every answer has the server's time", None, http::server_time;
     look ["HTTP-021"], "pages of any origin may ask", None, http::any_origin;
     look ["HTTP-022"], "what did not change is not sent again", None, http::not_modified;
@@ -200,7 +200,7 @@ checks! {
     act ["TICK-001", "TICK-002", "TICK-003", "TICK-006", "TICK-007"], "tickets are signed by a ticket key and say what they are for", None, tickets::signed;
     act ["TICK-006"], "a ticket's name is the same however often it is read", None, tickets::same_name;
     act ["TICK-006", "HTTP-012"], "tickets are for who has the booking, and only as long as they stand", None, tickets::only_confirmed;
-    act ["TICK-004"], "a ticket has nobody's name in it", None, tickets::nobodys_name;
+    act ["TICK-004", "PRIV-001"], "a ticket has nobody's name in it", None, tickets::nobodys_name;
 
     act ["DOOR-001"], "the allow list is signed and has every ticket", Some("door"), doors::allow_list;
     act ["DOOR-004", "DOOR-005"], "a ticket opens the door once", Some("door"), doors::once;

@@ -109,6 +109,13 @@ enum Command {
     /// Let people in.
     #[command(subcommand)]
     Door(door::DoorCommand),
+    /// Which sentences of the protocol does a server keep? Handed on to `admit-conformance`, which is installed beside this program.
+    #[command(trailing_var_arg = true, disable_help_flag = true)]
+    Conformance {
+        /// Such as: server --url https://kino.example
+        #[arg(allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
 }
 
 /// What every command may need.
@@ -198,6 +205,20 @@ fn with_whole_usage(mut error: clap::Error) -> clap::Error {
     error
 }
 
+/// A program of its own, that knows nothing of this one: who judges must not share mistakes.
+fn conformance(arguments: &[String], context: &Context) -> anyhow::Result<()> {
+    let program = std::env::current_exe()?.with_file_name("admit-conformance");
+    anyhow::ensure!(
+        program.is_file(),
+        "{} is not there: cargo install --path conformance-tests puts it beside this program",
+        program.display()
+    );
+    let json = context.json.then_some("--json");
+    let status = std::process::Command::new(program).args(json).args(arguments).status()?;
+    anyhow::ensure!(status.success(), "not every sentence that was looked at is kept");
+    Ok(())
+}
+
 async fn run(command: Command, context: &Context) -> anyhow::Result<()> {
     match command {
         Command::Demo(_) if context.json => anyhow::bail!("the demo tells a story, in words: leave --json out"),
@@ -219,5 +240,6 @@ async fn run(command: Command, context: &Context) -> anyhow::Result<()> {
         Command::Ticket(ticket) => ticket.run(context).await,
         Command::BoxOffice(office) => Box::pin(office.run(context)).await,
         Command::Door(door) => door.run(context).await,
+        Command::Conformance { arguments } => conformance(&arguments, context),
     }
 }
