@@ -11,6 +11,7 @@ mod exchange;
 mod forms;
 mod holds;
 mod http;
+mod index;
 mod queue;
 mod races;
 mod repeats;
@@ -91,9 +92,9 @@ pub(crate) struct Seen {
 }
 
 macro_rules! checks {
-    ($($kind:ident $musts:expr, $what:literal, $needs:expr, $run:path;)*) => {
-        /// All of them.
-        pub(crate) const ALL: &[Check] = &[$(Check {
+    ($(#[$doc:meta])* $list:ident; $($kind:ident $musts:expr, $what:literal, $needs:expr, $run:path;)*) => {
+        $(#[$doc])*
+        pub(crate) const $list: &[Check] = &[$(Check {
             musts: &$musts,
             what: $what,
             needs: $needs,
@@ -106,6 +107,33 @@ macro_rules! checks {
 }
 
 checks! {
+    /// What is checked of an index.
+    INDEX;
+    look ["MAN-009"], "the well-known document is answered without a redirect", None, discovery::well_known;
+    look ["MAN-001"], "its protected header is as it must be", None, discovery::header;
+    look ["MAN-002"], "its signature fits the identity key it names", None, discovery::signature;
+    look ["MAN-003", "MAN-007"], "it speaks for the origin it was fetched from", None, discovery::origin;
+    look ["MAN-004"], "it was issued in the past and expires within 7 days", None, discovery::life;
+    look ["MAN-006"], "its keys are different keys", None, discovery::keys;
+    look ["MAN-008", "VER-001"], "the API begins where this version does", None, forms::base;
+    look ["IDX-002"], "it says that it is an index", None, index::role;
+    look ["HTTP-010", "HTTP-011"], "a refusal is a problem document", None, http::problem;
+    look ["HTTP-020"], "every answer has the server's time", None, http::server_time;
+    look ["HTTP-010"], "what cannot be read is refused, and what is odd is not found", None, index::bad_questions;
+    look ["IDX-004", "MAN-007"], "addresses that no cinema has are not looked at", None, index::addresses;
+    act ["IDX-001", "IDX-003"], "who announces a server in order is listed, and found by its name", None, index::lists;
+    act ["IDX-001"], "a cinema is found where it is, and nowhere else", None, index::places;
+    act ["IDX-001"], "films and screenings are found, as hints", Some("screenings"), index::shown;
+    act ["IDX-005"], "manifests are passed on unchanged", None, index::unchanged;
+    act ["IDX-001"], "one address is not looked at again at once", None, index::looks_once;
+    act ["IDX-002", "IDX-003"], "who lies about what they are is not listed, and told at which step", None, index::liars;
+    act ["IDX-003"], "it says nothing in the words of a server", None, index::own_words;
+    act ["IDX-007"], "a record that cannot be used is dropped alone", None, index::bad_record;
+}
+
+checks! {
+    /// What is checked of a server.
+    SERVER;
     look ["MAN-009"], "the well-known document is answered without a redirect", None, discovery::well_known;
     look ["MAN-001"], "its protected header is as it must be", None, discovery::header;
     look ["MAN-002"], "its signature fits the identity key it names", None, discovery::signature;
@@ -235,15 +263,21 @@ checks! {
     act ["DOOR-005"], "of scans at two doors at once one is green", Some("door"), races::two_doors;
 }
 
-/// Checks a server as far as its mode allows; each that acts in a world of its own, where worlds can be made.
+/// All checks, of whatever.
+pub(crate) fn all() -> impl Iterator<Item = &'static Check> {
+    SERVER.iter().chain(INDEX)
+}
+
+/// Checks a server or an index as far as its mode allows; each that acts in a world of its own, where worlds can be made.
 pub(crate) async fn run(
+    checks: &'static [Check],
     target: &mut Target,
     control: Option<&Control>,
     seed: u64,
     until_failure: bool,
 ) -> anyhow::Result<Vec<Seen>> {
-    let mut results = Vec::with_capacity(ALL.len());
-    for check in ALL {
+    let mut results = Vec::with_capacity(checks.len());
+    for check in checks {
         let outcome = one(check, target, control, seed).await?;
         let enough = until_failure && outcome.is_failure();
         results.push(Seen { check, outcome });

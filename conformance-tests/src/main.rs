@@ -3,6 +3,7 @@
 
 mod checks;
 mod control;
+mod fake;
 mod report;
 mod spec;
 mod stage;
@@ -13,7 +14,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::bail;
-use clap::{ArgGroup, Parser, Subcommand};
+use clap::{ArgGroup, Args, Parser, Subcommand};
 
 use self::control::Control;
 use self::report::Report;
@@ -47,18 +48,19 @@ enum Command {
         /// The secret of test control.
         #[arg(long, requires = "control")]
         secret: Option<String>,
-        /// What buyers' secrets and keys are made from: the same again for the same run again.
-        #[arg(long, default_value_t = 1)]
-        seed: u64,
-        /// Stop at the first failure.
+        #[command(flatten)]
+        how: How,
+    },
+    /// Test an index.
+    Index {
+        /// Its origin, such as `https://index.example`: looks, and changes nothing there.
         #[arg(long)]
-        until_failure: bool,
-        /// Write a report for continuous integration (JUnit XML) here, too.
+        url: String,
+        /// Announce servers of the suite's own there, too: an index on this machine, in development.
         #[arg(long)]
-        junit: Option<PathBuf>,
-        /// Write a report for a browser here, too.
-        #[arg(long)]
-        html: Option<PathBuf>,
+        sandbox: bool,
+        #[command(flatten)]
+        how: How,
     },
     /// Print the sentence with this number, and what is checked of it.
     Explain {
@@ -67,6 +69,23 @@ enum Command {
     },
     /// Print every sentence that must be kept, and whether something checks it.
     Coverage,
+}
+
+/// How a run goes, and where its report is kept.
+#[derive(Args)]
+struct How {
+    /// What buyers' secrets, keys and names are made from: the same again for the same run again.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Stop at the first failure.
+    #[arg(long)]
+    until_failure: bool,
+    /// Write a report for continuous integration (JUnit XML) here, too.
+    #[arg(long)]
+    junit: Option<PathBuf>,
+    /// Write a report for a browser here, too.
+    #[arg(long)]
+    html: Option<PathBuf>,
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -84,35 +103,26 @@ async fn main() -> ExitCode {
 
 async fn run(arguments: Arguments) -> anyhow::Result<bool> {
     match arguments.command {
-        Command::Server { url, sandbox, control, secret, seed, until_failure, junit, html } => {
+        Command::Server { url, sandbox, control, secret, how } => {
             let control = match (control, secret) {
                 (Some(control), Some(secret)) => Some(Control::at(&control, &secret)?),
                 _ => None,
             };
-            let mut target = match (&control, url) {
-                (Some(control), _) => Target::in_a_world(control, seed).await?,
-                (None, Some(url)) if sandbox => Target::new(&url, Mode::Sandbox, seed)?,
-                (None, Some(url)) => Target::new(&url, Mode::Observe, seed)?,
+            let target = match (&control, url) {
+                (Some(control), _) => Target::in_a_world(control, how.seed).await?,
+                (None, Some(url)) => Target::new(&url, Mode::of(sandbox), how.seed)?,
                 (None, None) => bail!("name a server with --url, or test control with --control"),
             };
-            let results = checks::run(&mut target, control.as_ref(), seed, until_failure).await?;
-            if let Some(run) = &target.run {
-                run.end().await;
-            }
-            let report = Report { server: target.origin(), mode: target.mode, seed, results: &results };
-            report.print(arguments.json);
-            if let Some(path) = junit {
-                std::fs::write(path, report.junit())?;
-            }
-            if let Some(path) = html {
-                std::fs::write(path, report.html())?;
-            }
-            Ok(results.iter().all(|r| !r.outcome.is_failure()))
+            test(checks::SERVER, target, control, how, arguments.json).await
+        }
+        Command::Index { url, sandbox, how } => {
+            let target = Target::new(&url, Mode::of(sandbox), how.seed)?;
+            test(checks::INDEX, target, None, how, arguments.json).await
         }
         Command::Explain { must } => {
             let sentence = spec::sentence(&must).ok_or_else(|| anyhow::anyhow!("no sentence has the number {must}"))?;
             println!("{must}: {sentence}");
-            for check in checks::ALL.iter().filter(|c| c.musts.contains(&must.as_str())) {
+            for check in checks::all().filter(|c| c.musts.contains(&must.as_str())) {
                 println!("  checked: {}", check.what);
             }
             Ok(true)
@@ -122,4 +132,27 @@ async fn run(arguments: Arguments) -> anyhow::Result<bool> {
             Ok(true)
         }
     }
+}
+
+/// Runs these checks, and says what came of them: whether none failed.
+async fn test(
+    checks: &'static [checks::Check],
+    mut target: Target,
+    control: Option<Control>,
+    how: How,
+    as_json: bool,
+) -> anyhow::Result<bool> {
+    let results = checks::run(checks, &mut target, control.as_ref(), how.seed, how.until_failure).await?;
+    if let Some(run) = &target.run {
+        run.end().await;
+    }
+    let report = Report { target: target.origin(), mode: target.mode, seed: how.seed, results: &results };
+    report.print(as_json);
+    if let Some(path) = how.junit {
+        std::fs::write(path, report.junit())?;
+    }
+    if let Some(path) = how.html {
+        std::fs::write(path, report.html())?;
+    }
+    Ok(results.iter().all(|r| !r.outcome.is_failure()))
 }

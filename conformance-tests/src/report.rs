@@ -13,7 +13,7 @@ use crate::target::Mode;
 const SHOWN: usize = 4;
 
 pub(crate) struct Report<'a> {
-    pub(crate) server: &'a str,
+    pub(crate) target: &'a str,
     pub(crate) mode: Mode,
     pub(crate) seed: u64,
     pub(crate) results: &'a [Seen],
@@ -65,7 +65,7 @@ impl Report<'_> {
         }
         println!(
             "{} ({}, seed {}): {} passed, {} failed, {} not run; {} of {} sentences were looked at",
-            self.server,
+            self.target,
             self.mode.word(),
             self.seed,
             self.passed(),
@@ -78,7 +78,7 @@ impl Report<'_> {
 
     fn json(&self) -> Value {
         let checks: Vec<Value> = self.results.iter().map(value).collect();
-        json!({"server": self.server, "mode": self.mode.word(), "seed": self.seed, "suite": env!("CARGO_PKG_VERSION"),
+        json!({"target": self.target, "mode": self.mode.word(), "seed": self.seed, "suite": env!("CARGO_PKG_VERSION"),
             "spec": "v1", "passed": self.passed(), "failed": self.failed(), "not_run": self.not_run(),
             "musts": spec::numbers().len(), "musts_checked": self.musts_checked(), "checks": checks})
     }
@@ -136,7 +136,7 @@ impl Report<'_> {
             }
             rows.push_str("</p></li>\n");
         }
-        let title = format!("{} of {} passed: {}", self.passed(), self.results.len(), escaped(self.server));
+        let title = format!("{} of {} passed: {}", self.passed(), self.results.len(), escaped(self.target));
         format!(
             "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
              <title>{title}</title><style>{STYLE}</style><h1>{title}</h1><p>{} mode, seed {}: {} failed, {} not run; {} of {} sentences \
@@ -181,7 +181,7 @@ fn value(result: &Seen) -> Value {
 
 /// Every sentence, and what checks it.
 pub(crate) fn coverage(as_json: bool) {
-    let by = |must: &str| checks::ALL.iter().filter(|c| c.musts.contains(&must)).map(|c| c.what).collect::<Vec<_>>();
+    let by = |must: &str| checks::all().filter(|c| c.musts.contains(&must)).map(|c| c.what).collect::<Vec<_>>();
     let all: Vec<(String, Vec<&str>)> = spec::numbers().into_iter().map(|n| (n.clone(), by(&n))).collect();
     let tested = all.iter().filter(|(_, by)| !by.is_empty()).count();
     if as_json {

@@ -24,6 +24,11 @@ pub(crate) enum Mode {
 }
 
 impl Mode {
+    /// Whether something is done, or only looked at.
+    pub(crate) fn of(sandbox: bool) -> Self {
+        if sandbox { Self::Sandbox } else { Self::Observe }
+    }
+
     pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Observe => "observe",

@@ -1,0 +1,340 @@
+//! Indexes: what they list, and what they must not be talked into.
+
+use http::StatusCode;
+use serde_json::{Value, json};
+
+use super::{Checked, Stop, must};
+use crate::fake::{Fake, Place, Said};
+use crate::stage::{good, refused};
+use crate::target::{Mode, Target};
+use crate::wire::Ask;
+
+/// Syllables of names that nobody has.
+const SYLLABLES: [&str; 16] =
+    ["bo", "da", "fe", "gu", "ha", "jo", "ka", "lu", "me", "no", "pa", "ri", "so", "tu", "ve", "zo"];
+
+fn acts(target: &Target) -> Checked {
+    match target.mode {
+        Mode::Observe => Err(Stop::NotRun("it announces servers of the suite's own: --sandbox".into())),
+        _ => Ok(()),
+    }
+}
+
+/// A place with a name of its own.
+fn place(target: &mut Target) -> Place {
+    let bytes = target.fresh();
+    let word = |from: usize| {
+        let word: String = bytes[from..from + 4].iter().map(|b| SYLLABLES[usize::from(b % 16)]).collect();
+        word[..1].to_uppercase() + &word[1..]
+    };
+    Place {
+        name: format!("Kino {}", word(0)),
+        city: "Zagreb",
+        country: "HR",
+        zone: "Europe/Zagreb",
+        lat_e6: 45_800_000 + i64::from(bytes[9]) * 100,
+        lon_e6: 15_970_000 + i64::from(bytes[10]) * 100,
+        film: format!("The {} of {}", word(12), word(16)),
+    }
+}
+
+async fn start(target: &mut Target, place: &Place, lie: impl Fn(&mut Said, bool)) -> Checked<Fake> {
+    Ok(Fake::start(place, target.fresh(), lie).await?)
+}
+
+async fn announce(target: &mut Target, origin: &str) -> Result<Value, String> {
+    let path = target.api("/announcements")?;
+    good(&target.wire.send(&Ask::post(path, &json!({"origin": origin}))).await?, 200)
+}
+
+async fn listed(target: &mut Target, place: &Place) -> Checked<Fake> {
+    acts(target)?;
+    let fake = start(target, place, |_, _| ()).await?;
+    let said = announce(target, &fake.origin).await?;
+    must(said["listed"] == true, || format!("a server in order is not listed: {said}"))?;
+    Ok(fake)
+}
+
+async fn find(target: &mut Target, what: &str, query: &str) -> Result<Vec<Value>, String> {
+    let (list, path) = match what {
+        "cinemas" => ("listings", "/cinemas"),
+        "films" => ("films", "/films"),
+        _ => ("screenings", "/screenings"),
+    };
+    let path = target.api(&format!("{path}?{query}"))?;
+    let found = good(&target.wire.send(&Ask::get(path)).await?, 200)?;
+    found[list].as_array().cloned().ok_or_else(|| format!("there is no list `{list}`"))
+}
+
+/// Whether a server's cinema is among what is found.
+async fn has(target: &mut Target, fake: &Fake, query: &str) -> Result<bool, String> {
+    let found = find(target, "cinemas", query).await?;
+    Ok(found.iter().any(|l| l["origin"] == fake.origin.as_str()))
+}
+
+async fn must_find(target: &mut Target, fake: &Fake, query: &str, finds: bool) -> Result<(), String> {
+    let found = has(target, fake, query).await?;
+    must(found == finds, || format!("{query}: the cinema is {}found", if found { "" } else { "not " }))
+}
+
+fn encoded(text: &str) -> String {
+    text.bytes()
+        .map(|b| if b.is_ascii_alphanumeric() { (b as char).to_string() } else { format!("%{b:02X}") })
+        .collect()
+}
+
+pub(super) async fn role(target: &mut Target) -> Checked {
+    let role = target.member("role")?;
+    Ok(must(role == "index", || format!("its role is {role}"))?)
+}
+
+pub(super) async fn lists(target: &mut Target) -> Checked {
+    let place = place(target);
+    let fake = listed(target, &place).await?;
+    let path = target.api(&format!("/announcements?origin={}", encoded(&fake.origin)))?;
+    let why = good(&target.wire.send(&Ask::get(path)).await?, 200)?;
+    let steps = why["steps"].as_array().ok_or("there are no steps")?;
+    let all = steps.iter().all(|s| s["ok"] == true && s["at"].is_string());
+    must(why["listed"] == true && !steps.is_empty() && all, || format!("it says {why}"))?;
+    must_find(target, &fake, &format!("q={}", encoded(&place.name)), true).await?;
+    // Two letters are the other way round.
+    let mut typo: Vec<char> = place.name.chars().collect();
+    typo.swap(7, 8);
+    let typo: String = typo.into_iter().collect();
+    must_find(target, &fake, &format!("q={}", encoded(&typo)), true).await?;
+    must_find(target, &fake, &format!("q={}", encoded(&place.name.to_uppercase())), true).await?;
+    must_find(target, &fake, "q=Xyzzyq%20Plughwort", false).await?;
+    Ok(())
+}
+
+pub(super) async fn places(target: &mut Target) -> Checked {
+    let place = place(target);
+    let fake = listed(target, &place).await?;
+    let (lat, lon) = (place.lat_e6, place.lon_e6);
+    let near = |lat: i64, lon: i64, radius: u32| format!("lat_e6={lat}&lon_e6={lon}&radius_m={radius}&limit=100");
+    must_find(target, &fake, &near(lat, lon, 100), true).await?;
+    // A hundredth of a degree of latitude is 1,112 m.
+    must_find(target, &fake, &near(lat + 10_000, lon, 1_200), true).await?;
+    must_find(target, &fake, &near(lat + 10_000, lon, 1_000), false).await?;
+    let around = |south: i64, west: i64, north: i64, east: i64| format!("box={south},{west},{north},{east}&limit=100");
+    must_find(target, &fake, &around(lat - 10, lon - 10, lat + 10, lon + 10), true).await?;
+    must_find(target, &fake, &around(lat + 10, lon - 10, lat + 20, lon + 10), false).await?;
+    // West of it begins east of it: the box goes round the world.
+    must_find(target, &fake, &around(lat - 10, lon + 10, lat + 10, lon - 10), false).await?;
+    must_find(target, &fake, &around(lat - 10, lon - 10, lat + 10, lon - 20), true).await?;
+    let name = encoded(&place.name);
+    must_find(target, &fake, &format!("q={name}&country=HR"), true).await?;
+    must_find(target, &fake, &format!("q={name}&country=CZ"), false).await?;
+    must_find(target, &fake, &format!("q={name}&city=Zagreb"), true).await?;
+    must_find(target, &fake, &format!("q={name}&city=Split"), false).await?;
+    let found = find(target, "cinemas", &near(lat + 10_000, lon, 1_200)).await?;
+    let mine = found.iter().find(|l| l["origin"] == fake.origin.as_str()).ok_or("it was there a moment ago")?;
+    let far = mine["distance_m"].as_f64().unwrap_or_default();
+    must((1_105.0..1_120.0).contains(&far), || format!("1,112 m away, it says {far}"))?;
+    let distances: Vec<f64> = found.iter().filter_map(|l| l["distance_m"].as_f64()).collect();
+    Ok(must(distances.is_sorted(), || format!("not the nearest first: {distances:?}"))?)
+}
+
+pub(super) async fn shown(target: &mut Target) -> Checked {
+    if !target.has("screenings") {
+        return Err(Stop::NotRun("the index does not offer screenings".into()));
+    }
+    let place = place(target);
+    let fake = listed(target, &place).await?;
+    let title = encoded(&place.film);
+    let films = find(target, "films", &format!("q={title}")).await?;
+    let film = films.iter().find(|f| f["film"]["title"]["en"] == place.film.as_str());
+    film.ok_or_else(|| format!("{} is shown, and not found", place.film))?;
+    let hints = find(target, "screenings", &format!("q={title}&limit=100")).await?;
+    let mine: Vec<&Value> = hints.iter().filter(|h| h["origin"] == fake.origin.as_str()).collect();
+    must(mine.len() == 2, || format!("two screenings are to come, and {} are found", mine.len()))?;
+    let marked = mine.iter().all(|h| h["seen_at"].is_string() && h["listing"].is_string());
+    must(marked, || "a hint does not say when it was seen, or of which listing it is".into())?;
+    let starts: Vec<&str> = mine.iter().filter_map(|h| h["screening"]["starts_at"]["at"].as_str()).collect();
+    Ok(must(starts.is_sorted(), || format!("not the first first: {starts:?}"))?)
+}
+
+pub(super) async fn unchanged(target: &mut Target) -> Checked {
+    let place = place(target);
+    let fake = listed(target, &place).await?;
+    let path = target.api(&format!("/manifests?origin={}", encoded(&fake.origin)))?;
+    let passed_on = good(&target.wire.send(&Ask::get(path)).await?, 200)?;
+    let same = ["protected", "payload", "signature"].iter().all(|part| passed_on[part] == fake.jws[part]);
+    must(same, || "the manifest that it passes on is not the one that it was given".into())?;
+    let nobody = target.api(&format!("/manifests?origin={}", encoded("http://127.0.0.1:9")))?;
+    refused(&target.wire.send(&Ask::get(nobody)).await?, 404, "not_found")?;
+    Ok(())
+}
+
+pub(super) async fn looks_once(target: &mut Target) -> Checked {
+    let place = place(target);
+    let fake = listed(target, &place).await?;
+    let looks = fake.looks();
+    for _ in 0..5 {
+        announce(target, &fake.origin).await?;
+    }
+    Ok(must(fake.looks() == looks, || {
+        format!("announced five times more, it looked {} times more", fake.looks() - looks)
+    })?)
+}
+
+/// A server that lies, and what must not come of it.
+type Liar = (&'static str, fn(&mut Said, bool));
+
+const LIARS: &[Liar] = &[
+    ("it speaks for another origin", |s, _| s.manifest["origin"] = json!("https://other.example")),
+    ("its manifest is expired", |s, _| {
+        (s.manifest["issued"], s.manifest["expires"]) = (json!("2020-01-01T00:00:00Z"), json!("2020-01-02T00:00:00Z"));
+    }),
+    ("its manifest lives for a year", |s, _| s.manifest["expires"] = json!("2099-01-01T00:00:00Z")),
+    ("its manifest is of tomorrow", |s, _| {
+        let later = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(20);
+        (s.manifest["issued"], s.manifest["expires"]) =
+            (json!(later), json!(later + jiff::SignedDuration::from_hours(20)));
+    }),
+    ("its signature is of something else", |s, signed| {
+        if signed {
+            let signature = s.jws["signature"].as_str().unwrap_or_default().to_owned();
+            let other = if signature.starts_with('A') { "B" } else { "A" };
+            s.jws["signature"] = json!(format!("{other}{}", &signature[1..]));
+        }
+    }),
+    ("its header is of another kind of object", |s, _| s.header["typ"] = json!("JWT")),
+    ("its header names no algorithm", |s, _| s.header["alg"] = json!("none")),
+    ("its header brings a key of its own", |s, _| s.header["jwk"] = json!({"kty": "OKP"})),
+    ("its keys are one key", |s, _| s.manifest["keys"]["recovery"] = s.manifest["keys"]["identity"].clone()),
+    ("it is an index", |s, _| s.manifest["role"] = json!("index")),
+    ("its API is elsewhere", |s, _| s.manifest["api_base"] = json!("//other.example/v1")),
+    ("its page of cinemas is another one", |s, _| {
+        s.manifest["cinema_pages"] = json!(["sha256-RBNvo1WzZ4oRRq0W9-hknpT7T8If536DEMBg9hyq_4o"]);
+    }),
+    ("it sends the fetcher elsewhere", |s, signed| {
+        if signed {
+            let jws = s.jws.to_string();
+            let to = ("location", "/elsewhere".to_owned());
+            s.instead.push(("/.well-known/admit", StatusCode::FOUND, String::new(), vec![to]));
+            s.instead.push(("/elsewhere", StatusCode::OK, jws, vec![("content-type", "application/json".to_owned())]));
+        }
+    }),
+    ("its manifest is larger than any", |s, _| s.manifest["org.example.padding"] = json!("p".repeat(400_000))),
+    ("it says a member twice", |s, signed| {
+        if signed {
+            let twice = s.jws.to_string().replacen('{', "{\"payload\":\"e30\",", 1);
+            s.instead.push((
+                "/.well-known/admit",
+                StatusCode::OK,
+                twice,
+                vec![("content-type", "application/json".to_owned())],
+            ));
+        }
+    }),
+    ("it has no cinema", |s, _| s.cinemas = json!({"cinemas": []})),
+    ("its cinema is nowhere on earth", |s, _| s.cinemas["cinemas"][0]["position"]["lat_e6"] = json!(95_000_000)),
+    ("its name turns letters round", |s, _| s.cinemas["cinemas"][0]["name"] = json!({"en": "Kino \u{202e}oniK"})),
+];
+
+pub(super) async fn liars(target: &mut Target) -> Checked {
+    acts(target)?;
+    for (what, lie) in LIARS {
+        let place = place(target);
+        let fake = start(target, &place, lie).await?;
+        let said = announce(target, &fake.origin).await.map_err(|why| format!("{what}: {why}"))?;
+        let failed = said["steps"].as_array().into_iter().flatten().any(|s| s["ok"] == false);
+        must(said["listed"] == false && failed, || format!("{what}, and it is listed: {said}"))?;
+        must_find(target, &fake, &format!("q={}", encoded(&place.name)), false)
+            .await
+            .map_err(|why| format!("{what}: {why}"))?;
+    }
+    Ok(())
+}
+
+pub(super) async fn own_words(target: &mut Target) -> Checked {
+    acts(target)?;
+    let place = place(target);
+    let words = "Visit-my-shop-at-spam.example";
+    let fake = start(target, &place, |s, signed| {
+        if signed {
+            let body = format!("{{\"detail\": \"{words}\"}}");
+            s.instead.push((
+                "/.well-known/admit",
+                StatusCode::INTERNAL_SERVER_ERROR,
+                body,
+                vec![("server", words.to_owned())],
+            ));
+        }
+    })
+    .await?;
+    let said = announce(target, &fake.origin).await?;
+    Ok(must(said["listed"] == false && !said.to_string().contains(words), || {
+        format!("it repeats what the server said: {said}")
+    })?)
+}
+
+pub(super) async fn bad_record(target: &mut Target) -> Checked {
+    acts(target)?;
+    let place = place(target);
+    let fake = start(target, &place, |s, _| {
+        // One screening that ends before it begins; the other is good.
+        let starts = s.programme["screenings"][0]["starts_at"].clone();
+        let mut ends = starts.clone();
+        ends["at"] = json!("2001-01-01T00:00:00Z");
+        ends["local"] = json!("2001-01-01T01:00:00+01:00");
+        s.programme["screenings"][0]["ends_at"] = ends;
+    })
+    .await?;
+    let said = announce(target, &fake.origin).await?;
+    must(said["listed"] == true, || format!("one bad screening, and nothing is listed: {said}"))?;
+    if !target.has("screenings") {
+        return Ok(());
+    }
+    let hints = find(target, "screenings", &format!("q={}&limit=100", encoded(&place.film))).await?;
+    let mine = hints.iter().filter(|h| h["origin"] == fake.origin.as_str()).count();
+    Ok(must(mine == 1, || format!("one of two screenings is good, and {mine} are found"))?)
+}
+
+pub(super) async fn addresses(target: &mut Target) -> Checked {
+    for bad in [
+        "https://127.0.0.1",
+        "https://10.0.0.1",
+        "https://[::1]",
+        "https://169.254.169.254",
+        "https://kino.example/path",
+        "https://kino.example:8443",
+        "https://user@kino.example",
+        "https://kino.example.",
+        "https://localhost",
+        "http://kino.example",
+        "ftp://kino.example",
+        "kino",
+        "",
+    ] {
+        let path = target.api("/announcements")?;
+        let answer = target.wire.send(&Ask::post(path, &json!({"origin": bad}))).await?;
+        must((400..500).contains(&answer.status), || format!("{bad:?} is announced: status {}", answer.status))?;
+    }
+    Ok(())
+}
+
+pub(super) async fn bad_questions(target: &mut Target) -> Checked {
+    for bad in [
+        "lat_e6=95000000&lon_e6=0",
+        "lat_e6=0",
+        "lat_e6=x&lon_e6=0",
+        "box=1,2,3",
+        "box=10,0,-10,0",
+        "date=yesterdayish",
+        "limit=-1",
+    ] {
+        let path = target.api(&format!("/cinemas?{bad}"))?;
+        let answer = target.wire.send(&Ask::get(path)).await?;
+        let problem = answer.header("content-type").starts_with("application/problem+json");
+        must((400..500).contains(&answer.status) && problem, || format!("{bad}: status {}", answer.status))?;
+    }
+    // One that nobody can answer is answered with nothing.
+    for odd in ["q=%F0%9F%8E%AC", "q=%27%22%3B--", "q=%25%25%5F", "city=%00"] {
+        let path = target.api(&format!("/cinemas?{odd}"))?;
+        let answer = target.wire.send(&Ask::get(path)).await?;
+        must(answer.status < 500, || format!("{odd}: status {}", answer.status))?;
+    }
+    Ok(())
+}
