@@ -23,8 +23,11 @@ pub(crate) struct Said {
     /// What the well-known document is after it was signed.
     pub(crate) jws: Value,
     /// Something else than the documents, for paths that end so.
-    pub(crate) instead: Vec<(&'static str, StatusCode, String, Vec<(&'static str, String)>)>,
+    pub(crate) instead: Vec<Instead>,
 }
+
+/// What is answered at paths that end so, instead of a document: status, body, headers.
+pub(crate) type Instead = (&'static str, StatusCode, String, Vec<(&'static str, String)>);
 
 /// A server of one cinema, until it is dropped.
 pub(crate) struct Fake {
@@ -58,7 +61,7 @@ struct Documents {
     jws: Value,
     page: (String, String),
     programme: String,
-    instead: Vec<(&'static str, StatusCode, String, Vec<(&'static str, String)>)>,
+    instead: Vec<Instead>,
     asked: Arc<Mutex<Vec<String>>>,
 }
 

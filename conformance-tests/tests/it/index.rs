@@ -57,7 +57,7 @@ const LIARS: &[Liar] = &[
         }
     }),
     ("IDX-001", "its hints do not say when they were seen", |p| {
-        each(p, "/screenings", "screenings", |s| s["seen_at"] = json!(null))
+        each(p, "/screenings", "screenings", |s| s["seen_at"] = json!(null));
     }),
     ("IDX-001", "it keeps a screening to itself", |p| {
         if p.path.ends_with("/screenings") {
