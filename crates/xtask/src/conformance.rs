@@ -35,6 +35,7 @@ pub(crate) fn run(as_json: bool) -> anyhow::Result<()> {
     let mut caught = Vec::new();
     match python() {
         Ok(python) => {
+            vectors(&python, as_json)?;
             reports.push(("in Python", suite(&in_python(&python, &["admit_python"])?, &[])?));
             caught = mutants(&python, as_json)?;
         }
@@ -65,6 +66,16 @@ pub(crate) fn run(as_json: bool) -> anyhow::Result<()> {
     }
     ensure!(sum("failed") == 0, "a server that should pass does not");
     ensure!(missed.is_empty(), "not caught: {}", missed.join(", "));
+    Ok(())
+}
+
+/// Recomputes the vectors with other means than ours.
+fn vectors(python: &Path, quiet: bool) -> anyhow::Result<()> {
+    let check = root().join("conformance-tests/vectors/check.py");
+    let output = Command::new(python).arg(check).arg(root().join("spec/v1/vectors")).output()?;
+    let said = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    ensure!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    say(quiet, &format!("{said}, in Python"));
     Ok(())
 }
 

@@ -6,6 +6,7 @@ mod dependencies;
 mod plant;
 mod schema;
 mod test;
+mod vectors;
 
 use std::process::{Command, Stdio};
 
@@ -26,6 +27,12 @@ enum Task {
     Test,
     /// Compares the JSON Schemas in spec/ with the types, or writes them.
     Schema {
+        /// Write them.
+        #[arg(long)]
+        write: bool,
+    },
+    /// Compares the vectors in spec/ with what our own code makes of them, or writes them.
+    Vectors {
         /// Write them.
         #[arg(long)]
         write: bool,
@@ -63,6 +70,7 @@ fn main() -> anyhow::Result<()> {
     match Arguments::parse().task {
         Task::Test => test::run(),
         Task::Schema { write } => schema::run(write),
+        Task::Vectors { write } => vectors::run(write),
         Task::Bench { arguments } => run("admit-bench", &arguments),
         Task::World { arguments } => world(&arguments),
         Task::Conformance { json } => conformance::run(json),

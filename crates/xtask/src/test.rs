@@ -11,6 +11,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
     cargo("format", &["fmt", "--all", "--check"])?;
     step("layers", crate::dependencies::run)?;
     step("schemas", || crate::schema::run(false))?;
+    step("vectors", || crate::vectors::run(false))?;
     cargo("lints", &["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"])?;
     deny()?;
     // Tests run the programs as people do: the examples' programs must be there.

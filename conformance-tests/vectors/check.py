@@ -1,0 +1,341 @@
+"""Recomputes spec/v1/vectors with Python's own means: `python check.py FOLDER`. Knows the specification, and none of our code.
+
+What is checked of an input is what its page says of it; where this and the files differ, one of the two is wrong."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+import sys
+from datetime import datetime, timedelta, timezone
+from fractions import Fraction
+from io import BytesIO
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import cbor2
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+MOST = 2**53 - 1
+ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ $%*+-./:"
+
+
+class Refused(Exception):
+    """An input that must not be accepted, and why."""
+
+
+def must(right: bool, why: str) -> None:
+    if not right:
+        raise Refused(why)
+
+
+def b64(text: str) -> bytes:
+    """Unpadded base64url, written in the one way that there is."""
+    must(re.fullmatch(r"[A-Za-z0-9_-]*", text) is not None, "not base64url")
+    data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    must(b64_of(data) == text, "not canonical")
+    return data
+
+
+def b64_of(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+# ---- terms
+
+
+def read_id(text: str) -> None:
+    must(re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", text) is not None, "ID-001")
+
+
+def read_content_name(text: str) -> None:
+    must(text.startswith("sha256-") and len(b64(text[7:])) == 32, "ID-002")
+
+
+def read_json(text: str, whole_numbers: bool = False) -> object:
+    """HTTP-004."""
+
+    def once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+        must(len({name for name, _ in pairs}) == len(pairs), "a member twice")
+        return dict(pairs)
+
+    def integer(digits: str) -> int:
+        must(abs(int(digits)) <= MOST, "beyond 2^53 - 1")
+        return int(digits)
+
+    def fraction(digits: str) -> float:
+        must(not whole_numbers, "no integer")
+        return float(digits)
+
+    def depth(value: object) -> int:
+        inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
+        return 0 if inner is None else 1 + max(map(depth, inner), default=0)
+
+    def constant(name: str) -> None:
+        raise Refused(name)
+
+    try:
+        value = json.loads(text, object_pairs_hook=once, parse_int=integer, parse_float=fraction, parse_constant=constant)
+    except ValueError as error:
+        raise Refused(str(error)) from error
+    must(depth(value) <= 32, "too deep")
+    return value
+
+
+def read_money(text: str) -> None:
+    value = read_json(text)
+    must(isinstance(value, dict), "no object")
+    amount, currency = value.get("amount"), value.get("currency")
+    must(type(amount) is int, "MONEY-001")
+    must(isinstance(currency, str) and re.fullmatch(r"[A-Z]{3}", currency) is not None, "MONEY-001")
+
+
+def share(amount: int, percent: int) -> int:
+    """Half away from zero (MONEY-002)."""
+    exact = Fraction(abs(amount) * percent, 100)
+    rounded = int(exact + Fraction(1, 2))
+    return rounded if amount >= 0 else -rounded
+
+
+def read_texts(value: object) -> None:
+    must(isinstance(value, dict) and 1 <= len(value) <= 64, "TEXT-001")
+    for tag, text in value.items():
+        must(re.fullmatch(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{2,8})*", tag) is not None, "no BCP 47 tag")
+        must(isinstance(text, str) and len(text.encode()) <= 8192 and text.strip() != "", "TEXT-001")
+        must(not any(ord(c) < 32 and c != "\n" or 127 <= ord(c) < 160 for c in text), "TEXT-001")
+        must(not any("\u202a" <= c <= "\u202e" for c in text), "TEXT-002")
+
+
+def instant(text: str) -> datetime:
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise Refused(str(error)) from error
+    must(at.tzinfo is not None, "no offset")
+    return at
+
+
+def read_moment(value: dict[str, str]) -> None:
+    """TIME-003."""
+    must(instant(value["at"]) == instant(value["local"]), "another moment")
+
+
+def moment_of(local: str, zone: str) -> str:
+    """TIME-004, TIME-005: the instant of a local time, or why it has none."""
+    said = datetime.fromisoformat(local)
+    naive, rules = said.replace(tzinfo=None), ZoneInfo(zone)
+    readings = {naive.replace(tzinfo=rules, fold=fold).astimezone(timezone.utc) for fold in (0, 1)}
+    real = {at for at in readings if at.astimezone(rules).replace(tzinfo=None) == naive}
+    if said.tzinfo is not None:
+        real = {at for at in real if at == said}
+    if not real:
+        return "gap"
+    return "fold" if len(real) > 1 else real.pop().isoformat().replace("+00:00", "Z")
+
+
+def business_date(at: str, zone: str, cutoff: str) -> str:
+    """TIME-006."""
+    local = instant(at).astimezone(ZoneInfo(zone))
+    early = (local.hour, local.minute) < tuple(int(part) for part in cutoff.split(":"))
+    return str(local.date() - timedelta(days=1 if early else 0))
+
+
+# ---- keys and manifests
+
+
+def verified(key: bytes, message: bytes, signature: bytes) -> None:
+    try:
+        Ed25519PublicKey.from_public_bytes(key).verify(signature, message)
+    except (InvalidSignature, ValueError) as error:
+        raise Refused("the signature does not fit") from error
+
+
+def read_manifest(case: dict[str, object]) -> None:
+    jws, now = case["jws"], instant(case["now"])
+    header, payload = (read_json(b64(jws[part]).decode(), whole_numbers=True) for part in ("protected", "payload"))
+    keys = payload["keys"]
+    identity = b64(keys["identity"])
+    kid = b64_of(hashlib.sha256(identity).digest()[:16])
+    must(header == {"alg": "EdDSA", "typ": "admit-manifest+jws", "kid": kid}, "MAN-001")
+    verified(identity, f"{jws['protected']}.{jws['payload']}".encode(), b64(jws["signature"]))
+    must(payload["origin"] == case["origin"], "MAN-003")
+    issued, expires = instant(payload["issued"]), instant(payload["expires"])
+    must(now < expires and issued < expires <= issued + timedelta(days=7), "MAN-004")
+    must(issued <= now + timedelta(minutes=5), "MAN-004")
+    if case["known"]:
+        must(case["known"]["identity"] == keys["identity"], "MAN-005")
+        must(payload["serial"] >= case["known"]["serial"], "MAN-005")
+    every = [keys["identity"], keys["recovery"], *(ticket["key"] for ticket in keys["ticket"])]
+    must(len(set(every)) == len(every), "MAN-006")
+
+
+# ---- tickets
+
+
+def base45(text: str) -> bytes:
+    """RFC 9285."""
+    must(all(c in ALPHABET for c in text) and len(text) % 3 != 1, "no Base45")
+    data = bytearray()
+    for at in range(0, len(text), 3):
+        digits = [ALPHABET.index(c) for c in text[at : at + 3]]
+        number = sum(digit * 45**n for n, digit in enumerate(digits))
+        size = len(digits) - 1
+        must(number < 256**size, "no Base45")
+        data += number.to_bytes(size, "big")
+    return bytes(data)
+
+
+def one_item(data: bytes) -> object:
+    """One CBOR item, and nothing after it."""
+    stream = BytesIO(data)
+    try:
+        item = cbor2.CBORDecoder(stream).decode()
+    except (cbor2.CBORDecodeError, EOFError) as error:
+        raise Refused("no CBOR") from error
+    must(stream.read() == b"", "more after its end")
+    return item
+
+
+def read_ticket(code: str, keys: list[str]) -> dict[str, object]:
+    must(code.startswith("ADMIT1:"), "no prefix")
+    data = base45(code[7:])
+    must(0 < len(data) <= 1024, "TICK-003")
+    signed = one_item(data)
+    must(isinstance(signed, cbor2.CBORTag) and signed.tag == 18 and len(signed.value) == 4, "no COSE_Sign1")
+    protected, unprotected, payload, signature = signed.value
+    header = one_item(protected)
+    must(header.get(1) == -8 and len(unprotected) == 0, "TICK-005")
+    key = next((b64(key) for key in keys if hashlib.sha256(b64(key)).digest()[:8] == header.get(4)), None)
+    must(key is not None, "a key that is not listed")
+    verified(key, cbor2.dumps(["Signature1", protected, b"admit-ticket-v1", payload]), signature)
+    claims = one_item(payload)
+    screening, hall, row, seat, ticket_type, admits, generation = claims[-65537]
+    holder = claims[8][3].hex() if 8 in claims else None
+    must(len(data) <= (220 if holder else 200), "TICK-003")
+    return {
+        "id": claims[7].hex(),
+        "not_before": claims[5],
+        "not_after": claims[4],
+        "screening": screening.hex(),
+        "hall": hall,
+        "row": row,
+        "seat": seat,
+        "ticket_type": ticket_type,
+        "admits": admits,
+        "generation": generation,
+        "holder": holder,
+    }
+
+
+# ---- money
+
+
+def refund(policy: dict[str, object], price: int, starts_at: str, now: str) -> int | None:
+    """CANC-002."""
+    for tier in policy["tiers"]:
+        if instant(now) < instant(starts_at) - timedelta(seconds=tier["until_before_start_s"]):
+            fee = policy.get("fee_per_ticket", {"amount": 0})["amount"]
+            return max(0, share(price, tier["refund_percent"]) - fee)
+    return None
+
+
+def total(table: dict[str, object], tickets: list[dict[str, str]]) -> int | None:
+    """BOOK-002, PRICE-002, PRICE-003."""
+    offers = {(o["ticket_type"], o["zone"]): o["total"]["amount"] for o in table["offers"]}
+    types = {t["id"]: t for t in table["ticket_types"]}
+    pairs = [(t["ticket_type"], t["zone"]) for t in tickets]
+    if any(pair not in offers for pair in pairs):
+        return None
+    chosen = [ticket_type for ticket_type, _ in pairs]
+    for name, kind in types.items():
+        company = kind.get("needs_one_of", [])
+        if company and name in chosen:
+            needed = -(-chosen.count(name) // kind.get("each_goes_with", 1))
+            if sum(chosen.count(other) for other in company) < needed:
+                return None
+    fees = sum(fee["amount"]["amount"] for fee in table.get("booking_fees", []))
+    return sum(offers[pair] for pair in pairs) + fees
+
+
+# ---- all of them
+
+
+class Checks:
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.done, self.wrong = folder, 0, []
+
+    def load(self, name: str) -> dict[str, list]:
+        return json.loads((self.folder / f"{name}.json").read_text())
+
+    def judge(self, what: str, cases: list, read) -> None:
+        for case in cases:
+            try:
+                read(case["input"])
+                accepted = True
+            except (Refused, KeyError, TypeError, ValueError) as error:
+                accepted, why = False, error
+            if accepted != case["valid"]:
+                self.wrong.append(f"{what}: {case['input']!r} is {'accepted' if accepted else f'refused ({why})'} here")
+            self.done += 1
+
+    def same(self, what: str, here: object, there: object) -> None:
+        if here != there:
+            self.wrong.append(f"{what}: {here!r} here, {there!r} in the file")
+        self.done += 1
+
+
+def main() -> None:
+    checks = Checks(Path(sys.argv[1]))
+    ids, documents, money = (checks.load(name) for name in ("ids", "json", "money"))
+    checks.judge("id", ids["ids"], read_id)
+    checks.judge("content name", ids["content_names"], read_content_name)
+    for case in ids["names_of"]:
+        name = "sha256-" + b64_of(hashlib.sha256(case["document"].encode()).digest())
+        checks.same(f"name of {case['document']!r}", name, case["name"])
+    for case in ids["screening_digests"]:
+        digest = hashlib.sha256(case["screening"].encode()).hexdigest()[:16]
+        checks.same(f"digest of {case['screening']}", digest, case["digest"])
+    checks.judge("document", documents["documents"], read_json)
+    checks.judge("signed document", documents["signed_documents"], lambda text: read_json(text, whole_numbers=True))
+    checks.judge("amount", money["amounts"], read_money)
+    for case in money["percentages"]:
+        checks.same(f"{case['percent']} % of {case['amount']}", share(case["amount"], case["percent"]), case["share"])
+    checks.judge("texts", checks.load("texts")["texts"], read_texts)
+    times = checks.load("times")
+    checks.judge("moment", times["moments"], read_moment)
+    for case in times["locals"]:
+        checks.same(f"{case['local']} in {case['zone']}", moment_of(case["local"], case["zone"]), case["is"])
+    for case in times["business_dates"]:
+        date = business_date(case["at"], case["zone"], case["cutoff"])
+        checks.same(f"evening of {case['at']}", date, case["business_date"])
+    for case in checks.load("keys")["keys"]:
+        secret = Ed25519PrivateKey.from_private_bytes(bytes.fromhex(case["seed"]))
+        public = secret.public_key().public_bytes_raw()
+        checks.same("public key", b64_of(public), case["public"])
+        checks.same("key id", b64_of(hashlib.sha256(public).digest()[:16]), case["key_id"])
+        checks.same("signature", secret.sign(case["message"].encode()).hex(), case["signature"])
+    checks.judge("manifest", checks.load("manifests")["manifests"], read_manifest)
+    tickets = checks.load("tickets")
+    for case in tickets["tickets"]:
+        try:
+            says = read_ticket(case["code"], tickets["ticket_key"])
+        except (Refused, KeyError, TypeError, ValueError, AttributeError):
+            says = None
+        checks.same(f"ticket {case.get('why', case['code'][:20])}", says, case.get("says"))
+    for case in checks.load("policies")["refunds"]:
+        back = refund(case["policy"], case["price"]["amount"], case["starts_at"], case["now"])
+        checks.same(f"refund at {case['now']}", back, case["refund"])
+    prices = checks.load("prices")
+    for case in prices["totals"]:
+        checks.same(f"total of {case['tickets']}", total(prices["price_table"][0], case["tickets"]), case["total"])
+    for wrong in checks.wrong:
+        print(wrong)
+    print(f"{checks.done - len(checks.wrong)} of {checks.done} vectors are the same here")
+    sys.exit(1 if checks.wrong else 0)
+
+
+if __name__ == "__main__":
+    main()
