@@ -4,6 +4,7 @@ mod bookings;
 mod cancelling;
 mod catalogue;
 mod choosing;
+pub(crate) mod client;
 mod control;
 mod discovery;
 mod doors;
@@ -87,7 +88,9 @@ impl Outcome {
 
 /// A check, and what came of it.
 pub(crate) struct Seen {
-    pub(crate) check: &'static Check,
+    /// The sentences that it is about.
+    pub(crate) musts: &'static [&'static str],
+    pub(crate) what: &'static str,
     pub(crate) outcome: Outcome,
 }
 
@@ -263,9 +266,10 @@ checks! {
     act ["DOOR-005"], "of scans at two doors at once one is green", Some("door"), races::two_doors;
 }
 
-/// All checks, of whatever.
-pub(crate) fn all() -> impl Iterator<Item = &'static Check> {
-    SERVER.iter().chain(INDEX)
+/// The sentences and the words of all checks, of whatever.
+pub(crate) fn all() -> impl Iterator<Item = (&'static [&'static str], &'static str)> {
+    let clients = client::ALL.iter().map(|c| (c.musts, c.what));
+    SERVER.iter().chain(INDEX).map(|c| (c.musts, c.what)).chain(clients)
 }
 
 /// Checks a server or an index as far as its mode allows; each that acts in a world of its own, where worlds can be made.
@@ -280,7 +284,7 @@ pub(crate) async fn run(
     for check in checks {
         let outcome = one(check, target, control, seed).await?;
         let enough = until_failure && outcome.is_failure();
-        results.push(Seen { check, outcome });
+        results.push(Seen { musts: check.musts, what: check.what, outcome });
         if enough {
             break;
         }

@@ -19,6 +19,8 @@ pub(crate) struct Run {
     control: Control,
     id: String,
     pub(crate) origin: String,
+    /// Where it listens, if that is elsewhere.
+    pub(crate) address: Option<String>,
     /// The token of a scanner, where there are doors.
     pub(crate) scanner: Option<String>,
 }
@@ -30,7 +32,12 @@ impl Control {
     }
 
     pub(crate) async fn begin(&self) -> anyhow::Result<Run> {
-        let answer = self.ask("/runs", &json!({})).await.map_err(anyhow::Error::msg)?;
+        self.begin_as(&json!({})).await
+    }
+
+    /// A world whose server is as this says.
+    pub(crate) async fn begin_as(&self, how: &Value) -> anyhow::Result<Run> {
+        let answer = self.ask("/runs", how).await.map_err(anyhow::Error::msg)?;
         ensure!(answer.status == 201, "POST /runs: status {}, not 201", answer.status);
         let run = answer.json().map_err(anyhow::Error::msg)?;
         let text = |name: &str| run[name].as_str().map(str::to_owned);
@@ -38,6 +45,7 @@ impl Control {
             control: self.clone(),
             id: text("run").context("the answer has no `run`")?,
             origin: text("origin").context("the answer has no `origin`")?,
+            address: text("address"),
             scanner: text("scanner"),
         })
     }

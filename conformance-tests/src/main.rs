@@ -2,6 +2,7 @@
 #![allow(clippy::print_stdout, reason = "a program that talks to whoever called it")]
 
 mod checks;
+mod client;
 mod control;
 mod fake;
 mod report;
@@ -62,6 +63,20 @@ enum Command {
         #[command(flatten)]
         how: How,
     },
+    /// Test a client, through its adapter: a program that is asked and answers in lines of JSON (spec/v1/control.md).
+    Client {
+        /// The adapter's program, and what it is called with.
+        #[arg(long)]
+        command: String,
+        /// Test control of a server in order, to buy from.
+        #[arg(long)]
+        control: String,
+        /// The secret of test control.
+        #[arg(long)]
+        secret: String,
+        #[command(flatten)]
+        how: How,
+    },
     /// Print the sentence with this number, and what is checked of it.
     Explain {
         /// Such as MAN-003.
@@ -119,11 +134,24 @@ async fn run(arguments: Arguments) -> anyhow::Result<bool> {
             let target = Target::new(&url, Mode::of(sandbox), how.seed)?;
             test(checks::INDEX, target, None, how, arguments.json).await
         }
+        Command::Client { command, control, secret, how } => {
+            let control = Control::at(&control, &secret)?;
+            let ran = checks::client::run(&command, &control, how.seed).await?;
+            let results: Vec<checks::Seen> = ran
+                .into_iter()
+                .map(|(check, outcome)| checks::Seen { musts: check.musts, what: check.what, outcome })
+                .collect();
+            report(
+                &Report { target: &command, mode: Mode::Controlled, seed: how.seed, results: &results },
+                &how,
+                arguments.json,
+            )
+        }
         Command::Explain { must } => {
             let sentence = spec::sentence(&must).ok_or_else(|| anyhow::anyhow!("no sentence has the number {must}"))?;
             println!("{must}: {sentence}");
-            for check in checks::all().filter(|c| c.musts.contains(&must.as_str())) {
-                println!("  checked: {}", check.what);
+            for (_, what) in checks::all().filter(|(musts, _)| musts.contains(&must.as_str())) {
+                println!("  checked: {what}");
             }
             Ok(true)
         }
@@ -146,13 +174,17 @@ async fn test(
     if let Some(run) = &target.run {
         run.end().await;
     }
-    let report = Report { target: target.origin(), mode: target.mode, seed: how.seed, results: &results };
+    report(&Report { target: target.origin(), mode: target.mode, seed: how.seed, results: &results }, &how, as_json)
+}
+
+/// Says what came of it, wherever that is wanted: whether nothing failed.
+fn report(report: &Report<'_>, how: &How, as_json: bool) -> anyhow::Result<bool> {
     report.print(as_json);
-    if let Some(path) = how.junit {
+    if let Some(path) = &how.junit {
         std::fs::write(path, report.junit())?;
     }
-    if let Some(path) = how.html {
+    if let Some(path) = &how.html {
         std::fs::write(path, report.html())?;
     }
-    Ok(results.iter().all(|r| !r.outcome.is_failure()))
+    Ok(report.results.iter().all(|r| !r.outcome.is_failure()))
 }

@@ -39,7 +39,7 @@ impl Report<'_> {
     /// Sentences that something was seen of: skips do not count.
     fn musts_checked(&self) -> usize {
         let run = self.results.iter().filter(|r| !matches!(r.outcome, Outcome::NotRun(_)));
-        run.flat_map(|r| r.check.musts).collect::<BTreeSet<_>>().len()
+        run.flat_map(|r| r.musts).collect::<BTreeSet<_>>().len()
     }
 
     pub(crate) fn print(&self, as_json: bool) {
@@ -47,14 +47,14 @@ impl Report<'_> {
             println!("{}", self.json());
             return;
         }
-        for Seen { check, outcome } in self.results {
-            let musts = check.musts.join(" ");
+        for Seen { musts, what, outcome } in self.results {
+            let numbers = musts.join(" ");
             match outcome {
-                Outcome::Passed => println!("passed   {} ({musts})", check.what),
-                Outcome::NotRun(why) => println!("not run  {} ({musts}): {why}", check.what),
+                Outcome::Passed => println!("passed   {what} ({numbers})"),
+                Outcome::NotRun(why) => println!("not run  {what} ({numbers}): {why}"),
                 Outcome::Failed { why, exchanges } => {
-                    println!("FAILED   {} ({musts})\n         {why}", check.what);
-                    for must in check.musts {
+                    println!("FAILED   {what} ({numbers})\n         {why}");
+                    for must in *musts {
                         println!("         {must}: {}", spec::sentence(must).unwrap_or_default());
                     }
                     let cut = exchanges.len().saturating_sub(SHOWN);
@@ -91,8 +91,8 @@ impl Report<'_> {
             self.failed(),
             self.not_run()
         );
-        for Seen { check, outcome } in self.results {
-            let _ = write!(xml, "  <testcase classname=\"{}\" name=\"{}\"", check.musts.join(" "), escaped(check.what));
+        for Seen { musts, what, outcome } in self.results {
+            let _ = write!(xml, "  <testcase classname=\"{}\" name=\"{}\"", musts.join(" "), escaped(what));
             let _ = match outcome {
                 Outcome::Passed => writeln!(xml, "/>"),
                 Outcome::NotRun(why) => writeln!(xml, "><skipped message=\"{}\"/></testcase>", escaped(why)),
@@ -108,21 +108,20 @@ impl Report<'_> {
     /// A page that can be kept.
     pub(crate) fn html(&self) -> String {
         let mut rows = String::new();
-        for Seen { check, outcome } in self.results {
+        for Seen { musts, what, outcome } in self.results {
             let (word, class) = match outcome {
                 Outcome::Passed => ("passed", "passed"),
                 Outcome::Failed { .. } => ("failed", "failed"),
                 Outcome::NotRun(_) => ("not run", "not-run"),
             };
-            let musts = check.musts.join(" ");
-            let _ =
-                write!(rows, "<li class=\"{class}\"><h2><span>{word}</span> {}</h2><p>{musts}", escaped(check.what));
+            let numbers = musts.join(" ");
+            let _ = write!(rows, "<li class=\"{class}\"><h2><span>{word}</span> {}</h2><p>{numbers}", escaped(what));
             match outcome {
                 Outcome::Passed => {}
                 Outcome::NotRun(why) => drop(write!(rows, ": {}", escaped(why))),
                 Outcome::Failed { why, exchanges } => {
                     let _ = write!(rows, "</p><p><strong>{}</strong></p>", escaped(why));
-                    for must in check.musts {
+                    for must in *musts {
                         let sentence = spec::sentence(must).unwrap_or_default();
                         let _ = write!(rows, "<blockquote>{must}: {}</blockquote>", escaped(&sentence));
                     }
@@ -163,7 +162,7 @@ fn escaped(text: &str) -> String {
 }
 
 fn value(result: &Seen) -> Value {
-    let mut value = json!({"what": result.check.what, "musts": result.check.musts});
+    let mut value = json!({"what": result.what, "musts": result.musts});
     match &result.outcome {
         Outcome::Passed => value["outcome"] = json!("passed"),
         Outcome::NotRun(why) => {
@@ -181,7 +180,8 @@ fn value(result: &Seen) -> Value {
 
 /// Every sentence, and what checks it.
 pub(crate) fn coverage(as_json: bool) {
-    let by = |must: &str| checks::all().filter(|c| c.musts.contains(&must)).map(|c| c.what).collect::<Vec<_>>();
+    let by =
+        |must: &str| checks::all().filter(|(musts, _)| musts.contains(&must)).map(|(_, what)| what).collect::<Vec<_>>();
     let all: Vec<(String, Vec<&str>)> = spec::numbers().into_iter().map(|n| (n.clone(), by(&n))).collect();
     let tested = all.iter().filter(|(_, by)| !by.is_empty()).count();
     if as_json {

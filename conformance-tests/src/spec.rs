@@ -40,10 +40,10 @@ mod tests {
 
     #[test]
     fn every_check_is_of_sentences_that_are_there() {
-        for check in crate::checks::all() {
-            assert!(!check.musts.is_empty(), "{}", check.what);
-            for must in check.musts {
-                assert!(sentence(must).is_some(), "{must} of {:?}", check.what);
+        for (musts, what) in crate::checks::all() {
+            assert!(!musts.is_empty(), "{what}");
+            for must in musts {
+                assert!(sentence(must).is_some(), "{must} of {what:?}");
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::ensure;
+use anyhow::{Context as _, ensure};
 use jiff::Timestamp;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -124,6 +124,16 @@ impl Target {
         // Without one, every check says so.
         let _ = checks::read_manifest(&mut target).await;
         Ok(target)
+    }
+
+    /// A server that calls itself something else than where it listens, and where that is.
+    pub(crate) async fn calling_itself(control: &Control, seed: u64, origin: &str) -> anyhow::Result<(Self, String)> {
+        let run = control.begin_as(&json!({"origin": origin})).await?;
+        let address = run.address.clone().context("test control does not say where the server listens: `address`")?;
+        let mut target = Self::new(&address, Mode::Controlled, seed)?;
+        target.run = Some(run);
+        let _ = checks::read_manifest(&mut target).await;
+        Ok((target, address))
     }
 
     /// Gives back what was held and booked there.

@@ -179,9 +179,9 @@ pub(super) async fn looks_once(target: &mut Target) -> Checked {
 }
 
 /// A server that lies, and what must not come of it.
-type Liar = (&'static str, fn(&mut Said, bool));
+pub(super) type Liar = (&'static str, fn(&mut Said, bool));
 
-const LIARS: &[Liar] = &[
+pub(super) const LIARS: &[Liar] = &[
     ("it speaks for another origin", |s, _| s.manifest["origin"] = json!("https://other.example")),
     ("its manifest is expired", |s, _| {
         (s.manifest["issued"], s.manifest["expires"]) = (json!("2020-01-01T00:00:00Z"), json!("2020-01-02T00:00:00Z"));

@@ -21,6 +21,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use admit_http::{Reply, StrictJson, headers};
+use admit_protocol::origin::Origin;
 use admit_protocol::problem::ProblemCode;
 use axum::extract::{Path, Request, State};
 use axum::middleware::{self, Next};
@@ -93,16 +94,19 @@ async fn only_who_knows(control: Control, request: Request, next: Next) -> Respo
 }
 
 #[derive(Deserialize)]
-struct Nothing {}
+struct Begin {
+    /// What it calls itself, where something is in front of it.
+    origin: Option<Origin>,
+}
 
-async fn begin(State(control): State<Control>, _: StrictJson<Nothing>) -> Result<Response, Reply> {
+async fn begin(State(control): State<Control>, how: StrictJson<Begin>) -> Result<Response, Reply> {
     if control.0.runs.lock().unwrap_or_else(PoisonError::into_inner).len() >= RUNS_MAX {
         let why = format!("{RUNS_MAX} runs are there: end one");
         return Err(Reply::new(ProblemCode::Busy, why));
     }
-    let run = Run::begin(&control.0.stores).await.map_err(failed)?;
+    let run = Run::begin(&control.0.stores, how.value.origin).await.map_err(failed)?;
     let id = format!("run-{}", control.0.next.fetch_add(1, Ordering::Relaxed));
-    let answer = json!({"run": id, "origin": run.origin(), "scanner": run.scanner()});
+    let answer = json!({"run": id, "origin": run.origin(), "address": run.address(), "scanner": run.scanner()});
     control.0.runs.lock().unwrap_or_else(PoisonError::into_inner).insert(id, Arc::new(run));
     Ok((StatusCode::CREATED, Json(answer)).into_response())
 }

@@ -73,6 +73,8 @@ pub(crate) enum Action {
 
 pub(crate) struct Run {
     origin: Origin,
+    /// Where it listens.
+    address: Origin,
     scanner: String,
     clock: Arc<ManualClock>,
     keys: KeyRing,
@@ -101,10 +103,11 @@ const PASSWORD: &str = "as it is told, it does";
 const ANSWER_BYTES_MAX: usize = 16 << 20;
 
 impl Run {
-    pub(crate) async fn begin(stores: &Stores) -> anyhow::Result<Self> {
+    pub(crate) async fn begin(stores: &Stores, called: Option<Origin>) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
         let listener = tokio::net::TcpListener::bind(listen::unused_address()?).await?;
-        let origin = Origin::parse(&format!("http://{}", listener.local_addr()?), OriginPolicy::Loopback)?;
+        let address = Origin::parse(&format!("http://{}", listener.local_addr()?), OriginPolicy::Loopback)?;
+        let origin = called.unwrap_or_else(|| address.clone());
         // A whole second, as screenings begin.
         let now = Timestamp::from_second(Timestamp::now().as_second())?;
         let clock = Arc::new(ManualClock::new(now));
@@ -135,6 +138,7 @@ impl Run {
         let scanner = device.map_err(|p| anyhow::anyhow!("{}", p.detail))?["token"].as_str().map(str::to_owned);
         let this = Self {
             origin,
+            address,
             scanner: scanner.context("no token")?,
             clock,
             keys,
@@ -152,6 +156,10 @@ impl Run {
 
     pub(crate) fn origin(&self) -> &Origin {
         &self.origin
+    }
+
+    pub(crate) fn address(&self) -> &Origin {
+        &self.address
     }
 
     pub(crate) fn scanner(&self) -> &str {

@@ -24,9 +24,13 @@ impl Drop for Controlled {
 
 /// Runs all of it. Fails when a server that should pass does not, or one that misbehaves is not caught.
 pub(crate) fn run(as_json: bool) -> anyhow::Result<()> {
-    let build = ["build", "--quiet", "--locked", "-p", "admit-cli", "-p", "admit-conformance"];
+    let build = ["build", "--quiet", "--locked", "-p", "admit-cli", "-p", "admit-conformance", "-p", "client-adapter"];
     ensure!(Command::new(env!("CARGO")).args(build).status()?.success(), "the programs were not built");
-    let mut reports = vec![("ours on SQLite", suite(&ours(None)?, &[])?)];
+    let mut reports = vec![
+        ("ours on SQLite", suite(&ours(None)?, &[])?),
+        ("our client", client(&ours(None)?)?),
+        ("our index", index()?),
+    ];
     match Postgres::start(&std::env::temp_dir()) {
         Ok(postgres) => reports.push(("ours on PostgreSQL", suite(&ours(Some(&postgres.address()))?, &[])?)),
         Err(error) if std::env::var_os("CI").is_none() => say(as_json, &format!("SKIPPED ours on PostgreSQL: {error}")),
@@ -107,6 +111,40 @@ fn failures(report: &Value) -> impl Iterator<Item = String> {
 fn suite(server: &Controlled, more: &[&str]) -> anyhow::Result<Value> {
     let target = ["--json", "server", "--control", &server.url, "--secret", &server.secret];
     let output = Command::new(beside("admit-conformance")).args(target).args(more).output()?;
+    serde_json::from_slice(&output.stdout).with_context(|| String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+/// What it says of our client, buying from a server of ours.
+fn client(server: &Controlled) -> anyhow::Result<Value> {
+    let adapter = beside("client-adapter").display().to_string();
+    let target = ["--json", "client", "--command", &adapter, "--control", &server.url, "--secret", &server.secret];
+    let output = Command::new(beside("admit-conformance")).args(target).output()?;
+    serde_json::from_slice(&output.stdout).with_context(|| String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+/// What it says of our index.
+fn index() -> anyhow::Result<Value> {
+    let folder = tempfile::tempdir()?;
+    let data = folder.path().join("index");
+    let address = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+    let origin = format!("http://{address}");
+    let admit = || {
+        let mut command = Command::new(beside("admit"));
+        command.arg("--development");
+        command
+    };
+    let made = admit()
+        .args(["index", "init"])
+        .arg(&data)
+        .args(["--origin", &origin, "--name", "Index", "--email", "a@b.example"])
+        .output()?;
+    ensure!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let child = admit().args(["--json", "serve", "index"]).arg(&data).stdout(Stdio::piped()).spawn()?;
+    let mut running = Controlled { child, url: origin.clone(), secret: String::new() };
+    let mut line = String::new();
+    running.child.stdout.take().map(|out| BufReader::new(out).read_line(&mut line)).transpose()?;
+    let output =
+        Command::new(beside("admit-conformance")).args(["--json", "index", "--sandbox", "--url", &origin]).output()?;
     serde_json::from_slice(&output.stdout).with_context(|| String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
