@@ -168,15 +168,18 @@ checks! {
 
     act ["CTRL-001"], "test control is named where it is, and only there", None, control::named;
     act ["CTRL-002"], "test control is for who knows its secret", None, control::secret;
+    act ["CTRL-003"], "worlds have nothing in common, and end", None, control::worlds_apart;
     act ["CTRL-003", "CTRL-004"], "a clock stands still until it is moved", None, control::clock;
 
     act ["HOLD-001", "HOLD-014"], "a hold is of all seats or of none", None, holds::all_or_none;
-    act ["HOLD-002"], "a refused hold names every seat that is in the way, and why", None, holds::every_conflict;
+    act ["HOLD-002", "ERR-002"], "a refused hold names every seat that is in the way, and why", None, holds::every_conflict;
     act ["HOLD-003", "PRICE-001"], "a hold keeps its prices when they change", None, holds::keeps_prices;
     act ["HOLD-004", "SEAT-004"], "a hold is good until its instant, and its seats are free at it", None, holds::ends_at_its_instant;
     act ["HOLD-004"], "what ended by itself cannot be booked", None, holds::ended_is_not_booked;
     act ["HOLD-005"], "a hold is no longer than announced", None, holds::clamped;
     act ["HOLD-005"], "more seats than announced are refused", None, holds::too_many_seats;
+    act ["HOLD-014"], "ticket types may be left out, and are priced where all are known", None, holds::types;
+    act ["HOLD-015"], "what is held is booked, also when sales have ended", None, holds::kept_when_sales_end;
     act ["HOLD-006"], "a companion's seat goes with its wheelchair space", None, holds::companion;
     act ["HOLD-007"], "extending makes longer, and never shorter", Some("extend"), holds::extended;
     act ["HOLD-009"], "no hold outlives 50 minutes", Some("extend"), holds::fifty_minutes;
@@ -187,6 +190,7 @@ checks! {
     act ["SEAT-001"], "seats are held, sold, blocked and free as they are", None, seats::as_they_are;
     act ["SEAT-002"], "each change moves the version by one", None, seats::version;
     act ["SEAT-002", "SEAT-004"], "an end by time moves the version, too", None, seats::version_of_expiry;
+    act ["SEAT-002", "SEAT-005"], "what staff change moves the version, and looking does not", None, seats::version_of_staff;
     act ["LAY-005", "SEAT-001"], "areas are held by count, and never beyond it", Some("general_admission"), seats::areas;
     act ["LIVE-001", "LIVE-002", "LIVE-003"], "live seats begin with all, and tell what changes", Some("live"), seats::live;
 
@@ -196,11 +200,14 @@ checks! {
     act ["IDEM-005"], "a key that was used for something else is refused", None, repeats::other_body;
     act ["IDEM-006"], "a refusal is decided again", None, repeats::refusals_again;
     act ["IDEM-002"], "keys of other buyers and other addresses are other keys", None, repeats::scope;
+    act ["IDEM-003"], "every one of many answers is kept", None, repeats::many;
     act ["IDEM-002"], "the same request many times at once has one effect", None, repeats::at_once;
     act ["IDEM-003", "BOOK-004"], "answers and bookings outlive a restart", None, repeats::restart;
     act ["IDEM-003"], "after a day the key still blocks a second effect", None, repeats::after_a_day;
-    act ["AUTH-001"], "who does not say who they are is refused", None, requests::nobody;
+    act ["AUTH-001", "HTTP-021"], "who does not say who they are is refused", None, requests::nobody;
     act ["AUTH-001"], "no answer has the secret in it", None, requests::secret_stays;
+    act ["HTTP-022"], "what belongs to one buyer is kept by nobody else", None, requests::not_for_others;
+    act ["HTTP-013"], "members of what is not offered say so", None, requests::members_of_capabilities;
     act ["HTTP-002"], "other media types and compressed bodies are refused", None, requests::media_types;
     act ["HTTP-003"], "what is too large is refused", None, requests::too_large;
     act ["HTTP-004"], "JSON that two readers could read differently is refused", None, requests::ambiguous;
@@ -213,11 +220,14 @@ checks! {
     act ["BOOK-003"], "only announced payment methods are taken, and each where it fits", None, bookings::methods;
     act ["BOOK-005"], "what is to be paid is said, with until when", None, bookings::balance;
     act ["BOOK-005"], "what is not paid in time is cancelled, and its seats are free", None, bookings::unpaid;
+    act ["BOOK-005"], "who books late has until the start, and afterwards until sales close", None, bookings::late;
     act ["BOOK-005"], "what was paid stays", None, bookings::paid_stays;
     act ["HTTP-012"], "nobody sees or changes somebody else's booking", None, bookings::of_somebody_else;
     act ["PRICE-002", "HTTP-010"], "a ticket without an offer is not sold", None, bookings::no_offer;
 
     act ["CANC-003", "CANC-005"], "who has not paid cancels without cost, and the seats are free", None, cancelling::unpaid;
+    act ["CANC-003"], "who has not paid cancels whatever the policy says", None, cancelling::unpaid_whatever_the_policy;
+    act ["CANC-011"], "what costs nothing is cancelled by the tiers, too", None, cancelling::what_costs_nothing;
     act ["CANC-002"], "a tier holds until its instant and not at it", None, cancelling::tiers;
     act ["CANC-002", "CANC-011"], "a refund is the tier's share less the fee, and never below nothing", None, cancelling::shares;
     act ["CANC-001"], "the policy at the time of booking stays", None, cancelling::policy_stays;
@@ -238,6 +248,7 @@ checks! {
     act ["DOOR-002", "DOOR-003"], "scans that are sent again change nothing", Some("door"), doors::sent_again;
     act ["DOOR-004"], "a cancelled ticket does not open it, nor another screening's, nor an unpaid one", Some("door"), doors::refused_tickets;
 
+    act ["PROG-003", "HTTP-022"], "a change is told by the screening, its programme and its seats alike", None, sales::told_everywhere;
     act ["PROG-005", "SEAT-005"], "a film that has begun is not sold, unless it is said to be", None, sales::under_way;
     act ["SEAT-005", "HOLD-015", "ERR-001"], "sales that have not begun, stand still or are off refuse, each by its code", None, sales::closed;
 

@@ -81,6 +81,8 @@ impl Adapter {
 pub(crate) struct Passed {
     pub(crate) method: Method,
     pub(crate) path: String,
+    /// The path with what comes after the question mark.
+    pub(crate) whole: String,
     pub(crate) secret: String,
     pub(crate) key: String,
     pub(crate) body: Bytes,
@@ -96,10 +98,15 @@ pub(crate) enum Way {
     Instead { asked: bool, status: StatusCode, body: Value, headers: Vec<(&'static str, String)> },
 }
 
+/// What becomes of a request, of which so many came before.
+type WayOf = dyn Fn(&Passed, usize) -> Way + Send + Sync;
+/// What becomes of the document at a path.
+type Change = dyn Fn(&str, &mut Value) + Send + Sync;
+
 /// Trouble: what becomes of each request, by how many of its kind came before; and answers that are changed.
 pub(crate) struct Trouble {
-    pub(crate) way: Box<dyn Fn(&Passed, usize) -> Way + Send + Sync>,
-    pub(crate) change: Box<dyn Fn(&str, &mut Value) + Send + Sync>,
+    way: Box<WayOf>,
+    change: Box<Change>,
 }
 
 impl Trouble {
@@ -173,6 +180,7 @@ async fn pass(State(middle): State<Arc<Middle>>, request: Request) -> Response {
     let passed = Passed {
         method: head.method.clone(),
         path: path.clone(),
+        whole: head.uri.path_and_query().map_or(path.as_str(), |p| p.as_str()).to_owned(),
         secret: text("authorization"),
         key: text("idempotency-key"),
         body: body.clone(),
@@ -199,8 +207,7 @@ async fn pass(State(middle): State<Arc<Middle>>, request: Request) -> Response {
     if let Way::Instead { asked: false, status, body, headers } = way {
         return instead(status, body, headers);
     }
-    let whole = head.uri.path_and_query().map_or(path.as_str(), |p| p.as_str());
-    let mut asked = middle.http.request(head.method, format!("{}{whole}", middle.address));
+    let mut asked = middle.http.request(head.method, format!("{}{}", middle.address, passed.whole));
     for (name, value) in head.headers.iter().filter(|(name, _)| *name != "host") {
         asked = asked.header(name, value);
     }

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::checks::Stop;
+use crate::target::{Mode, Target};
 use crate::wire::{Answer, Ask, Wire};
 
 /// Where worlds are made.
@@ -77,6 +78,14 @@ impl Run {
     /// What who does not know the secret is answered.
     pub(crate) async fn without_secret(&self) -> Result<Answer, String> {
         self.control.wire.send(&Ask::post("/runs", &json!({}))).await
+    }
+
+    /// A server in another world of the same test control.
+    pub(crate) async fn another(&self) -> Result<Target, Stop> {
+        let run = self.control.begin().await.map_err(|e| Stop::Fails(format!("{e:#}")))?;
+        let mut target = Target::new(&run.origin, Mode::Controlled, 2).map_err(|e| Stop::Fails(format!("{e:#}")))?;
+        target.run = Some(run);
+        Ok(target)
     }
 
     pub(crate) async fn end(&self) {

@@ -82,8 +82,12 @@ enum Command {
         /// Such as MAN-003.
         must: String,
     },
-    /// Print every sentence that must be kept, and whether something checks it.
-    Coverage,
+    /// Print every sentence that must be kept, and what checks it.
+    Coverage {
+        /// As a page.
+        #[arg(long)]
+        markdown: bool,
+    },
 }
 
 /// How a run goes, and where its report is kept.
@@ -124,7 +128,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<bool> {
                 _ => None,
             };
             let target = match (&control, url) {
-                (Some(control), _) => Target::in_a_world(control, how.seed).await?,
+                (Some(control), _) => Target::in_a_full_world(control, how.seed).await?,
                 (None, Some(url)) => Target::new(&url, Mode::of(sandbox), how.seed)?,
                 (None, None) => bail!("name a server with --url, or test control with --control"),
             };
@@ -155,8 +159,8 @@ async fn run(arguments: Arguments) -> anyhow::Result<bool> {
             }
             Ok(true)
         }
-        Command::Coverage => {
-            report::coverage(arguments.json);
+        Command::Coverage { markdown } => {
+            report::coverage(arguments.json, markdown);
             Ok(true)
         }
     }

@@ -179,7 +179,7 @@ fn value(result: &Seen) -> Value {
 }
 
 /// Every sentence, and what checks it.
-pub(crate) fn coverage(as_json: bool) {
+pub(crate) fn coverage(as_json: bool, as_page: bool) {
     let by =
         |must: &str| checks::all().filter(|(musts, _)| musts.contains(&must)).map(|(_, what)| what).collect::<Vec<_>>();
     let all: Vec<(String, Vec<&str>)> = spec::numbers().into_iter().map(|n| (n.clone(), by(&n))).collect();
@@ -187,6 +187,17 @@ pub(crate) fn coverage(as_json: bool) {
     if as_json {
         let sentences: Vec<Value> = all.iter().map(|(must, by)| json!({"must": must, "checked_by": by})).collect();
         println!("{}", json!({"musts": all.len(), "musts_tested": tested, "sentences": sentences}));
+        return;
+    }
+    if as_page {
+        println!(
+            "# What the suite checks\n\nMade by `admit-conformance coverage --markdown`: {tested} of {} sentences.\n",
+            all.len()
+        );
+        println!("| sentence | checked by |\n| --- | --- |");
+        for (must, by) in &all {
+            println!("| {must} | {} |", by.join("; "));
+        }
         return;
     }
     for (must, by) in &all {

@@ -126,6 +126,22 @@ impl Target {
         Ok(target)
     }
 
+    /// As [`Self::in_a_world`], with a few screenings to look at.
+    pub(crate) async fn in_a_full_world(control: &Control, seed: u64) -> anyhow::Result<Self> {
+        let mut target = Self::in_a_world(control, seed).await?;
+        for hours in [30, 50, 5] {
+            let wanted = json!({"starts_in_s": hours * 3600, "wheelchair": true, "price": 1000 + hours});
+            let made = target.run.as_ref().context("no world")?.screening(&wanted).await;
+            if let Err(Stop::Fails(why)) = made {
+                anyhow::bail!("test control makes no screening: {why}");
+            }
+        }
+        // What it says has changed.
+        target.read.clear();
+        let _ = checks::read_manifest(&mut target).await;
+        Ok(target)
+    }
+
     /// A server that calls itself something else than where it listens, and where that is.
     pub(crate) async fn calling_itself(control: &Control, seed: u64, origin: &str) -> anyhow::Result<(Self, String)> {
         let run = control.begin_as(&json!({"origin": origin})).await?;

@@ -66,6 +66,12 @@ impl Ask {
         self
     }
 
+    /// The same to another path.
+    pub(crate) fn to(mut self, path: &str) -> Self {
+        path.clone_into(&mut self.path);
+        self
+    }
+
     pub(crate) fn without(mut self, name: &str) -> Self {
         self.headers.retain(|(there, _)| *there != name);
         self

@@ -60,7 +60,18 @@ pub(super) async fn other_total(target: &mut Target) -> Checked {
         must(problem["quote"]["total"] == *right, || {
             format!("the right total is {right}, it says {}", problem["quote"]["total"])
         })?;
+        let mut sum = amount(&problem["quote"]["booking_fees"])?;
+        for line in problem["quote"]["lines"].as_array().ok_or("the right quote has lines")? {
+            sum += amount(&line["total"])?;
+        }
+        must(sum == amount(right)?, || format!("the right lines come to {sum}, the right total is {right}"))?;
     }
+    let mut dollars = right.clone();
+    dollars["currency"] = json!(if show.currency == "USD" { "EUR" } else { "USD" });
+    let book = json!({"hold": hold["id"], "tickets": tickets, "total": dollars, "payment_method": "at_cinema"});
+    let ask = Ask::post(show.at("/bookings"), &book).by(&buyer.0).key(&target.key());
+    refused(&target.wire.send(&ask).await?, 409, "price_changed")
+        .map_err(|why| format!("in another currency: {why}"))?;
     let path = show.at(&format!("/holds/{}", text(&hold, "id")?));
     let still = good(&target.read(&path, &buyer).await?, 200)?;
     must(still["state"] == "active", || format!("the hold is {}", still["state"]))?;
@@ -89,7 +100,7 @@ pub(super) async fn one_ticket_a_seat(target: &mut Target) -> Checked {
     let buyer = target.buyer();
     let (one, two, other) = (show.seat(0)?, show.seat(1)?, show.seat(2)?);
     let hold = target.held(&buyer, &show, &[one, two]).await?;
-    for wrong in [&[one][..], &[one, two, other], &[one, other], &[one, one], &[]] {
+    for wrong in [&[one][..], &[one, two, other], &[one, other], &[one, one], &[one, two, two], &[]] {
         let answer = book_with(target, (&buyer, &show), &hold, wrong, "at_cinema").await?;
         must(answer.status == 422, || format!("held {one} {two}, booked {wrong:?}: status {}", answer.status))?;
         target.must_be(&show, other, None).await?;
@@ -202,4 +213,21 @@ pub(super) async fn no_offer(target: &mut Target) -> Checked {
     target.must_be(&show, show.seat(0)?, Some("held")).await?;
     target.release(&buyer, &show, &hold).await?;
     Ok(())
+}
+
+pub(super) async fn late(target: &mut Target) -> Checked {
+    // Half an hour before the start is in ten minutes: who books now has until the start.
+    let show = target.show(json!({"starts_in_s": 2400, "late_sales": true})).await?;
+    let screening = good(&target.read(&show.path, &Buyer(String::new())).await?, 200)?;
+    let start = instant(&screening["starts_at"], "at")?;
+    let closes = instant(&screening["sales"], "closes_at")?;
+    let (anna, ben) = (target.buyer(), target.buyer());
+    let booking = target.booked(&anna, &show, &[show.seat(0)?]).await?;
+    let by = instant(&booking, "collect_by")?;
+    must(by == start, || format!("booked 40 minutes before the start {start}, to be paid by {by}"))?;
+    move_to(target, start, 1000).await?;
+    target.must_be(&show, show.seat(0)?, None).await?;
+    let booking = target.booked(&ben, &show, &[show.seat(1)?]).await?;
+    let by = instant(&booking, "collect_by")?;
+    Ok(must(by == closes, || format!("booked after the start, to be paid by {by}, sales close at {closes}"))?)
 }

@@ -8,6 +8,29 @@ use super::{Checked, must};
 use crate::stage::{Buyer, Show, good, refused, text};
 use crate::target::Target;
 
+/// Also where the policy gives nothing back.
+pub(super) async fn unpaid_whatever_the_policy(target: &mut Target) -> Checked {
+    let show = target.show(json!({"cancellation": {"tiers": []}})).await?;
+    let buyer = target.buyer();
+    let booking = target.booked(&buyer, &show, &[show.seat(0)?]).await?;
+    let now = target.cancelled(&buyer, &booking, &[]).await?;
+    Ok(must(now["state"] == "cancelled" && now["balance_due"]["amount"] == 0, || {
+        format!("its state is {}, {} due", now["state"], now["balance_due"])
+    })?)
+}
+
+pub(super) async fn what_costs_nothing(target: &mut Target) -> Checked {
+    let never = target.show(json!({"price": 0, "cancellation": {"tiers": []}})).await?;
+    let buyer = target.buyer();
+    let booking = target.booked(&buyer, &never, &[never.seat(0)?]).await?;
+    refused(&target.quote(&buyer, &booking, &[]).await?, 422, "not_cancellable")?;
+    let show = target.show(json!({"price": 0, "cancellation": {"tiers": [tier(3600, 100)]}})).await?;
+    let other = target.buyer();
+    let booking = target.booked(&other, &show, &[show.seat(0)?]).await?;
+    target.cancelled(&other, &booking, &[]).await?;
+    Ok(target.must_be(&show, show.seat(0)?, None).await?)
+}
+
 pub(super) async fn unpaid(target: &mut Target) -> Checked {
     let show = target.show(json!({})).await?;
     let buyer = target.buyer();
@@ -57,6 +80,9 @@ pub(super) async fn tiers(target: &mut Target) -> Checked {
         must(quote["refund"]["amount"] == refund, || {
             format!("{before_s} s before the start, {more_ms:+} ms: {} comes back, not {refund}", quote["refund"])
         })?;
+        let ends = start - SignedDuration::from_secs(if refund == 1055 { 86_400 } else { 3600 });
+        let until = instant(&quote, "valid_until")?;
+        must(until <= ends, || format!("a quote holds until {until}, its tier until {ends}"))?;
     }
     move_to(target, start - SignedDuration::from_secs(3600), 0).await?;
     refused(&target.quote(&buyer, &booking, &[]).await?, 422, "not_cancellable")?;
@@ -79,18 +105,25 @@ pub(super) async fn shares(target: &mut Target) -> Checked {
         })?;
         let now = good(&target.cancel(&buyer, &booking, &all).await?, 200)?;
         must(now["refunded"]["amount"] == 2 * refund, || format!("it says {} comes back", now["refunded"]))?;
+        must(now["refund_due"] == now["refunded"], || {
+            format!("nobody has got anything yet, and {} of {} is due", now["refund_due"], now["refunded"])
+        })?;
     }
     Ok(())
 }
 
 pub(super) async fn policy_stays(target: &mut Target) -> Checked {
     let policy = json!({"tiers": [tier(3600, 100)]});
-    let (buyer, show, booking) = paid(target, policy, 1).await?;
+    let show = target.show(json!({"cancellation": policy, "starts_in_s": 604_800, "price": 1055})).await?;
+    let buyer = target.buyer();
+    let booking = target.booked(&buyer, &show, &[show.seat(0)?]).await?;
     must(booking["cancellation"]["tiers"][0]["refund_percent"] == 100, || {
         format!("its policy is {}", booking["cancellation"])
     })?;
     let harder = json!({"tiers": [tier(3600, 10)]});
     target.run()?.act(&json!({"action": "change_cancellation", "screening": show.id, "cancellation": harder})).await?;
+    // It stays also what it was when it is paid.
+    target.run()?.act(&json!({"action": "paid", "screening": show.id, "booking": booking["id"]})).await?;
     let other = target.buyer();
     let after = target.booked(&other, &show, &[show.seat(1)?]).await?;
     must(after["cancellation"]["tiers"][0]["refund_percent"] == 10, || {

@@ -58,6 +58,11 @@ pub(super) async fn orphans(target: &mut Target) -> Checked {
         format!("1-1 would be left alone, it names {}", problem["conflicts"])
     })?;
     target.must_be(&show, "1-2", None).await?;
+    let two = refused(&target.hold(&anna, &show, &["1-2", "1-5"]).await?, 422, "rule_broken")?;
+    let mut named: Vec<&str> =
+        two["conflicts"].as_array().into_iter().flatten().filter_map(|c| c["seat"].as_str()).collect();
+    named.sort_unstable();
+    must(named == ["1-1", "1-6"], || format!("1-1 and 1-6 would be left alone, it names {named:?}"))?;
     let hold = target.held(&anna, &show, &["1-1", "1-2"]).await?;
     refused(&target.hold(&ben, &show, &["1-4"]).await?, 422, "rule_broken")?;
     target.held(&ben, &show, &["1-3", "1-4"]).await?;

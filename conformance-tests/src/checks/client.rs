@@ -223,7 +223,8 @@ async fn fresh_secrets(stage: &mut Stage) -> Checked {
     let passed = stage.between.passed.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
     for secret in secrets {
         let secret = secret.strip_prefix("Bearer ").unwrap_or(secret);
-        let told = passed.iter().find(|p| p.path.contains(secret) || String::from_utf8_lossy(&p.body).contains(secret));
+        let told =
+            passed.iter().find(|p| p.whole.contains(secret) || String::from_utf8_lossy(&p.body).contains(secret));
         must(told.is_none(), || "a secret is in an address or a body".into())?;
     }
     Ok(())

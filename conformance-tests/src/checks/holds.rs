@@ -57,6 +57,10 @@ pub(super) async fn every_conflict(target: &mut Target) -> Checked {
     named.sort_by_key(|c| c["seat"].as_str().map(str::to_owned));
     wanted.sort_by_key(|c| c["seat"].as_str().map(str::to_owned));
     must(named == wanted, || format!("in the way are {}, it names {}", json!(wanted), json!(named)))?;
+    let blocked = wanted.iter().any(|c| c["reason"] == "blocked");
+    must(problem["retryable"] == !blocked, || {
+        format!("blocked: {blocked}, and `retryable` is {}", problem["retryable"])
+    })?;
     let seq = target.seats(&show).await?["seq"].clone();
     Ok(must(problem["seq"] == seq, || format!("its `seq` is {}, that of the seats {seq}", problem["seq"]))?)
 }
@@ -66,6 +70,11 @@ pub(super) async fn keeps_prices(target: &mut Target) -> Checked {
     let (anna, ben) = (target.buyer(), target.buyer());
     let hold = target.held(&anna, &show, &[show.seat(0)?, show.seat(1)?]).await?;
     target.run()?.act(&json!({"action": "change_price", "screening": show.id, "price": 1500})).await?;
+    let path = show.at(&format!("/holds/{}", text(&hold, "id")?));
+    let again = good(&target.read(&path, &anna).await?, 200)?;
+    must(again["quote"] == hold["quote"] && again["price_table"] == hold["price_table"], || {
+        format!("held for {}, read again it comes to {}", hold["quote"]["total"], again["quote"]["total"])
+    })?;
     let booking = good(&target.book(&anna, &show, &hold).await?, 201)?;
     must(booking["total"]["amount"] == 2000, || format!("held at 1000 each, booked for {}", booking["total"]))?;
     let dear = target.held(&ben, &show, &[show.seat(2)?]).await?;
@@ -120,6 +129,44 @@ pub(super) async fn clamped(target: &mut Target) -> Checked {
         must(fits, || format!("asked for {asked} s of at most {most}, it lasts {} s", lasts.as_secs()))?;
         target.release(&buyer, &show, &hold).await?;
     }
+    let buyer = target.buyer();
+    let hold = target.held(&buyer, &show, &[show.seat(2)?]).await?;
+    let lasts = instant(&hold, "expires_at")?.duration_since(instant(&hold, "created_at")?).as_secs();
+    must(Some(lasts) == policy["ttl_s"].as_i64(), || {
+        format!("of {} s that are announced it lasts {lasts}", policy["ttl_s"])
+    })?;
+    target.release(&buyer, &show, &hold).await?;
+    Ok(())
+}
+
+pub(super) async fn types(target: &mut Target) -> Checked {
+    let show = target.show(json!({})).await?;
+    let buyer = target.buyer();
+    let (one, two) = (show.seat(0)?, show.seat(1)?);
+    let half = json!([{"seat": one, "ticket_type": show.ticket_type}, {"seat": two}]);
+    for seats in [json!([{"seat": one}]), half] {
+        let ask = Ask::post(show.at("/holds"), &json!({"seats": seats})).by(&buyer.0).key(&target.key());
+        let hold = good(&target.wire.send(&ask).await?, 201).map_err(|why| format!("{seats}: {why}"))?;
+        must(hold["quote"].is_null(), || format!("{seats} have no price together, and it says {}", hold["quote"]))?;
+        target.release(&buyer, &show, &hold).await?;
+    }
+    let nobody_sells = json!({"seats": [{"seat": one, "ticket_type": "astronaut"}]});
+    let ask = Ask::post(show.at("/holds"), &nobody_sells).by(&buyer.0).key(&target.key());
+    refused(&target.wire.send(&ask).await?, 422, "rule_broken")?;
+    target.must_be(&show, one, None).await?;
+    let hold = target.held(&buyer, &show, &[one]).await?;
+    must(hold["quote"]["total"]["amount"] == show.price, || format!("an adult's ticket comes to {}", hold["quote"]))?;
+    target.release(&buyer, &show, &hold).await?;
+    Ok(())
+}
+
+pub(super) async fn kept_when_sales_end(target: &mut Target) -> Checked {
+    let show = target.show(json!({"price": 0, "starts_in_s": 600})).await?;
+    let buyer = target.buyer();
+    target.run()?.advance_ms(599_000).await?;
+    let hold = target.held(&buyer, &show, &[show.seat(0)?]).await?;
+    target.run()?.advance_ms(2_000).await?;
+    good(&target.book(&buyer, &show, &hold).await?, 201)?;
     Ok(())
 }
 
@@ -262,6 +309,12 @@ pub(super) async fn other_layout(target: &mut Target) -> Checked {
     let ask = Ask::post(show.at("/holds"), &wish).by(&buyer.0).key(&target.key());
     refused(&target.wire.send(&ask).await?, 409, "layout_changed")?;
     target.must_be(&show, show.seat(0)?, None).await?;
+    // What is asked for there may be other seats: whatever else is in the way does not matter.
+    let other = target.buyer();
+    let taken = target.held(&other, &show, &[show.seat(0)?]).await?;
+    let ask = Ask::post(show.at("/holds"), &wish).by(&buyer.0).key(&target.key());
+    refused(&target.wire.send(&ask).await?, 409, "layout_changed").map_err(|why| format!("of a taken seat: {why}"))?;
+    target.release(&other, &show, &taken).await?;
     wish["layout"] = json!(show.layout);
     let ask = Ask::post(show.at("/holds"), &wish).by(&buyer.0).key(&target.key());
     let hold = good(&target.wire.send(&ask).await?, 201)?;

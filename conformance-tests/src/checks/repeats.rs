@@ -57,6 +57,10 @@ pub(super) async fn same_answer(target: &mut Target) -> Checked {
     let cancelled = target.wire.send(&cancel).await?;
     good(&cancelled, 200)?;
     same(&cancelled, &target.wire.send(&cancel).await?)?;
+    same(&booked, &target.wire.send(&book).await?)
+        .map_err(|why| format!("a booking that was cancelled since: {why}"))?;
+    let other_way = ask.clone().to(&format!("{}?again=1", show.at("/holds")));
+    same(&first, &target.wire.send(&other_way).await?).map_err(|why| format!("with a query behind its path: {why}"))?;
     let now = target.seats(&show).await?["seq"].clone();
     let steps = now.as_u64().zip(seq.as_u64()).map(|(now, then)| now - then);
     Ok(must(steps == Some(2), || format!("booked and cancelled once, the version went from {seq} to {now}"))?)
@@ -123,6 +127,49 @@ pub(super) async fn scope(target: &mut Target) -> Checked {
     let booking = good(&booking, 201).map_err(|why| format!("another address, the same key: {why}"))?;
     target.release(&ben, &show, &other).await?;
     target.cancelled(&anna, &booking, &[]).await?;
+    // Every character counts, and which it is.
+    let long = "k".repeat(127);
+    let (carla, dora) = (target.buyer(), target.buyer());
+    for (buyer, keys) in [(&carla, [format!("{long}a"), format!("{long}b")]), (&dora, ["Key".into(), "key".into()])] {
+        let mut ids = Vec::new();
+        for (n, key) in keys.iter().enumerate() {
+            let ask = Ask::post(show.at("/holds"), &show.wish(&[show.seat(n)?])).by(&buyer.0).key(key);
+            let hold = good(&target.wire.send(&ask).await?, 201).map_err(|why| format!("the key {key:?}: {why}"))?;
+            ids.push(hold);
+        }
+        for hold in &ids {
+            target.release(buyer, &show, hold).await?;
+        }
+    }
+    if target.run.is_some() {
+        let elsewhere = target.show(json!({})).await?;
+        let eve = target.buyer();
+        for show in [&show, &elsewhere] {
+            let ask = Ask::post(show.at("/holds"), &show.wish(&[show.seat(0)?])).by(&eve.0).key("one");
+            let hold = good(&target.wire.send(&ask).await?, 201)
+                .map_err(|why| format!("another screening, the same key: {why}"))?;
+            must(hold["screening"] == show.id.as_str(), || {
+                format!("held at {}, it is of {}", show.id, hold["screening"])
+            })?;
+        }
+    }
+    Ok(())
+}
+
+pub(super) async fn many(target: &mut Target) -> Checked {
+    let show = target.show(json!({})).await?;
+    let buyer = target.buyer();
+    let mut said = Vec::new();
+    for _ in 0..40 {
+        let ask = Ask::post(show.at("/holds"), &show.wish(&[show.seat(0)?])).by(&buyer.0).key(&target.key());
+        let answer = target.wire.send(&ask).await?;
+        let hold = good(&answer, 201)?;
+        target.release(&buyer, &show, &hold).await?;
+        said.push((ask, answer));
+    }
+    for (ask, answer) in said.iter().rev() {
+        same(answer, &target.wire.send(ask).await?).map_err(|why| format!("one of forty requests: {why}"))?;
+    }
     Ok(())
 }
 
@@ -132,7 +179,7 @@ pub(super) async fn at_once(target: &mut Target) -> Checked {
     let before = target.seats(&show).await?["seq"].clone();
     let ask = Ask::post(show.at("/holds"), &show.wish(&[show.seat(0)?])).by(&buyer.0).key(&target.key());
     let mut ids = Vec::new();
-    for answer in target.wire.send_all(vec![ask; 12]).await? {
+    for answer in target.wire.send_all(vec![ask; 40]).await? {
         match answer.status {
             201 => ids.push(answer.json()?["id"].clone()),
             _ => drop(refused(&answer, 409, "request_in_flight")?),

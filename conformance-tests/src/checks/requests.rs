@@ -15,11 +15,54 @@ pub(super) async fn nobody(target: &mut Target) -> Checked {
     refused(&target.wire.send(&ask).await?, 401, "unauthenticated")?;
     // 24 bytes, no base64url, too long, and another way to say who one is.
     let half = "A".repeat(32);
-    for bad in [format!("Bearer {half}"), format!("Bearer {}", "!".repeat(43)), "Bearer ".into(), "Basic YTpi".into()] {
+    let long = "A".repeat(64);
+    for bad in [
+        format!("Bearer {half}"),
+        format!("Bearer {long}"),
+        format!("Bearer {}", "!".repeat(43)),
+        "Bearer ".into(),
+        "Basic YTpi".into(),
+    ] {
         let answer = target.wire.send(&ask.clone().with("authorization", &bad)).await?;
         refused(&answer, 401, "unauthenticated").map_err(|why| format!("{bad:?}: {why}"))?;
     }
+    let cookies = format!("secret={0}; token={0}; session={0}; authorization=Bearer {0}", target.buyer().0);
+    refused(&target.wire.send(&ask.with("cookie", cookies)).await?, 401, "unauthenticated")
+        .map_err(|why| format!("a cookie: {why}"))?;
     Ok(target.must_be(&show, show.seat(0)?, None).await?)
+}
+
+pub(super) async fn not_for_others(target: &mut Target) -> Checked {
+    let show = target.show(json!({})).await?;
+    let buyer = target.buyer();
+    let answer = target.hold(&buyer, &show, &[show.seat(0)?]).await?;
+    let hold = good(&answer, 201)?;
+    let path = show.at(&format!("/holds/{}", text(&hold, "id")?));
+    let booked = target.book(&buyer, &show, &hold).await?;
+    let booking = good(&booked, 201)?;
+    let of_booking = target.of_booking(&booking, "")?;
+    for answer in [answer, target.read(&path, &buyer).await?, booked, target.read(&of_booking, &buyer).await?] {
+        let kept = answer.header("cache-control").to_owned();
+        must(kept.contains("no-store"), || format!("what belongs to one buyer has Cache-Control {kept:?}"))?;
+    }
+    target.cancelled(&buyer, &booking, &[]).await?;
+    Ok(())
+}
+
+pub(super) async fn members_of_capabilities(target: &mut Target) -> Checked {
+    let show = target.show(json!({})).await?;
+    let buyer = target.buyer();
+    for (capability, wish) in [
+        ("best_available", json!({"best": {"count": 1}})),
+        ("general_admission", json!({"areas": [{"area": "floor", "count": 1}]})),
+    ] {
+        if !target.has(capability) {
+            let ask = Ask::post(show.at("/holds"), &wish).by(&buyer.0).key(&target.key());
+            let answer = target.wire.send(&ask).await?;
+            refused(&answer, 404, "capability_not_offered").map_err(|why| format!("{capability}: {why}"))?;
+        }
+    }
+    Ok(())
 }
 
 pub(super) async fn secret_stays(target: &mut Target) -> Checked {
@@ -83,6 +126,12 @@ pub(super) async fn ambiguous(target: &mut Target) -> Checked {
         ("a member twice, deep inside", format!(r#"{{"seats":[{{"seat":"{one}","seat":"{two}"}}]}}"#)),
         ("nested too deep", deep),
         ("an integer too large", format!(r#"{{"seats":[{{"seat":"{one}"}}],"ttl_s":9007199254740993}}"#)),
+        (
+            "an integer too large, nobody knows where",
+            format!(r#"{{"seats":[{{"seat":"{one}"}}],"org.example.n":9007199254740993}}"#),
+        ),
+        ("an array for an object inside", format!(r#"{{"seats":[["{one}"]]}}"#)),
+        ("an object for a list", format!(r#"{{"seats":{{"seat":"{one}"}}}}"#)),
         ("an array for an object", format!(r#"[[{{"seat":"{one}"}}]]"#)),
         ("no JSON", "{seats: []}".to_owned()),
         ("half a document", r#"{"seats":"#.to_owned()),
@@ -107,7 +156,8 @@ pub(super) async fn ambiguous(target: &mut Target) -> Checked {
 pub(super) async fn unknown_members(target: &mut Target) -> Checked {
     let show = target.show(json!({})).await?;
     let buyer = target.buyer();
-    let wish = with_unknown(show.wish(&[show.seat(0)?]));
+    let mut wish = with_unknown(show.wish(&[show.seat(0)?]));
+    wish["seats"][0] = with_unknown(wish["seats"][0].clone());
     let ask = Ask::post(show.at("/holds"), &wish).by(&buyer.0).key(&target.key());
     let hold = good(&target.wire.send(&ask).await?, 201)?;
     target.release(&buyer, &show, &hold).await?;

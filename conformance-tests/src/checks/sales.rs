@@ -5,6 +5,7 @@ use serde_json::json;
 use super::{Checked, must};
 use crate::stage::{good, refused};
 use crate::target::Target;
+use crate::wire::Ask;
 
 pub(super) async fn under_way(target: &mut Target) -> Checked {
     let show = target.show(json!({"starts_in_s": 3600})).await?;
@@ -40,6 +41,8 @@ pub(super) async fn closed(target: &mut Target) -> Checked {
     let hold = good(&target.hold(&buyer, &show, &[show.seat(0)?]).await?, 201)
         .map_err(|why| format!("when sales begin: {why}"))?;
     target.run()?.act(&json!({"action": "pause", "screening": show.id})).await?;
+    let sales = target.seats(&show).await?["sales"].clone();
+    must(sales == "paused", || format!("paused, its `sales` are {sales}"))?;
     let other = target.buyer();
     refused(&target.hold(&other, &show, &[show.seat(1)?]).await?, 409, "sales_closed")
         .map_err(|why| format!("paused: {why}"))?;
@@ -47,5 +50,31 @@ pub(super) async fn closed(target: &mut Target) -> Checked {
     good(&target.book(&buyer, &show, &hold).await?, 201).map_err(|why| format!("held before the pause: {why}"))?;
     target.run()?.act(&json!({"action": "resume", "screening": show.id})).await?;
     target.held(&other, &show, &[show.seat(1)?]).await?;
+    Ok(())
+}
+
+pub(super) async fn told_everywhere(target: &mut Target) -> Checked {
+    let show = target.show(json!({})).await?;
+    let nobody = target.buyer();
+    let screening = good(&target.read(&show.path, &nobody).await?, 200)?;
+    let path = target.api(&format!("/cinemas/{}/programme", crate::stage::text(&screening, "cinema")?))?;
+    let before = target.wire.send(&Ask::get(&path)).await?;
+    for action in [
+        json!({"action": "change_price", "screening": show.id, "price": 1700}),
+        json!({"action": "pause", "screening": show.id}),
+        json!({"action": "cancel_screening", "screening": show.id}),
+    ] {
+        target.run()?.act(&action).await?;
+        let alone = good(&target.read(&show.path, &nobody).await?, 200)?;
+        let again = Ask::get(&path).with("if-none-match", before.header("etag"));
+        let programme = target.wire.send(&again).await?;
+        let programme = good(&programme, 200).map_err(|why| format!("the programme changed: {why}"))?;
+        let listed = programme["screenings"].as_array().into_iter().flatten().find(|s| s["id"] == show.id.as_str());
+        must(listed == Some(&alone), || {
+            format!("after {}: alone it is {alone}, in the programme {listed:?}", action["action"])
+        })?;
+        let seats = target.seats(&show).await?;
+        must(seats["price_table"] == alone["price_table"], || "its seats are under other prices than it is".into())?;
+    }
     Ok(())
 }

@@ -29,6 +29,15 @@ pub(super) async fn as_they_are(target: &mut Target) -> Checked {
         refused(&target.hold(&ben, &show, &[blocked]).await?, 409, "seats_taken")?;
         target.run()?.act(&json!({"action": "unblock", "screening": show.id, "seats": [blocked]})).await?;
         target.must_be(&show, blocked, None).await?;
+        // What somebody has stays theirs, whatever staff do.
+        for action in ["block", "unblock"] {
+            let of_taken = json!({"action": action, "screening": show.id, "seats": [held]});
+            let _ = target.run()?.act(&of_taken).await;
+            let of_taken = json!({"action": action, "screening": show.id, "seats": [sold]});
+            let _ = target.run()?.act(&of_taken).await;
+            target.must_be(&show, held, Some("held")).await.map_err(|why| format!("{action} of a held seat: {why}"))?;
+            target.must_be(&show, sold, Some("sold")).await.map_err(|why| format!("{action} of a sold seat: {why}"))?;
+        }
     }
     target.release(&anna, &show, &hold).await?;
     target.cancelled(&ben, &booking, &[]).await?;
@@ -156,4 +165,31 @@ pub(super) async fn live(target: &mut Target) -> Checked {
     })?;
     target.release(&anna, &show, &hold).await?;
     Ok(())
+}
+
+pub(super) async fn version_of_staff(target: &mut Target) -> Checked {
+    let show = target.show(json!({})).await?;
+    let buyer = target.buyer();
+    let booking = target.booked(&buyer, &show, &[show.seat(0)?]).await?;
+    let seat = show.seat(1)?;
+    for action in [
+        json!({"action": "block", "screening": show.id, "seats": [seat]}),
+        json!({"action": "unblock", "screening": show.id, "seats": [seat]}),
+        json!({"action": "pause", "screening": show.id}),
+        json!({"action": "resume", "screening": show.id}),
+        json!({"action": "change_price", "screening": show.id, "price": 1700}),
+    ] {
+        let before = target.seats(&show).await?;
+        target.run()?.act(&action).await?;
+        let after = target.seats(&show).await?;
+        must(after["seq"].as_u64() > before["seq"].as_u64(), || {
+            format!("{} changes what is shown, and the version stays {}", action["action"], after["seq"])
+        })?;
+    }
+    let before = seq(target, &show).await?;
+    target.seats(&show).await?;
+    let path = target.of_booking(&booking, "")?;
+    good(&target.read(&path, &buyer).await?, 200)?;
+    let after = seq(target, &show).await?;
+    Ok(must(before == after, || format!("looking moved the version from {before} to {after}"))?)
 }

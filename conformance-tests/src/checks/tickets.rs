@@ -3,10 +3,12 @@
 use coset::cbor::value::Value as Cbor;
 use coset::{CborSerializable as _, CoseSign1, TaggedCborSerializable as _};
 use ed25519_dalek::{Signature, VerifyingKey};
+use jiff::SignedDuration;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::discovery::decode;
+use super::holds::instant;
 use super::{Checked, must};
 use crate::stage::{Buyer, Show, good, refused, text};
 use crate::target::Target;
@@ -34,6 +36,9 @@ fn keys(target: &Target) -> Result<Vec<[u8; 32]>, String> {
 /// A signature of one of the manifest's ticket keys over what this says, bound to what it is for.
 pub(super) fn signed_by_ticket_key(target: &Target, bytes: &[u8], bound_to: &[u8]) -> Result<CoseSign1, String> {
     let signed = CoseSign1::from_tagged_slice(bytes).map_err(|e| format!("no COSE_Sign1 with tag 18: {e}"))?;
+    let alg = &signed.protected.header.alg;
+    let eddsa = coset::RegisteredLabelWithPrivate::Assigned(coset::iana::Algorithm::EdDSA);
+    must(*alg == Some(eddsa), || format!("its algorithm is {alg:?}"))?;
     let kid = &signed.protected.header.key_id;
     let named = |key: &&[u8; 32]| Sha256::digest(key)[..8] == kid[..];
     let keys = keys(target)?;
@@ -75,6 +80,20 @@ pub(super) async fn signed(target: &mut Target) -> Checked {
     let show = target.show(json!({})).await?;
     let buyer = target.buyer();
     let booking = target.booked(&buyer, &show, &[show.seat(0)?, show.seat(1)?]).await?;
+    let of = good(&target.read(&show.path, &buyer).await?, 200)?;
+    let start = instant(&of["starts_at"], "at")?;
+    let doors = if of["doors_at"].is_object() { instant(&of["doors_at"], "at")? } else { start };
+    let end =
+        if of["ends_at"].is_object() { instant(&of["ends_at"], "at")? } else { start + SignedDuration::from_hours(6) };
+    let (from, until) =
+        ((doors - SignedDuration::from_hours(24)).as_second(), (end + SignedDuration::from_hours(1)).as_second());
+    let signs = target.member("keys")?["ticket"].as_array().cloned().unwrap_or_default();
+    let time = target.now().await?;
+    let mut inside = false;
+    for key in &signs {
+        inside |= instant(key, "signs_from")? <= time && time < instant(key, "signs_until")?;
+    }
+    must(inside, || format!("no ticket key signs at {time}"))?;
     let tickets = codes(target, &buyer, &booking).await?;
     must(tickets.len() == 2, || format!("two seats, and {} tickets", tickets.len()))?;
     let screening = Sha256::digest(&show.id)[..8].to_vec();
@@ -88,6 +107,9 @@ pub(super) async fn signed(target: &mut Target) -> Checked {
         must(read.bytes <= BYTES_MAX, || format!("it has {} signed bytes", read.bytes))?;
         must(read.expires > read.not_before && read.expires > now, || {
             format!("it is good from {} to {}, and it is {now}", read.not_before, read.expires)
+        })?;
+        must((read.not_before, read.expires) == (from, until), || {
+            format!("it is good from {} to {}, not from {from} to {until}", read.not_before, read.expires)
         })?;
         must(read.place.len() == 7, || format!("its place has {} parts", read.place.len()))?;
         must(read.place[0] == Cbor::Bytes(screening.clone()), || "it is for another screening".into())?;
@@ -113,6 +135,8 @@ pub(super) async fn same_name(target: &mut Target) -> Checked {
     let first = codes(target, &buyer, &booking).await?;
     let again = codes(target, &buyer, &booking).await?;
     must(first[0]["id"] == again[0]["id"], || "read twice, it has two names".into())?;
+    let [one, two] = [&first, &again].map(|t| text(&t[0], "code").and_then(|code| read(target, code)));
+    must(one?.place[6] == two?.place[6], || "read twice, it has two generations".into())?;
     target.cancelled(&buyer, &booking, &[]).await?;
     let other = target.booked(&buyer, &show, &[show.seat(0)?]).await?;
     let new = codes(target, &buyer, &other).await?;

@@ -28,7 +28,7 @@ pub(crate) fn run(as_json: bool) -> anyhow::Result<()> {
     ensure!(Command::new(env!("CARGO")).args(build).status()?.success(), "the programs were not built");
     let mut reports = vec![
         ("ours on SQLite", suite(&ours(None)?, &[])?),
-        ("our client", client(&ours(None)?)?),
+        ("our client", client(&ours(None)?, &beside("client-adapter").display().to_string())?),
         ("our index", index()?),
     ];
     match Postgres::start(&std::env::temp_dir()) {
@@ -49,6 +49,7 @@ pub(crate) fn run(as_json: bool) -> anyhow::Result<()> {
         Err(error) => return Err(error.context("a Python for the second server")),
     }
     let sum = |what: &str| reports.iter().filter_map(|(_, report)| report[what].as_u64()).sum::<u64>();
+    check_coverage()?;
     let coverage = coverage()?;
     let missed: Vec<&str> = caught.iter().filter(|(_, by)| by.is_none()).map(|(name, _)| name.as_str()).collect();
     if as_json {
@@ -85,17 +86,37 @@ fn vectors(python: &Path, quiet: bool) -> anyhow::Result<()> {
 
 /// Each server that misbehaves, and the sentence that it was caught at.
 fn mutants(python: &Path, quiet: bool) -> anyhow::Result<Vec<(String, Option<String>)>> {
-    let listed = Command::new(python).args(["-m", "mutants", "--list"]).envs(packages()).output()?;
-    ensure!(listed.status.success(), "{}", String::from_utf8_lossy(&listed.stderr));
     let mut caught = Vec::new();
-    for line in String::from_utf8(listed.stdout)?.lines() {
-        let name = line.split_whitespace().next().context("a line without a name")?;
-        let report = suite(&in_python(python, &["mutants", name])?, &["--until-failure"])?;
+    let honest = adapter(python, "");
+    let server = ours(None)?;
+    let report = client(&server, &honest)?;
+    ensure!(report["failed"] == 0, "the client in Python: {}", failures(&report).collect::<Vec<_>>().join("; "));
+    for name in names(python, "mutants.clients")? {
+        let by = failures(&client(&server, &adapter(python, &name))?).next();
+        say(quiet, &format!("{name:40} {}", by.as_deref().unwrap_or("NOT CAUGHT")));
+        caught.push((name, by));
+    }
+    for name in names(python, "mutants")? {
+        let report = suite(&in_python(python, &["mutants", &name])?, &["--until-failure"])?;
         let by = failures(&report).next();
         say(quiet, &format!("{name:40} {}", by.as_deref().unwrap_or("NOT CAUGHT")));
-        caught.push((name.to_owned(), by));
+        caught.push((name, by));
     }
     Ok(caught)
+}
+
+/// The names of those that misbehave.
+fn names(python: &Path, module: &str) -> anyhow::Result<Vec<String>> {
+    let listed = Command::new(python).args(["-m", module, "--list"]).envs(packages()).output()?;
+    ensure!(listed.status.success(), "{}", String::from_utf8_lossy(&listed.stderr));
+    let listed = String::from_utf8(listed.stdout)?;
+    Ok(listed.lines().filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect())
+}
+
+/// How a client in Python is called; of no name, one that is careful.
+fn adapter(python: &Path, name: &str) -> String {
+    let [(name_of_path, packages), _] = packages();
+    format!("env {name_of_path}={packages} {} -m mutants.clients {name}", python.display())
 }
 
 /// What failed, and at which sentences.
@@ -115,9 +136,8 @@ fn suite(server: &Controlled, more: &[&str]) -> anyhow::Result<Value> {
 }
 
 /// What it says of our client, buying from a server of ours.
-fn client(server: &Controlled) -> anyhow::Result<Value> {
-    let adapter = beside("client-adapter").display().to_string();
-    let target = ["--json", "client", "--command", &adapter, "--control", &server.url, "--secret", &server.secret];
+fn client(server: &Controlled, adapter: &str) -> anyhow::Result<Value> {
+    let target = ["--json", "client", "--command", adapter, "--control", &server.url, "--secret", &server.secret];
     let output = Command::new(beside("admit-conformance")).args(target).output()?;
     serde_json::from_slice(&output.stdout).with_context(|| String::from_utf8_lossy(&output.stderr).into_owned())
 }
@@ -146,6 +166,17 @@ fn index() -> anyhow::Result<Value> {
     let output =
         Command::new(beside("admit-conformance")).args(["--json", "index", "--sandbox", "--url", &origin]).output()?;
     serde_json::from_slice(&output.stdout).with_context(|| String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+/// Whether the page that says what is checked is as the suite says.
+fn check_coverage() -> anyhow::Result<()> {
+    let output = Command::new(beside("admit-conformance")).args(["coverage", "--markdown"]).output()?;
+    let page = std::fs::read(root().join("conformance-tests/COVERAGE.md"))?;
+    ensure!(
+        page == output.stdout,
+        "write it anew: admit-conformance coverage --markdown > conformance-tests/COVERAGE.md"
+    );
+    Ok(())
 }
 
 fn coverage() -> anyhow::Result<Value> {
