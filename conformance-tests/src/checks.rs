@@ -26,6 +26,7 @@ use std::pin::Pin;
 
 pub(crate) use self::catalogue::screenings;
 pub(crate) use self::discovery::well_known as read_manifest;
+use crate::How;
 use crate::control::Control;
 use crate::target::{Mode, Target};
 
@@ -288,13 +289,18 @@ pub(crate) async fn run(
     checks: &'static [Check],
     target: &mut Target,
     control: Option<&Control>,
-    seed: u64,
-    until_failure: bool,
+    how: &How,
 ) -> anyhow::Result<Vec<Seen>> {
     let mut results = Vec::with_capacity(checks.len());
-    for check in checks {
-        let outcome = one(check, target, control, seed).await?;
-        let enough = until_failure && outcome.is_failure();
+    // What reads the manifest comes first, whatever else is wanted.
+    let wanted = |check: &&Check| {
+        how.only.is_empty()
+            || check.musts.iter().any(|m| how.only.iter().any(|only| only == m))
+            || check.musts == ["MAN-009"]
+    };
+    for check in checks.iter().filter(wanted) {
+        let outcome = one(check, target, control, how.seed).await?;
+        let enough = how.until_failure && outcome.is_failure();
         results.push(Seen { musts: check.musts, what: check.what, outcome });
         if enough {
             break;

@@ -92,13 +92,16 @@ enum Command {
 
 /// How a run goes, and where its report is kept.
 #[derive(Args)]
-struct How {
+pub(crate) struct How {
     /// What buyers' secrets, keys and names are made from: the same again for the same run again.
     #[arg(long, default_value_t = 1)]
-    seed: u64,
+    pub(crate) seed: u64,
+    /// Only what is about these sentences, such as HOLD-004.
+    #[arg(long)]
+    pub(crate) only: Vec<String>,
     /// Stop at the first failure.
     #[arg(long)]
-    until_failure: bool,
+    pub(crate) until_failure: bool,
     /// Write a report for continuous integration (JUnit XML) here, too.
     #[arg(long)]
     junit: Option<PathBuf>,
@@ -174,7 +177,7 @@ async fn test(
     how: How,
     as_json: bool,
 ) -> anyhow::Result<bool> {
-    let results = checks::run(checks, &mut target, control.as_ref(), how.seed, how.until_failure).await?;
+    let results = checks::run(checks, &mut target, control.as_ref(), &how).await?;
     if let Some(run) = &target.run {
         run.end().await;
     }

@@ -75,6 +75,12 @@ pub(super) async fn keeps_prices(target: &mut Target) -> Checked {
     must(again["quote"] == hold["quote"] && again["price_table"] == hold["price_table"], || {
         format!("held for {}, read again it comes to {}", hold["quote"]["total"], again["quote"]["total"])
     })?;
+    let mut wrong = hold.clone();
+    wrong["quote"]["total"]["amount"] = json!(3000);
+    let problem = refused(&target.book(&anna, &show, &wrong).await?, 409, "price_changed")?;
+    must(problem["quote"]["total"]["amount"] == 2000, || {
+        format!("held at 1000 each, the right total is said to be {}", problem["quote"]["total"])
+    })?;
     let booking = good(&target.book(&anna, &show, &hold).await?, 201)?;
     must(booking["total"]["amount"] == 2000, || format!("held at 1000 each, booked for {}", booking["total"]))?;
     let dear = target.held(&ben, &show, &[show.seat(2)?]).await?;
@@ -125,8 +131,9 @@ pub(super) async fn clamped(target: &mut Target) -> Checked {
         let ask = Ask::post(show.at("/holds"), &wish).by(&buyer.0).key(&target.key());
         let hold = good(&target.wire.send(&ask).await?, 201)?;
         let lasts = instant(&hold, "expires_at")?.duration_since(instant(&hold, "created_at")?);
-        let fits = lasts <= SignedDuration::from_secs(most) && lasts > SignedDuration::ZERO;
-        must(fits, || format!("asked for {asked} s of at most {most}, it lasts {} s", lasts.as_secs()))?;
+        let least = policy["ttl_min_s"].as_i64().ok_or("`hold_policy` has no `ttl_min_s`")?;
+        let fits = lasts <= SignedDuration::from_secs(most) && lasts >= SignedDuration::from_secs(least.min(most));
+        must(fits, || format!("asked for {asked} s, {least} to {most} are announced, it lasts {} s", lasts.as_secs()))?;
         target.release(&buyer, &show, &hold).await?;
     }
     let buyer = target.buyer();

@@ -26,6 +26,9 @@ pub(super) async fn nobody(target: &mut Target) -> Checked {
         let answer = target.wire.send(&ask.clone().with("authorization", &bad)).await?;
         refused(&answer, 401, "unauthenticated").map_err(|why| format!("{bad:?}: {why}"))?;
     }
+    let padded = format!("Bearer {}=", target.buyer().0);
+    let answer = target.wire.send(&ask.clone().with("authorization", padded)).await?;
+    refused(&answer, 401, "unauthenticated").map_err(|why| format!("a padded secret: {why}"))?;
     let cookies = format!("secret={0}; token={0}; session={0}; authorization=Bearer {0}", target.buyer().0);
     refused(&target.wire.send(&ask.with("cookie", cookies)).await?, 401, "unauthenticated")
         .map_err(|why| format!("a cookie: {why}"))?;
@@ -130,6 +133,7 @@ pub(super) async fn ambiguous(target: &mut Target) -> Checked {
             "an integer too large, nobody knows where",
             format!(r#"{{"seats":[{{"seat":"{one}"}}],"org.example.n":9007199254740993}}"#),
         ),
+        ("the whole in an array", format!(r#"[{{"seats":[{{"seat":"{one}"}}]}}]"#)),
         ("an array for an object inside", format!(r#"{{"seats":[["{one}"]]}}"#)),
         ("an object for a list", format!(r#"{{"seats":{{"seat":"{one}"}}}}"#)),
         ("an array for an object", format!(r#"[[{{"seat":"{one}"}}]]"#)),

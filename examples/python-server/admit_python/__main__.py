@@ -8,7 +8,7 @@ import json
 import threading
 
 from .cinema import Wanted
-from .control import serve_control
+from .control import Control, serve_control
 from .server import Parts, Server
 
 
@@ -29,7 +29,7 @@ def sample_cinema(port: int, parts: Parts) -> Server:
     return server
 
 
-def main(parts: Parts = Parts()) -> None:
+def main(parts: Parts = Parts(), control: type[Control] = Control) -> None:
     """Variants of this server call this with parts of their own."""
     parser = argparse.ArgumentParser(prog="admit_python", description=__doc__)
     where = parser.add_mutually_exclusive_group(required=True)
@@ -40,7 +40,8 @@ def main(parts: Parts = Parts()) -> None:
     if options.listen is not None:
         print(json.dumps({"origin": sample_cinema(options.listen, parts).origin}), flush=True)
     elif options.secret:
-        print(json.dumps({"control": serve_control(options.control, options.secret, parts).origin}), flush=True)
+        http = serve_control(options.control, control(options.secret, parts))
+        print(json.dumps({"control": http.origin}), flush=True)
     else:
         parser.error("--control needs --secret")
     with contextlib.suppress(KeyboardInterrupt):

@@ -117,7 +117,6 @@ class Cinema:
         self.halls: dict[str, dict[str, Any]] = {}
         self.views: Views = parts.views(origin, self.halls, parts.tickets(self.ticket_key))
         self.houses: dict[str, House] = {}
-        self.locks: dict[str, threading.RLock] = {}
         self.lock = threading.RLock()  # for what belongs to no screening
         self.serial, self.signed_at, self.signed = 0, 0, b""
 
@@ -148,7 +147,6 @@ class Cinema:
                 seat_rules=wanted.seat_rules,
             )
             prices = self.price_table(prices_of(wanted.price))
-            self.locks[screening.id] = threading.RLock()
             self.houses[screening.id] = self.parts.house(screening, layout, prices, self.policy, self.new_id("ep"))
             self.signed = b""  # its hall makes a new page of cinemas, and so a new manifest
             return screening.id
@@ -164,10 +162,11 @@ class Cinema:
         """The house of a screening, with the time, for as long as its lock is held. Everything due has happened."""
         if id not in self.houses:
             raise Problem("not_found", "there is no such screening here")
-        with self.locks[id]:
+        house = self.houses[id]
+        with house.lock:
             now = self.clock()
-            self.houses[id].settle(now)
-            yield self.houses[id], now
+            house.settle(now)
+            yield house, now
 
     def settle(self) -> None:
         for id in list(self.houses):
@@ -185,11 +184,11 @@ class Cinema:
     # ---- the manifest -----------------------------------------------------------------------------------------------
 
     def manifest(self) -> bytes:
-        """Signed anew each day, and when something in it changes; the serial goes up each time (MAN-005)."""
+        """Signed anew each day, and when something in it changes; the serial goes up each time (MAN-010)."""
         with self.lock:
             now = self.clock()
             if not self.signed or now >= self.signed_at + DAY:
-                self.serial, self.signed_at = max(self.serial + 1, now // 1000), now
+                self.serial, self.signed_at = max(self.serial + 1, now), now
                 self.signed = write(self.signer.sign(self.identity, self.manifest_document(now)))
             return self.signed
 
@@ -238,16 +237,18 @@ class Cinema:
 
     def programme(self, cursor: str | None) -> dict[str, Any]:
         """The screenings by start, then id; the cursor is the place of the last one that was read (PROG-002)."""
-        houses = sorted(list(self.houses.values()), key=lambda house: self.place_in_programme(house.screening))
-        rest = [house for house in houses if cursor is None or self.place_in_programme(house.screening) > cursor]
+        houses = {self.place_in_programme(house.screening): house for house in list(self.houses.values())}
+        if cursor is not None and cursor not in houses:
+            raise Problem("not_found", "read the programme from its beginning")
+        rest = sorted(place for place in houses if cursor is None or place > cursor)
         page = rest[:PAGE_SCREENINGS]
         document = {
             "cinema": self.id,
             "films": [FILM] if page else [],
-            "screenings": [self.views.screening(house) for house in page],
+            "screenings": [self.views.screening(houses[place]) for place in page],
         }
         if len(rest) > len(page):
-            document["next"] = self.place_in_programme(page[-1].screening)
+            document["next"] = page[-1]
         return document
 
     def place_in_programme(self, show: Screening) -> str:

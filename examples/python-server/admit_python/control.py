@@ -10,7 +10,7 @@ from typing import Any
 from .cinema import Cinema, Wanted, prices_of
 from .server import Parts, Server, real_clock
 from .web import App, HttpServer, Request, Response, Route, answer_json, bearer
-from .wire import ID, WORD, Fields, Problem, instant, read
+from .wire import ID, INTEGER_MAX, WORD, Fields, Problem, instant, read
 
 TEN_YEARS_S = 10 * 365 * 86_400
 SCREENINGS_MAX = 800  # each has a hall, and a cinema's description has at most 120 KiB (PROG-006)
@@ -28,10 +28,10 @@ class RunClock:
 
 
 class Run:
-    """An origin with keys, data and a clock of its own (CTRL-003)."""
+    """An origin with keys, data and a clock of its own, which begins on a whole second (CTRL-003)."""
 
     def __init__(self, parts: Parts) -> None:
-        self.clock = RunClock(real_clock())
+        self.clock = RunClock(real_clock() // 1000 * 1000)
         self.server = Server(0, self.clock, parts, ("test_control",))
         self.server.cinema.add_screening(Wanted())
         self.server.start()
@@ -97,23 +97,26 @@ class Control(App):
     def read_wanted(self, body: Fields) -> Wanted:
         """What this server cannot make is refused, and the suite leaves it out (CTRL-006)."""
         if body.optional("area"):
-            raise body.wrong("area", "this server has no areas without numbers")
+            raise Problem("invalid", "this server has no areas without numbers", pointers=["/area"])
         usual = Wanted()
-        return Wanted(
-            rows=body.integer("rows", 1, SIDE_MAX, usual.rows),
-            seats=body.integer("seats", 1, SIDE_MAX, usual.seats),
+        wanted = Wanted(
+            rows=body.integer("rows", 1, INTEGER_MAX, usual.rows),
+            seats=body.integer("seats", 1, INTEGER_MAX, usual.seats),
             wheelchair=body.flag("wheelchair"),
             price=body.integer("price", 0, 10**9, usual.price),
             starts_in_s=body.integer("starts_in_s", 0, TEN_YEARS_S, usual.starts_in_s),
             sales_open_in_s=body.integer("sales_open_in_s", 0, TEN_YEARS_S, usual.sales_open_in_s),
             late_sales=body.flag("late_sales"),
-            cancellation=self.read_policy(body.object("cancellation")) or usual.cancellation,
+            cancellation=self.read_policy(body.object("cancellation")),
             seat_rules=self.read_seat_rules(body.object("seat_rules")),
         )
+        if max(wanted.rows, wanted.seats) > SIDE_MAX:
+            raise Problem("invalid", f"a hall here has at most {SIDE_MAX} rows of {SIDE_MAX} seats")
+        return wanted
 
-    def read_policy(self, policy: Fields | None) -> dict[str, Any] | None:
+    def read_policy(self, policy: Fields | None) -> dict[str, Any]:
         if policy is None:
-            return None
+            return Wanted().cancellation
         tiers = [
             {
                 "until_before_start_s": tier.integer("until_before_start_s", 0, 2**32 - 1),
@@ -150,7 +153,7 @@ class Control(App):
         cinema, action = self.run(run).cinema, body.text("action", WORD)
         do = self.actions.get(action)
         if do is None:
-            raise body.wrong("action", f"this server cannot do '{action}'")
+            raise Problem("invalid", f"this server cannot do '{action}'", pointers=["/action"])
         with cinema.house(body.text("screening", ID)) as (house, _):
             do(self, cinema, house, body)
         return Response(204)
@@ -164,11 +167,14 @@ class Control(App):
         "change_price": lambda self, cinema, house, body: house.change_prices(
             cinema.price_table(prices_of(body.integer("price", 0, 10**9)))
         ),
+        "change_cancellation": lambda self, cinema, house, body: house.change_cancellation(
+            self.read_policy(body.object("cancellation"))
+        ),
         "paid": lambda self, cinema, house, body: house.take_payment(house.booking(body.text("booking", ID))),
     }
 
 
-def serve_control(port: int, secret: str, parts: Parts) -> HttpServer:
+def serve_control(port: int, control: Control) -> HttpServer:
     http = HttpServer(port)
-    http.start(Control(secret, parts))
+    http.start(control)
     return http

@@ -42,19 +42,19 @@ class House(Choosing, Cancelling):
         return self.screening.ends_at or self.screening.starts_at + UNKNOWN_LENGTH
 
     def sales(self, now: int) -> str:
-        """Whether seats can be held now: the screening's status, its sales window and the time say it together."""
+        """Whether seats can be held now: the screening's status, its sales window and the time say it (SEAT-005)."""
         show = self.screening
         if show.status in DOES_NOT_TAKE_PLACE:
             return "cancelled"
-        if now >= self.ended_at():
-            return "closed"
-        if now >= show.closes_at:
-            return "under_way" if now >= show.starts_at else "closed"
-        if now < show.opens_at:
-            return "not_yet_open"
         if show.status != "on_sale":
             return "paused" if show.status == "paused" else "closed"
-        return "under_way_open" if now >= show.starts_at else "open"
+        if now < show.opens_at:
+            return "not_yet_open"
+        if now < show.starts_at:
+            return "open" if now < show.closes_at else "closed"
+        if now >= self.ended_at():
+            return "closed"
+        return "under_way_open" if now < show.closes_at else "under_way"
 
     # ---- holds ------------------------------------------------------------------------------------------------------
 
@@ -62,33 +62,41 @@ class House(Choosing, Cancelling):
         self, id: str, owner: str, wishes: Sequence[Wish], ttl_s: int | None, layout: str | None, now: int
     ) -> Hold:
         """All of the seats, or none (HOLD-001)."""
+        self.check_wishes(owner, wishes, layout, now)
+        hold = Hold(id, owner, tuple(wishes), self.prices, now, self.deadline(ttl_s, now), self.changed())
+        self.holds[id] = hold
+        self.claims.update({seat: Claim("held", id, owner) for seat in hold.seats})
+        return hold
+
+    def check_wishes(self, owner: str, wishes: Sequence[Wish], layout: str | None, now: int) -> None:
+        """Refused by the first that applies (HOLD-014)."""
         self.check_sales(now)
         self.check_layout(layout)
         self.check_count(wishes)
         seats = [wish.seat for wish in wishes]
-        self.check_conflicts(self.conflicts(owner, seats, now))
-        self.check_ticket_types(wishes)
-        self.check_holds_of(owner)
+        conflicts = self.conflicts(owner, seats, now)
+        self.check_named(conflicts)
+        self.check_types(wishes)
+        self.check_conflicts(conflicts)
         self.check_rules(seats, now)
-        hold = Hold(id, owner, tuple(wishes), self.prices, now, self.deadline(ttl_s, now), self.changed())
-        self.holds[id] = hold
-        self.claims.update({seat: Claim("held", id, owner) for seat in seats})
-        return hold
+        self.check_holds_of(owner)
 
     def check_sales(self, now: int) -> None:
+        self.check_takes_place()
         match self.sales(now):
             case "open" | "under_way_open":
                 return
-            case "cancelled":
-                raise Problem("screening_cancelled", "choose another screening", seq=self.seq)
             case "under_way":
                 raise Problem("screening_under_way", "it has begun: choose another screening", seq=self.seq)
             case "not_yet_open":
-                raise Problem("sales_not_open", "come back when sales open", seq=self.seq)
-            case "paused":
-                raise Problem("sales_not_open", "sales stand still for a while: try again later", seq=self.seq)
+                wait = self.screening.opens_at - now
+                raise Problem("sales_not_open", "come back when sales open", retry_after_ms=wait, seq=self.seq)
             case _:
                 raise Problem("sales_closed", "choose another screening", seq=self.seq)
+
+    def check_takes_place(self) -> None:
+        if self.screening.status in DOES_NOT_TAKE_PLACE:
+            raise Problem("screening_cancelled", "it does not take place: choose another screening", seq=self.seq)
 
     def check_layout(self, layout: str | None) -> None:
         """The same names may be other seats (HOLD-011)."""
@@ -120,20 +128,24 @@ class House(Choosing, Cancelling):
             return "companion_only"
         return None
 
-    def check_conflicts(self, conflicts: list[dict[str, str]]) -> None:
+    def check_named(self, conflicts: list[dict[str, str]]) -> None:
         reasons = {conflict["reason"] for conflict in conflicts}
         if "no_such_seat" in reasons:
             raise Problem("unknown_seat", "read the layout again", conflicts=conflicts, seq=self.seq)
         if "named_twice" in reasons:
             raise Problem("seat_named_twice", "name every seat once", conflicts=conflicts, seq=self.seq)
-        if reasons:
-            raise Problem("seats_taken", "choose other seats instead of these", conflicts=conflicts, seq=self.seq)
 
-    def check_ticket_types(self, wishes: Sequence[Wish]) -> None:
+    def check_types(self, wishes: Sequence[Wish]) -> None:
         for at, wish in enumerate(wishes):
             if wish.ticket_type and not self.prices.is_sold(wish.ticket_type, self.layout.zone(wish.seat)):
                 pointer = f"/seats/{at}/ticket_type"
-                raise Problem("invalid", f"'{wish.ticket_type}' is not sold for {wish.seat}", pointers=[pointer])
+                raise Problem("rule_broken", f"'{wish.ticket_type}' is not sold for {wish.seat}", pointers=[pointer])
+
+    def check_conflicts(self, conflicts: list[dict[str, str]]) -> None:
+        reasons = {conflict["reason"] for conflict in conflicts}
+        if reasons:
+            detail, is_only_held = "choose other seats instead of these", not reasons & {"blocked", "companion_only"}
+            raise Problem("seats_taken", detail, conflicts=conflicts, seq=self.seq, retryable=is_only_held)
 
     def check_holds_of(self, owner: str) -> None:
         active = [hold for hold in self.holds.values() if hold.owner == owner and hold.state == "active"]
@@ -155,11 +167,10 @@ class House(Choosing, Cancelling):
         return hold
 
     def quote_of(self, hold: Hold) -> dict[str, Any] | None:
-        """What it comes to, if every seat has a ticket type and these tickets are sold together."""
-        types = [wish.ticket_type for wish in hold.wishes if wish.ticket_type]
-        if len(types) < len(hold.wishes) or hold.prices.not_sold_so(types):
-            return None
-        return hold.prices.quote([self.choice(wish.seat, wish.ticket_type or "") for wish in hold.wishes])
+        """What it comes to, if every seat has a ticket type that is sold for it (HOLD-014)."""
+        choices = [self.choice(wish.seat, wish.ticket_type or "") for wish in hold.wishes]
+        are_sold = all(hold.prices.is_sold(choice.ticket_type, choice.zone) for choice in choices)
+        return hold.prices.quote(choices) if are_sold else None
 
     def choice(self, seat: str, ticket_type: str) -> Choice:
         return Choice(seat, self.layout.zone(seat), ticket_type)
@@ -188,13 +199,7 @@ class House(Choosing, Cancelling):
         now: int,
     ) -> Booking:
         """Turns a hold into a booking. `names` are its id, its ref, and its seed."""
-        self.check_active(hold)
-        if self.screening.status in DOES_NOT_TAKE_PLACE:
-            raise Problem("screening_cancelled", "it does not take place: choose another screening", seq=self.seq)
-        choices = self.choices(hold, ticket_types)
-        self.check_sold_together(hold, choices)
-        self.check_total(hold, choices, total)
-        self.check_payment(payment_method, total[0])
+        choices = self.check_booking(hold, ticket_types, total, payment_method)
         lines = [Line(choice, hold.prices.price(choice), hold.prices.refundable(choice)) for choice in choices]
         booking = Booking(
             id=names[0],
@@ -215,6 +220,19 @@ class House(Choosing, Cancelling):
         self.claims.update({seat: Claim("sold", booking.id, hold.owner) for seat in hold.seats})
         return booking
 
+    def check_booking(
+        self, hold: Hold, ticket_types: Sequence[tuple[str, str]], total: tuple[int, str], payment_method: str
+    ) -> list[Choice]:
+        """What is booked, unless it is refused: by the first that applies (BOOK-001)."""
+        self.check_active(hold)
+        self.check_takes_place()
+        choices = self.choices(hold, ticket_types)
+        self.check_are_sold(hold, choices, [seat for seat, _ in ticket_types])
+        self.check_sold_together(hold, choices)
+        self.check_total(hold, choices, total)
+        self.check_payment(payment_method, total[0])
+        return choices
+
     def check_active(self, hold: Hold) -> None:
         if hold.state == "converted":
             raise Problem("hold_converted", "read the hold: it names its booking", seq=self.seq)
@@ -226,12 +244,15 @@ class House(Choosing, Cancelling):
         wanted = dict(ticket_types)
         if len(wanted) < len(ticket_types) or set(wanted) != set(hold.seats):
             raise Problem("invalid", "name a ticket type for every held seat, once", pointers=["/tickets"])
-        choices = [self.choice(seat, wanted[seat]) for seat in hold.seats]
-        for choice in choices:
-            if not hold.prices.is_sold(choice.ticket_type, choice.zone):
-                detail = f"'{choice.ticket_type}' is not sold for {choice.seat}"
-                raise Problem("invalid", detail, pointers=["/tickets"])
-        return choices
+        return [self.choice(seat, wanted[seat]) for seat in hold.seats]
+
+    def check_are_sold(self, hold: Hold, choices: Sequence[Choice], named: list[str]) -> None:
+        """A pair of ticket type and zone without an offer is not sold (PRICE-002)."""
+        unsold = [choice for choice in choices if not hold.prices.is_sold(choice.ticket_type, choice.zone)]
+        if unsold:
+            detail = "; ".join(f"'{choice.ticket_type}' is not sold for {choice.seat}" for choice in unsold)
+            pointers = [f"/tickets/{named.index(choice.seat)}/ticket_type" for choice in unsold]
+            raise Problem("rule_broken", detail, pointers=pointers, seq=self.seq)
 
     def check_sold_together(self, hold: Hold, choices: Sequence[Choice]) -> None:
         broken = hold.prices.not_sold_so([choice.ticket_type for choice in choices])
@@ -256,7 +277,7 @@ class House(Choosing, Cancelling):
     def collect_by(self, now: int) -> int:
         """Nobody gets a deadline that is a trap (BOOK-005)."""
         show = self.screening
-        regular = show.starts_at if show.collect_by is None else show.collect_by
+        regular = show.starts_at - 30 * MINUTE if show.collect_by is None else show.collect_by
         if now <= regular - COLLECT_NOTICE:
             return regular
         if now < show.starts_at:
@@ -286,6 +307,10 @@ class House(Choosing, Cancelling):
         if self.prices.name != prices.name:
             self.prices = prices
             self.changed()
+
+    def change_cancellation(self, policy: dict[str, Any]) -> None:
+        """Bookings keep the policy that they were made with (CANC-001)."""
+        self.screening.cancellation = policy
 
     def block(self, seats: Sequence[str]) -> None:
         conflicts = [c for c in self.conflicts("", seats, now=0) if c["reason"] not in ("blocked", "companion_only")]

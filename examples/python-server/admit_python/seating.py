@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Iterable
 
 from .prices import PriceTable
@@ -13,6 +14,7 @@ class Seating:
         self, screening: Screening, layout: Layout, prices: PriceTable, policy: HoldPolicy, epoch: str
     ) -> None:
         self.screening, self.layout, self.prices, self.policy, self.epoch = screening, layout, prices, policy, epoch
+        self.lock = threading.RLock()  # whoever reads or changes the house holds it
         self.seq = 0
         self.claims: dict[str, Claim] = {}
         self.holds: dict[str, Hold] = {}
@@ -36,7 +38,7 @@ class Seating:
 
     def give_back(self, seats: Iterable[str], holder: str) -> None:
         for seat in seats:
-            if self.claims.get(seat, Claim("")).by == holder:
+            if seat in self.claims and self.claims[seat].by == holder:
                 del self.claims[seat]
 
     def needs_space(self, seat: str, now: int) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import hashlib
 import re
@@ -19,15 +20,18 @@ from .records import Wish
 from .tickets import Tickets
 from .views import API_BASE, Views
 from .web import App, HttpServer, Request, Response, Route, answer_json, bearer
-from .wire import CONTENT_NAME, ID, WORD, Fields, Idempotency, Problem, instant, read
+from .wire import CONTENT_NAME, ID, WORD, Fields, Idempotency, Problem, Scope, Stored, instant, read
 
-SECRET = re.compile(r"[A-Za-z0-9_-]{43,128}")  # 256 bits make 43 characters (AUTH-001)
+SECRET = re.compile(r"[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]")  # 32 bytes leave four bits of the last one (AUTH-001)
 KEY = re.compile(r"[!-~]{1,128}")  # IDEM-001
 LANGUAGE = re.compile(r"(?=.{1,35}$)[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")
 SEATS_READ_MAX = 100  # what the schemas allow; what is announced is fewer
 REQUESTS_AT_ONCE_MAX = 1000
 FOR_EVER = "public, max-age=31536000, immutable"
 ASK_AGAIN = "no-cache"
+
+# Members of a hold that belong to capabilities that this server does not have (HTTP-013).
+CAPABILITY_OF_MEMBER = {"best": "best_available", "areas": "general_admission", "queue_pass": "queue"}
 
 ROUTES = (
     Route("GET", "/.well-known/admit", "manifest"),
@@ -85,7 +89,9 @@ class Api(App):
     def preflight(self) -> Response:
         allowed = {
             "Access-Control-Allow-Methods": "GET, POST, DELETE",
-            "Access-Control-Allow-Headers": "Authorization, Content-Type, Idempotency-Key, If-None-Match",
+            "Access-Control-Allow-Headers": (
+                "Authorization, Content-Type, Idempotency-Key, If-None-Match, Last-Event-ID"
+            ),
             "Access-Control-Max-Age": "86400",
         }
         return Response(204, b"", allowed)
@@ -96,8 +102,8 @@ class Api(App):
         """The principal: SHA-256 of the secret, which is all that is kept of it (AUTH-001, IDEM-002)."""
         secret = bearer(request)
         if secret is None or not SECRET.fullmatch(secret):
-            raise Problem("unauthenticated", "send a secret of 256 random bits, in unpadded base64url, as bearer token")
-        return hashlib.sha256(secret.encode()).hexdigest()
+            raise Problem("unauthenticated", "send a secret of 32 random bytes, in unpadded base64url, as bearer token")
+        return hashlib.sha256(base64.urlsafe_b64decode(secret + "=")).hexdigest()
 
     def idempotency_key(self, request: Request) -> str:
         key = request.headers.get("Idempotency-Key", "")
@@ -107,11 +113,10 @@ class Api(App):
 
     def once(self, request: Request, owner: str, act: Callable[[], Response]) -> Response:
         """One effect for one key: looked up before anything is refused (IDEM-004), kept only if it took effect."""
-        scope = (owner, request.method, request.path, self.idempotency_key(request))
+        scope = self.scope(request, owner)
         stored = self.idempotency.begin(scope, request.body)
         if stored:
-            headers = {"Content-Type": "application/json", "Cache-Control": "no-store", "Idempotent-Replayed": "true"}
-            return Response(stored.status, stored.body, headers)
+            return self.replay(request, stored)
         status, body = None, b""
         try:
             response = act()
@@ -119,6 +124,17 @@ class Api(App):
             return response
         finally:
             self.idempotency.finish(scope, status, body)
+
+    def scope(self, request: Request, owner: str) -> Scope:
+        return owner, request.method, request.path, self.idempotency_key(request)
+
+    def replay(self, request: Request, stored: Stored) -> Response:
+        """The stored status and bytes, marked (IDEM-003)."""
+        headers = {"Content-Type": "application/json", "Cache-Control": "no-store", "Idempotent-Replayed": "true"}
+        return Response(stored.status, stored.body, headers)
+
+    def fields(self, request: Request) -> Fields:
+        return Fields(read(request.body))
 
     # ---- for everybody ----------------------------------------------------------------------------------------------
 
@@ -158,7 +174,7 @@ class Api(App):
         owner = self.owner(request)
 
         def act() -> Response:
-            wishes, ttl_s, layout = self.read_wishes(Fields(read(request.body)))
+            wishes, ttl_s, layout = self.read_wishes(self.fields(request))
             with self.cinema.house(screening) as (house, now):
                 hold = house.place_hold(self.cinema.new_id("hld"), owner, wishes, ttl_s, layout, now)
                 return self.private(201, self.cinema.views.hold(house, hold))
@@ -166,7 +182,7 @@ class Api(App):
         return self.once(request, owner, act)
 
     def read_wishes(self, body: Fields) -> tuple[list[Wish], int | None, str | None]:
-        for name, capability in (("best", "best_available"), ("areas", "general_admission")):
+        for name, capability in CAPABILITY_OF_MEMBER.items():
             if body.optional(name) not in (None, []):
                 raise Problem("capability_not_offered", f"{capability} is not offered here: name seats")
         wishes = [
@@ -193,9 +209,12 @@ class Api(App):
         owner = self.owner(request)
 
         def act() -> Response:
-            body = Fields(read(request.body))
+            body = self.fields(request)
             hold, total = body.text("hold", ID), body.money("total")
-            tickets = [(t.text("seat", ID), t.text("ticket_type", ID)) for t in body.objects("tickets", SEATS_READ_MAX)]
+            tickets = [
+                (ticket.text("seat", ID), ticket.text("ticket_type", ID))
+                for ticket in body.objects("tickets", SEATS_READ_MAX, required=True)
+            ]
             method = body.text("payment_method", WORD)
             self.check_buyer(body.object("buyer"))
             names = (self.cinema.new_id("bkg"), self.cinema.new_ref(), secrets.token_bytes(16))
@@ -224,7 +243,7 @@ class Api(App):
 
     def quote_cancellation(self, request: Request, screening: str, booking: str) -> Response:
         owner = self.owner(request)
-        seats = Fields(read(request.body)).ids("seats", SEATS_READ_MAX)
+        seats = self.fields(request).ids("seats", SEATS_READ_MAX)
         with self.cinema.house(screening) as (house, now):
             mine = house.booking_of(owner, booking)
             name, refund = house.quote_cancellation(mine, seats, now)
@@ -234,7 +253,7 @@ class Api(App):
         owner = self.owner(request)
 
         def act() -> Response:
-            quote = Fields(read(request.body)).text("quote", ID)
+            quote = self.fields(request).text("quote", ID)
             with self.cinema.house(screening) as (house, now):
                 mine = house.booking_of(owner, booking)
                 house.cancel(mine, quote, now)
@@ -243,6 +262,7 @@ class Api(App):
         return self.once(request, owner, act)
 
     def private(self, status: int, document: Any) -> Response:
+        """Not to be kept by anybody else (HTTP-022)."""
         return answer_json(status, document, **{"Cache-Control": "no-store"})
 
 

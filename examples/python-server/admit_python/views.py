@@ -158,7 +158,7 @@ class Views:
         }
 
     def ticket(self, house: House, booking: Booking, at: int) -> Ticket:
-        """Good from an hour before the start until the end."""
+        """Good from 24 hours before the start until an hour after the end (TICK-007)."""
         choice = booking.lines[at].choice
         seat, kind = house.layout.seats[choice.seat], booking.prices.types[choice.ticket_type]
         return Ticket(
@@ -170,8 +170,8 @@ class Views:
             seat=seat["number"],
             ticket_type=kind["name"]["en"],
             admits=kind.get("admits", 1),
-            not_before=house.screening.starts_at - HOUR,
-            not_after=house.ended_at(),
+            not_before=house.screening.starts_at - 24 * HOUR,
+            not_after=house.ended_at() + HOUR,
         )
 
     def ticket_of(self, line: Line, ticket: Ticket) -> dict[str, Any]:

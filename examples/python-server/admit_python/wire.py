@@ -61,7 +61,7 @@ CODES: dict[str, tuple[int, str, bool]] = {
     "idempotency_key_reused": (422, "This key was used for another request", False),
     "payment_method_not_offered": (422, "It cannot be paid like that", False),
     "not_cancellable": (422, "It cannot be cancelled", False),
-    "internal": (500, "Something failed here", True),
+    "internal": (500, "Something failed here", False),
     "busy": (503, "Too much to do", True),
 }
 
@@ -72,7 +72,8 @@ class Problem(Exception):
     def __init__(self, code: str, detail: str, headers: dict[str, str] | None = None, **members: Any) -> None:
         super().__init__(f"{code}: {detail}")
         self.code, self.detail, self.members, self.headers = code, detail, members, headers or {}
-        self.status, self.title, self.retryable = CODES[code]
+        self.status, self.title, retryable = CODES[code]
+        self.retryable = self.members.pop("retryable", retryable)
 
     def document(self) -> dict[str, Any]:
         return {
@@ -134,15 +135,14 @@ class Fields:
 
     def __init__(self, value: Any, pointer: str = "") -> None:
         self.pointer = pointer
-        if isinstance(value, list):
-            raise Problem("unreadable", f"send an object and not an array at '{pointer}'", pointers=[pointer])
         if not isinstance(value, dict):
             raise self.wrong("", "an object is wanted")
         self.value = value
 
     def wrong(self, name: str, why: str) -> Problem:
+        """Another form than the schema's is part of reading (ERR-004)."""
         pointer = f"{self.pointer}/{name}" if name else self.pointer
-        return Problem("invalid", f"{pointer or 'the body'}: {why}", pointers=[pointer])
+        return Problem("unreadable", f"{pointer or 'the body'}: {why}", pointers=[pointer])
 
     def required(self, name: str) -> Any:
         if self.value.get(name) is None:
@@ -186,8 +186,8 @@ class Fields:
             raise self.wrong(name, "true or false is wanted")
         return bool(value)
 
-    def array(self, name: str, length_max: int) -> list[Any]:
-        value = self.optional(name)
+    def array(self, name: str, length_max: int, required: bool = False) -> list[Any]:
+        value = self.required(name) if required else self.optional(name)
         if value is None:
             return []
         if not isinstance(value, list) or len(value) > length_max:
@@ -201,8 +201,9 @@ class Fields:
                 raise self.wrong(f"{name}/{at}", "an id is wanted")
         return values
 
-    def objects(self, name: str, length_max: int) -> list[Fields]:
-        return [Fields(value, f"{self.pointer}/{name}/{at}") for at, value in enumerate(self.array(name, length_max))]
+    def objects(self, name: str, length_max: int, required: bool = False) -> list[Fields]:
+        values = self.array(name, length_max, required)
+        return [Fields(value, f"{self.pointer}/{name}/{at}") for at, value in enumerate(values)]
 
     def object(self, name: str) -> Fields | None:
         value = self.optional(name)
