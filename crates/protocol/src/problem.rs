@@ -283,12 +283,12 @@ mod tests {
         let sections: Vec<&str> = page.split("\n### ").skip(1).collect();
         assert_eq!(sections.len(), ProblemCode::ALL.len(), "as many sections as codes");
         for code in ProblemCode::ALL {
-            let section = sections.iter().find(|s| s.starts_with(&format!("{code}\n"))).expect(code.as_str());
+            let name = code.as_str();
+            let section = sections.iter().find(|s| s.starts_with(&format!("{code}\n"))).expect(name);
             let retryable = if code.retryable() { "retryable" } else { "not retryable" };
             let says = section.lines().nth(1).unwrap_or_default();
             assert!(says.starts_with(&format!("{}, {retryable}", code.status())), "{code}: {says}");
-            let example =
-                section.split("```json").nth(1).and_then(|rest| rest.split("```").next()).expect(code.as_str());
+            let example = section.split("```json").nth(1).and_then(|rest| rest.split("```").next()).expect(name);
             let problem: Problem = serde_json::from_str(example).unwrap_or_else(|e| panic!("{code}: {e}"));
             let right = Problem::new(*code, problem.detail.clone());
             let said = (&problem.kind, problem.code, problem.status, &problem.title, problem.retryable);
