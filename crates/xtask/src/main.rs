@@ -5,6 +5,7 @@ mod conformance;
 mod dependencies;
 mod plant;
 mod schema;
+mod spec;
 mod test;
 mod vectors;
 
@@ -30,6 +31,12 @@ enum Task {
         /// Write them.
         #[arg(long)]
         write: bool,
+    },
+    /// Renders the specification as one page for a browser, and checks that its links lead somewhere.
+    Spec {
+        /// Where to.
+        #[arg(long, default_value = "target/spec/index.html")]
+        into: std::path::PathBuf,
     },
     /// Compares the vectors in spec/ with what our own code makes of them, or writes them.
     Vectors {
@@ -70,6 +77,7 @@ fn main() -> anyhow::Result<()> {
     match Arguments::parse().task {
         Task::Test => test::run(),
         Task::Schema { write } => schema::run(write),
+        Task::Spec { into } => spec::run(&into),
         Task::Vectors { write } => vectors::run(write),
         Task::Bench { arguments } => run("admit-bench", &arguments),
         Task::World { arguments } => world(&arguments),

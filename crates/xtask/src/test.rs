@@ -12,6 +12,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
     step("layers", crate::dependencies::run)?;
     step("schemas", || crate::schema::run(false))?;
     step("vectors", || crate::vectors::run(false))?;
+    step("links of the specification", || crate::spec::render().map(drop))?;
     cargo("lints", &["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"])?;
     deny()?;
     // Tests run the programs as people do: the examples' programs must be there.
