@@ -41,6 +41,7 @@ pub(crate) fn render() -> anyhow::Result<String> {
         let of = Page { folder: &folder, name, pages: &pages, sentences: &sentences };
         let id = anchor(name);
         let title = text.lines().find_map(|line| line.strip_prefix("# ")).unwrap_or(name);
+        let title = title.split(" (").next().unwrap_or(title);
         contents.push_str(&format!("<li><a href=\"#{id}\">{}</a></li>", escaped(title)));
         articles.push_str(&format!("<article id=\"{id}\">{}</article>\n", of.render(text)?));
     }
