@@ -34,6 +34,7 @@ pub(super) async fn clock(target: &mut Target) -> Checked {
 }
 
 pub(super) async fn worlds_apart(target: &mut Target) -> Checked {
+    target.run()?;
     let show = target.show(json!({})).await?;
     let here = target.now().await?;
     must(here.subsec_nanosecond() == 0, || format!("a run begins at {here}, not on a whole second"))?;

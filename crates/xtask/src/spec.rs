@@ -147,7 +147,8 @@ impl Page<'_> {
         let path = self.folder.join(from).join(file);
         ensure!(path.exists(), "{}: a link leads to {url}, which is not there", self.name);
         let name = if from.as_os_str().is_empty() { file.to_owned() } else { format!("{}/{file}", from.display()) };
-        let within = self.pages.iter().find(|(page, _)| *page == name || anchor(page) == anchor(&name) && file.ends_with(".md"));
+        let within =
+            self.pages.iter().find(|(page, _)| *page == name || anchor(page) == anchor(&name) && file.ends_with(".md"));
         Ok(match within {
             Some((page, _)) => format!("#{}", anchor(page)),
             // Schemas and files lie beside it.
