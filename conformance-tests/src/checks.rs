@@ -293,11 +293,7 @@ pub(crate) async fn run(
 ) -> anyhow::Result<Vec<Seen>> {
     let mut results = Vec::with_capacity(checks.len());
     // What reads the manifest comes first, whatever else is wanted.
-    let wanted = |check: &&Check| {
-        how.only.is_empty()
-            || check.musts.iter().any(|m| how.only.iter().any(|only| only == m))
-            || check.musts == ["MAN-009"]
-    };
+    let wanted = |check: &&Check| how.wants(check.musts) || check.musts == ["MAN-009"];
     for check in checks.iter().filter(wanted) {
         let outcome = one(check, target, control, how.seed).await?;
         let enough = how.until_failure && outcome.is_failure();

@@ -110,6 +110,13 @@ pub(crate) struct How {
     html: Option<PathBuf>,
 }
 
+impl How {
+    /// Whether a check of these sentences is wanted.
+    pub(crate) fn wants(&self, musts: &[&str]) -> bool {
+        self.only.is_empty() || musts.iter().any(|must| self.only.iter().any(|only| only == must))
+    }
+}
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -143,7 +150,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<bool> {
         }
         Command::Client { command, control, secret, how } => {
             let control = Control::at(&control, &secret)?;
-            let ran = checks::client::run(&command, &control, how.seed).await?;
+            let ran = checks::client::run(&command, &control, &how).await?;
             let results: Vec<checks::Seen> = ran
                 .into_iter()
                 .map(|(check, outcome)| checks::Seen { musts: check.musts, what: check.what, outcome })

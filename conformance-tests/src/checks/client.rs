@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::index::LIARS;
 use super::{Checked, Outcome, Stop, must};
+use crate::How;
 use crate::client::{Adapter, Between, Did, Passed, Trouble, Way, problem};
 use crate::control::Control;
 use crate::fake::{Fake, Place};
@@ -85,11 +86,11 @@ checks! {
 }
 
 /// Runs them against the client of this adapter.
-pub(crate) async fn run(command: &str, control: &Control, seed: u64) -> anyhow::Result<Vec<(&'static Check, Outcome)>> {
+pub(crate) async fn run(command: &str, control: &Control, how: &How) -> anyhow::Result<Vec<(&'static Check, Outcome)>> {
     let mut results = Vec::new();
-    for check in ALL {
+    for check in ALL.iter().filter(|check| how.wants(check.musts)) {
         let (listener, origin) = Between::listen().await?;
-        let (mut server, address) = Target::calling_itself(control, seed, &origin).await?;
+        let (mut server, address) = Target::calling_itself(control, how.seed, &origin).await?;
         let made = match server.show(json!({})).await {
             Ok(show) => show,
             Err(Stop::NotRun(why) | Stop::Fails(why)) => anyhow::bail!("the server behind: {why}"),
@@ -112,7 +113,11 @@ pub(crate) async fn run(command: &str, control: &Control, seed: u64) -> anyhow::
             run.end().await;
         }
         stage.adapter.end().await;
+        let enough = how.until_failure && outcome.is_failure();
         results.push((check, outcome));
+        if enough {
+            break;
+        }
     }
     Ok(results)
 }

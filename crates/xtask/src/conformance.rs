@@ -28,7 +28,7 @@ pub(crate) fn run(as_json: bool) -> anyhow::Result<()> {
     ensure!(Command::new(env!("CARGO")).args(build).status()?.success(), "the programs were not built");
     let mut reports = vec![
         ("ours on SQLite", suite(&ours(None)?, &[])?),
-        ("our client", client(&ours(None)?, &beside("client-adapter").display().to_string())?),
+        ("our client", client(&ours(None)?, &beside("client-adapter").display().to_string(), &[])?),
         ("our index", index()?),
     ];
     match Postgres::start(&std::env::temp_dir()) {
@@ -89,10 +89,10 @@ fn mutants(python: &Path, quiet: bool) -> anyhow::Result<Vec<(String, Option<Str
     let mut caught = Vec::new();
     let honest = adapter(python, "");
     let server = ours(None)?;
-    let report = client(&server, &honest)?;
+    let report = client(&server, &honest, &[])?;
     ensure!(report["failed"] == 0, "the client in Python: {}", failures(&report).collect::<Vec<_>>().join("; "));
-    for (name, _) in names(python, "mutants.clients")? {
-        let by = failures(&client(&server, &adapter(python, &name))?).next();
+    for (name, must) in names(python, "mutants.clients")? {
+        let by = failures(&client(&server, &adapter(python, &name), &["--until-failure", "--only", &must])?).next();
         say(quiet, &format!("{name:40} {}", by.as_deref().unwrap_or("NOT CAUGHT")));
         caught.push((name, by));
     }
@@ -158,9 +158,9 @@ fn suite(server: &Controlled, more: &[&str]) -> anyhow::Result<Value> {
 }
 
 /// What it says of our client, buying from a server of ours.
-fn client(server: &Controlled, adapter: &str) -> anyhow::Result<Value> {
+fn client(server: &Controlled, adapter: &str, more: &[&str]) -> anyhow::Result<Value> {
     let target = ["--json", "client", "--command", adapter, "--control", &server.url, "--secret", &server.secret];
-    let output = Command::new(beside("admit-conformance")).args(target).output()?;
+    let output = Command::new(beside("admit-conformance")).args(target).args(more).output()?;
     serde_json::from_slice(&output.stdout).with_context(|| String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
