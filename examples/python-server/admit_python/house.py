@@ -200,6 +200,7 @@ class House(Choosing, Cancelling):
     ) -> Booking:
         """Turns a hold into a booking. `names` are its id, its ref, and its seed."""
         choices = self.check_booking(hold, ticket_types, total, payment_method)
+        self.check_time_to_pay(total[0], now)
         lines = [Line(choice, hold.prices.price(choice), hold.prices.refundable(choice)) for choice in choices]
         booking = Booking(
             id=names[0],
@@ -282,7 +283,12 @@ class House(Choosing, Cancelling):
             return regular
         if now < show.starts_at:
             return show.starts_at
-        return show.closes_at if now < show.closes_at else now + COLLECT_NOTICE
+        return show.closes_at
+
+    def check_time_to_pay(self, total: int, now: int) -> None:
+        if total and self.collect_by(now) <= now:
+            why = "it is too late to pay at the cinema"
+            raise Problem("payment_method_not_offered", why, pointers=["/payment_method"])
 
     def booking(self, id: str) -> Booking:
         if id not in self.bookings:
