@@ -83,6 +83,8 @@ pub(crate) struct Passed {
     pub(crate) path: String,
     /// The path with what comes after the question mark.
     pub(crate) whole: String,
+    /// As what this proxy was asked.
+    pub(crate) host: String,
     pub(crate) secret: String,
     pub(crate) key: String,
     pub(crate) body: Bytes,
@@ -181,6 +183,7 @@ async fn pass(State(middle): State<Arc<Middle>>, request: Request) -> Response {
         method: head.method.clone(),
         path: path.clone(),
         whole: head.uri.path_and_query().map_or(path.as_str(), |p| p.as_str()).to_owned(),
+        host: text("host"),
         secret: text("authorization"),
         key: text("idempotency-key"),
         body: body.clone(),

@@ -235,12 +235,13 @@ async fn fresh_secrets(stage: &mut Stage) -> Checked {
     Ok(())
 }
 
-/// The way that a hold is sent: to the same server under another name, which is another origin.
+/// The way that a hold is sent: to this machine under its other name, which is another origin.
 fn elsewhere(passed: &Passed, _: usize) -> Way {
     if !is(passed, &Method::POST, "/holds") {
         return Way::Arrives;
     }
-    let to = vec![("location", format!("{}/elsewhere", passed.path))];
+    let port = passed.host.rsplit(':').next().unwrap_or_default();
+    let to = vec![("location", format!("http://localhost:{port}{}/elsewhere", passed.path))];
     Way::Instead { asked: false, status: StatusCode::TEMPORARY_REDIRECT, body: json!({}), headers: to }
 }
 
@@ -296,10 +297,8 @@ fn forged(path: &str, value: &mut Value) {
     if path.ends_with("/tickets")
         && let Some(code) = value["tickets"][0]["code"].as_str()
     {
-        let mut code = code.to_owned();
-        let last = if code.pop() == Some('A') { 'B' } else { 'A' };
-        code.push(last);
-        value["tickets"][0]["code"] = json!(code);
+        let forged = super::tickets::forged(code).unwrap_or_default();
+        value["tickets"][0]["code"] = json!(forged);
     }
 }
 

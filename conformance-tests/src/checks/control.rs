@@ -4,13 +4,16 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::{Checked, must, read_manifest};
+use super::{Checked, Stop, must, read_manifest};
 use crate::stage::refused;
 use crate::target::{Mode, Target};
 use crate::wire::Ask;
 
 pub(super) async fn named(target: &mut Target) -> Checked {
     let (there, named) = (target.mode == Mode::Controlled, target.has("test_control"));
+    if named && !there {
+        return Err(Stop::NotRun("it has test control, and nobody said where".into()));
+    }
     Ok(must(there == named, || format!("`test_control` is listed: {named}, and there: {there}"))?)
 }
 

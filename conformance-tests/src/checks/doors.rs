@@ -116,9 +116,7 @@ pub(super) async fn refused_tickets(target: &mut Target) -> Checked {
     let scan = entry(target, "s3", &paid_codes[0]).await?;
     let said = verdicts(target, &other, &[scan]).await?;
     must(said == ["wrong_show"], || format!("a ticket for another screening: {said:?}"))?;
-    let mut forged = paid_codes[0].clone();
-    let last = if forged.pop() == Some('A') { 'B' } else { 'A' };
-    forged.push(last);
+    let forged = super::tickets::forged(&paid_codes[0])?;
     let scan = entry(target, "s4", &forged).await?;
     let said = verdicts(target, &show, &[scan]).await?;
     must(said == ["invalid"], || format!("a ticket with another signature: {said:?}"))?;

@@ -196,8 +196,10 @@ pub(super) async fn too_many_seats(target: &mut Target) -> Checked {
 pub(super) async fn companion(target: &mut Target) -> Checked {
     let show = target.show(json!({"wheelchair": true})).await?;
     let (anna, ben) = (target.buyer(), target.buyer());
-    let alone = target.hold(&ben, &show, &["1-2"]).await?;
-    must((400..500).contains(&alone.status), || format!("a companion's seat alone: status {}", alone.status))?;
+    let alone = refused(&target.hold(&ben, &show, &["1-2"]).await?, 409, "seats_taken")?;
+    must(alone["conflicts"] == json!([{"seat": "1-2", "reason": "companion_only"}]), || {
+        format!("a companion's seat alone: {}", alone["conflicts"])
+    })?;
     target.must_be(&show, "1-2", None).await?;
     target.held(&anna, &show, &["1-1", "1-2"]).await?;
     let (carla, dora) = (target.buyer(), target.buyer());

@@ -93,7 +93,9 @@ pub(super) async fn media_types(target: &mut Target) -> Checked {
     let show = target.show(json!({})).await?;
     let buyer = target.buyer();
     let ask = Ask::post(show.at("/holds"), &show.wish(&[show.seat(0)?])).by(&buyer.0).key(&target.key());
-    for media in ["text/plain", "application/x-www-form-urlencoded", "application/xml"] {
+    for media in
+        ["text/plain", "application/x-www-form-urlencoded", "application/xml", "application/json; charset=iso-8859-1"]
+    {
         let answer = target.wire.send(&ask.clone().with("content-type", media)).await?;
         refused(&answer, 415, "unsupported_media_type").map_err(|why| format!("{media}: {why}"))?;
     }

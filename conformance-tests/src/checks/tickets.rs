@@ -181,3 +181,11 @@ pub(super) async fn nobodys_name(target: &mut Target) -> Checked {
     target.cancelled(&buyer, &booking, &[]).await?;
     Ok(())
 }
+
+/// A ticket with another signature, and nothing else that is wrong with it.
+pub(super) fn forged(code: &str) -> Result<String, String> {
+    let text = code.strip_prefix("ADMIT1:").ok_or("a code begins with ADMIT1:")?;
+    let mut bytes = base45::decode(text).map_err(|e| format!("no Base45: {e}"))?;
+    *bytes.last_mut().ok_or("an empty code")? ^= 1;
+    Ok(format!("ADMIT1:{}", base45::encode(&bytes)))
+}

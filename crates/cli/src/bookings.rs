@@ -240,10 +240,7 @@ fn booked_state(booking: &Booking, all: &[Purchase], there: impl Fn(Timestamp) -
         (BookingState::PartCancelled, 0) => "booked, some tickets cancelled".into(),
         (BookingState::PartCancelled, n) if n == gone.len() => format!("booked, some tickets {}", instead()),
         (BookingState::PartCancelled, _) => format!("booked, some tickets cancelled, some {}", instead()),
-        (BookingState::Cancelled, 0) => match booking.collect_by.filter(|by| *by <= Timestamp::now()) {
-            Some(by) if booking.paid.is_zero() => return format!("cancelled: nothing was paid by {}", there(by)),
-            _ => return format!("cancelled{back}"),
-        },
+        (BookingState::Cancelled, 0) => return format!("cancelled{back}"),
         (BookingState::Cancelled, n) if n == gone.len() => return format!("{}{back}", instead()),
         (BookingState::Cancelled, _) => return format!("some tickets cancelled, some {}{back}", instead()),
         (other, _) => return format!("{other}{back}"),

@@ -8,7 +8,7 @@ use admit_booking::{Refusal, price};
 use admit_client::{
     Choosing, ClientError, Keepsake, Purchase, PurchaseNumber, Secret, Server, Waiting, Wallet, WalletError,
 };
-use admit_protocol::booking::{Book as BookRequest, Booking, Buyer, TicketChoice, TicketState};
+use admit_protocol::booking::{Book as BookRequest, Booking, BookingLine, Buyer, TicketChoice, TicketState};
 use admit_protocol::capability::PaymentMethod;
 use admit_protocol::hold::{Best, Hold, PlaceHold, Quote};
 use admit_protocol::id::{ScreeningId, SeatId, TicketTypeId, ZoneId};
@@ -144,7 +144,10 @@ impl Wanted {
         let purchase = match unfinished(&wallet, &server, id, &wish, None).await? {
             Some(purchase) => purchase,
             None => {
-                not_yours_already(&wallet, &server, id, &wish)?;
+                // Over a counter everything was sold by it, and what came back is sold again.
+                if matches!(at, At::Home) {
+                    not_yours_already(&wallet, &server, id, &wish).await?;
+                }
                 let mut queued = None;
                 if screening.queue.is_some() && matches!(at, At::Home) {
                     let (secret, pass) = queue::pass(&wallet, &server, &screening, context).await?;
@@ -419,12 +422,25 @@ fn is_begun(
 }
 
 /// Refuses what is bought already: who did not see the end of it must not take it for somebody else's, and buy twice.
-fn not_yours_already(wallet: &Wallet, server: &Server, screening: ScreeningId, wish: &PlaceHold) -> anyhow::Result<()> {
+async fn not_yours_already(
+    wallet: &Wallet,
+    server: &Server,
+    screening: ScreeningId,
+    wish: &PlaceHold,
+) -> anyhow::Result<()> {
+    let yours = |purchase: &Purchase| -> Vec<String> {
+        let lines = purchase.booking.iter().flat_map(|b| &b.lines);
+        let wanted = |l: &&BookingLine| l.state != TicketState::Revoked && wish.seats.iter().any(|s| s.seat == l.seat);
+        lines.filter(wanted).map(|l| purchase.printed(&l.seat)).collect()
+    };
     for purchase in wallet.purchases()? {
         let there = purchase.origin == *server.origin() && purchase.screening == screening;
-        let lines = purchase.booking.iter().filter(|_| there).flat_map(|b| &b.lines);
-        let yours = lines.filter(|l| l.state != TicketState::Revoked && wish.seats.iter().any(|s| s.seat == l.seat));
-        let yours: Vec<String> = yours.map(|l| purchase.printed(&l.seat)).collect();
+        if !there || yours(&purchase).is_empty() {
+            continue;
+        }
+        // It may have lapsed or been cancelled since it was last looked at.
+        let purchase = wallet.refresh(server, purchase.number).await?;
+        let yours = yours(&purchase);
         if !yours.is_empty() {
             let (are, number) = (if yours.len() == 1 { "is" } else { "are" }, purchase.number);
             bail!(

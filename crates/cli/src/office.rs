@@ -185,7 +185,18 @@ impl Desk {
         let server = find::client(context)?.server(&self.server, None).await?;
         let sessions = Sessions::of(context);
         let origin = server.origin().to_string();
-        if let Some(kept) = sessions.get(&origin, &self.login)
+        let kept = sessions.get(&origin, &self.login);
+        let (good, over): (Option<_>, Option<_>) = match kept {
+            Some(kept) if kept.is_good() => (Some(kept), None),
+            kept => (None, kept),
+        };
+        // What is not used any more is no key in a drawer.
+        if let Some(over) = over
+            && let Some(office) = Office::go_on(server.clone(), over).await?
+        {
+            let _ = answered(office.changing(office.http.delete(format!("{}/sessions/current", office.base)))).await;
+        }
+        if let Some(kept) = good
             && let Some(office) = Office::go_on(server.clone(), kept).await?
         {
             sessions.keep(&origin, &self.login, Some(&office.kept_here()))?;

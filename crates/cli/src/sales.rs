@@ -1,10 +1,12 @@
 //! Whether a screening is sold, and what is left of it, in words.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use admit_client::Server;
 use admit_protocol::digest::ContentName;
-use admit_protocol::id::ScreeningId;
+use admit_protocol::id::{ScreeningId, SeatId};
+use admit_protocol::layout::SeatKind;
 use admit_protocol::screening::Screening;
 use admit_protocol::seats::{AreaSeats, NotFree, SalesState, Seats};
 use admit_protocol::time::Moment;
@@ -56,17 +58,18 @@ pub(crate) async fn left<'a>(
     let on_sale: Vec<(ScreeningId, ContentName)> = screenings.filter(on_sale).map(|s| (s.id, s.layout)).collect();
     let (mut capacities, mut left, mut asked) = (HashMap::new(), HashMap::new(), JoinSet::new());
     if on_sale.len() > ASKED_MAX {
-        show::warn("what is sold out is said of one evening: --date");
         return left;
     }
     for (id, layout) in on_sale {
         if let std::collections::hash_map::Entry::Vacant(unknown) = capacities.entry(layout) {
             let Ok(layout) = server.layout(layout).await else { continue };
-            unknown.insert(layout.seats.len());
+            // What anybody may have: neither spaces for wheelchairs nor what is kept for companions.
+            let ordinary = layout.seats.iter().filter(|s| s.kind == SeatKind::Standard).map(|s| s.id);
+            unknown.insert(Arc::new(ordinary.collect::<HashSet<_>>()));
         }
-        let numbered = capacities[&layout];
+        let numbered = Arc::clone(&capacities[&layout]);
         let server = server.clone();
-        asked.spawn(async move { Some((id, words(numbered, &server.seats(id).await.ok()?)?)) });
+        asked.spawn(async move { Some((id, words(&numbered, &server.seats(id).await.ok()?)?)) });
         if asked.len() == ASKED_AT_ONCE {
             left.extend(asked.join_next().await.and_then(Result::ok).flatten());
         }
@@ -78,14 +81,16 @@ pub(crate) async fn left<'a>(
 }
 
 /// `sold out`, or how few are left; nothing, where there is a choice.
-fn words(numbered: usize, seats: &Seats) -> Option<String> {
+fn words(numbered: &HashSet<SeatId>, seats: &Seats) -> Option<String> {
     let in_areas = |of: fn(&AreaSeats) -> u32| seats.areas.iter().map(|area| of(area) as usize).sum::<usize>();
-    let free = numbered.saturating_sub(seats.not_free.values().map(Vec::len).sum()) + in_areas(|area| area.free);
-    let held = seats.not_free.contains_key(&NotFree::Held);
+    let taken = seats.not_free.values().flatten().filter(|seat| numbered.contains(seat)).count();
+    let free = numbered.len() - taken.min(numbered.len()) + in_areas(|area| area.free);
+    // Of places without numbers nobody sees whether they are only held.
+    let held = seats.not_free.contains_key(&NotFree::Held) || !seats.areas.is_empty();
     match free {
-        0 if held => Some("taken, some only held: try again".into()),
+        0 if held => Some("nothing left just now".into()),
         0 => Some("sold out".into()),
-        free if free * 10 <= numbered + in_areas(|area| area.capacity) => Some(format!("{free} left")),
+        free if free * 10 <= numbered.len() + in_areas(|area| area.capacity) => Some(format!("{free} left")),
         _ => None,
     }
 }

@@ -113,16 +113,17 @@ async fn begin(State(control): State<Control>, how: StrictJson<Begin>) -> Result
 
 async fn end(State(control): State<Control>, Path(id): Path<String>) -> Result<StatusCode, Reply> {
     let run = control.0.runs.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
-    run.ok_or_else(Reply::not_found)?.end();
+    run.ok_or_else(Reply::not_found)?.end().await;
     Ok(StatusCode::NO_CONTENT)
 }
 
 async fn screening(
     State(control): State<Control>,
     Path(run): Path<String>,
-    wanted: StrictJson<Wanted>,
+    wanted: StrictJson<Value>,
 ) -> Result<Response, Reply> {
-    let id = control.run(&run)?.make(&wanted.value).await?;
+    let wanted: Wanted = possible(wanted.value)?;
+    let id = control.run(&run)?.make(&wanted).await?;
     Ok((StatusCode::CREATED, Json(json!({"screening": id}))).into_response())
 }
 
@@ -143,10 +144,16 @@ async fn clock(
 async fn act(
     State(control): State<Control>,
     Path(run): Path<String>,
-    action: StrictJson<run::Action>,
+    action: StrictJson<Value>,
 ) -> Result<StatusCode, Reply> {
-    control.run(&run)?.act(action.value).await?;
+    control.run(&run)?.act(possible(action.value)?).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// What is wanted, if it can be made or done here (CTRL-006).
+fn possible<T: serde::de::DeserializeOwned>(wanted: Value) -> Result<T, Reply> {
+    serde_json::from_value(wanted)
+        .map_err(|e| Reply::new(ProblemCode::Invalid, format!("that cannot be made or done here: {e}")))
 }
 
 fn failed(error: anyhow::Error) -> Reply {

@@ -85,6 +85,7 @@ pub(crate) struct Run {
     staff: Mutex<Staff>,
     next: AtomicU64,
     stop: watch::Sender<bool>,
+    listening: Mutex<Option<tokio::task::JoinHandle<()>>>,
 }
 
 /// What staff work with.
@@ -126,7 +127,11 @@ impl Run {
         let current = serving.clone();
         let front = Router::new().fallback(move |request| answer(current.clone(), request));
         let limits = Limits { connections_per_address: 4_096, ..Limits::default() };
-        tokio::spawn(listen::serve(listener, front, limits, stopped));
+        let front = headers::layer(front, {
+            let clock = clock.clone();
+            move || clock.now()
+        });
+        let listening = tokio::spawn(listen::serve(listener, front, limits, stopped));
         let mut staff = Staff {
             cinema: Some(cinema),
             management,
@@ -148,6 +153,7 @@ impl Run {
             staff: Mutex::new(staff),
             next: AtomicU64::new(1),
             stop,
+            listening: Mutex::new(Some(listening)),
         };
         // Its programme is never empty.
         this.make(&Wanted::default()).await.map_err(|_| anyhow::anyhow!("the first screening could not be made"))?;
@@ -166,9 +172,18 @@ impl Run {
         &self.scanner
     }
 
-    pub(crate) fn end(&self) {
+    /// Its origin answers no more.
+    pub(crate) async fn end(&self) {
+        // Nobody starts it again meanwhile.
+        let mut staff = self.staff.lock().await;
         self.stop.send_replace(true);
         *self.serving.write().unwrap_or_else(PoisonError::into_inner) = None;
+        (staff.cinema, staff.management) = (None, Router::new());
+        let listening = self.listening.lock().await.take();
+        if let Some(listening) = listening {
+            listening.abort();
+            let _ = listening.await;
+        }
     }
 
     /// Makes a screening.
@@ -208,8 +223,9 @@ impl Run {
             }
             Action::ChangePrice { screening, price } => {
                 let name = format!("{screening}-{}", self.next.fetch_add(1, Ordering::Relaxed));
-                staff.programme["price_tables"][&name] = prices(price);
-                staff.change(screening, |row| row["price_table"] = json!(name)).await?;
+                staff
+                    .change_with(screening, Some((&name, prices(price))), |row| row["price_table"] = json!(name))
+                    .await?;
             }
             Action::ChangeCancellation { screening, cancellation } => {
                 staff.change(screening, |row| row["cancellation"] = json!(cancellation)).await?;
@@ -291,7 +307,20 @@ async fn answer(serving: Arc<RwLock<Option<Router>>>, request: Request) -> axum:
 impl Staff {
     /// Changes a row of the programme.
     async fn change(&mut self, screening: ScreeningId, change: impl FnOnce(&mut Value)) -> Result<(), Reply> {
+        self.change_with(screening, None, change).await
+    }
+
+    /// Changes a row, and adds the prices that it is under from then on.
+    async fn change_with(
+        &mut self,
+        screening: ScreeningId,
+        prices: Option<(&str, Value)>,
+        change: impl FnOnce(&mut Value),
+    ) -> Result<(), Reply> {
         let mut changed = self.programme.clone();
+        if let Some((name, table)) = prices {
+            changed["price_tables"][name] = table;
+        }
         let rows = changed["screenings"].as_array_mut();
         let row = rows.and_then(|rows| rows.iter_mut().find(|row| row["id"] == json!(screening)));
         change(row.ok_or_else(Reply::not_found)?);

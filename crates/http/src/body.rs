@@ -62,11 +62,19 @@ fn check_form(headers: &HeaderMap) -> Result<(), Reply> {
         return refuse("request bodies are not read compressed: send the JSON as it is");
     }
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
-    let essence = content_type.split(';').next().unwrap_or_default().trim();
-    if essence.eq_ignore_ascii_case("application/json") {
-        return Ok(());
+    let mut parts = content_type.split(';').map(str::trim);
+    if !parts.next().unwrap_or_default().eq_ignore_ascii_case("application/json") {
+        return refuse("send JSON with Content-Type: application/json");
     }
-    refuse("send JSON with Content-Type: application/json")
+    let charset = |part: &str| {
+        part.split_once('=').filter(|(name, _)| name.trim().eq_ignore_ascii_case("charset")).map(|c| c.1.to_owned())
+    };
+    match parts.find_map(charset) {
+        Some(charset) if !charset.trim().trim_matches('"').eq_ignore_ascii_case("utf-8") => {
+            refuse("JSON is in UTF-8: send it as that")
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Reads a whole body of at most `limit` bytes.

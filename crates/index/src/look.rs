@@ -1,7 +1,7 @@
 //! Looking at a server that somebody announced: step by step, so that "why am I not listed?" has an answer.
 
 use admit_client::{Client, ClientError, Server};
-use admit_protocol::capability::Role;
+use admit_protocol::capability::{Capability, Role};
 use admit_protocol::cinema::Cinema;
 use admit_protocol::directory::{Announcement, Listing, ListingKind, Step, StepName};
 use admit_protocol::jws::Jws;
@@ -52,6 +52,9 @@ impl Steps {
         let (continuity, met) = split(met);
         let server: Server = self.note(StepName::Manifest, met)?;
         let role = match server.manifest().role {
+            Role::Server if server.manifest().offers(Capability::TestControl) && !origin.is_loopback() => {
+                Err("it is a server for tests (`test_control`): nobody is to buy there".to_owned())
+            }
             Role::Server => continuity,
             _ => Err("this is not a cinema's server: an index lists cinemas".to_owned()),
         };

@@ -435,7 +435,7 @@ mod tests {
         let refused = check(|p| p["seats"][0]["right"] = json!("W1"));
         assert!(matches!(refused, Err(LayoutError::OneSidedNeighbour(..))), "{refused:?}");
         let refused = check(|p| p["seats"][0]["left"] = json!("nobody"));
-        assert!(matches!(refused, Err(LayoutError::Missing { .. })), "{refused:?}");
+        assert!(matches!(refused, Err(LayoutError::NoSuchNeighbour(..))), "{refused:?}");
     }
 
     #[test]

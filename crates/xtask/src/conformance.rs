@@ -70,6 +70,15 @@ pub(crate) fn run(as_json: bool) -> anyhow::Result<()> {
         println!("{} of {} sentences are checked by the suite", coverage["musts_tested"], coverage["musts"]);
     }
     ensure!(sum("failed") == 0, "a server that should pass does not");
+    for (whose, report) in &reports {
+        let all = *whose == "in Python" || report["not_run"] == 0;
+        ensure!(
+            all && report["passed"].as_u64() > Some(15),
+            "{whose}: {} checks passed, {} were not run",
+            report["passed"],
+            report["not_run"]
+        );
+    }
     ensure!(missed.is_empty(), "not caught: {}", missed.join(", "));
     Ok(())
 }
@@ -102,9 +111,14 @@ fn mutants(python: &Path, quiet: bool) -> anyhow::Result<Vec<(String, Option<Str
     let seen = std::thread::scope(|threads| {
         let halves = [one, two]
             .map(|half| threads.spawn(move || half.iter().map(|m| misbehaving(python, m)).collect::<Vec<_>>()));
-        halves.map(|half| half.join().unwrap_or_default())
+        halves.map(|half| half.join().map_err(|_| anyhow::anyhow!("a thread that tried them panicked")))
     });
-    for found in seen.into_iter().flatten() {
+    let mut tried = Vec::new();
+    for half in seen {
+        tried.extend(half?);
+    }
+    ensure!(!tried.is_empty(), "there are no servers that misbehave");
+    for found in tried {
         let (name, by) = found?;
         say(quiet, &format!("{name:40} {}", by.as_deref().unwrap_or("NOT CAUGHT")));
         caught.push((name, by));

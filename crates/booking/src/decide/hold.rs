@@ -7,6 +7,7 @@ use admit_protocol::id::{AreaId, SeatId, TicketTypeId, ZoneId};
 use admit_protocol::layout::SeatKind;
 use admit_protocol::price::TicketRule;
 use admit_protocol::problem::{ConflictReason, SeatConflict};
+use admit_protocol::screening::SeatRules;
 use admit_protocol::time::after;
 use jiff::Timestamp;
 
@@ -294,9 +295,16 @@ pub(super) fn still_choosing(hold: &Hold, now: Timestamp) -> Result<Timestamp, R
     }
 }
 
+/// Whether such a party could sit here one day: in the empty hall, with companions' seats open to all, and no rule about single seats,
+/// which are relaxed as it fills.
+pub(super) fn could_fit(terms: &Terms, best: &Best, now: Timestamp) -> bool {
+    let one_day = Terms { seat_rules: SeatRules::default(), companion_release_at: Some(now), ..terms.clone() };
+    best_places(&one_day, &|_| true, best, now).is_ok()
+}
+
 /// Who asks again later is told so only where that can help. Of people in wheelchairs it is not how many they are together that matters.
 fn not_together(terms: &Terms, best: &Best, most: usize, now: Timestamp) -> Refusal {
-    if best_places(terms, &|_| true, best, now).is_err() {
+    if !could_fit(terms, best, now) {
         return Refusal::NeverFits;
     }
     Refusal::NotTogether { most: if best.wheelchairs > 0 { 0 } else { most } }

@@ -21,6 +21,13 @@ pub(super) struct Session {
     pub(super) until: Option<Timestamp>,
 }
 
+impl Session {
+    /// Whether it is used without a password still.
+    pub(super) fn is_good(&self) -> bool {
+        self.until.is_none_or(|at| at > Timestamp::now())
+    }
+}
+
 /// A file in the user's data folder that only they can read.
 pub(super) struct Sessions(PathBuf);
 
@@ -35,7 +42,7 @@ impl Sessions {
     }
 
     pub(super) fn get(&self, origin: &str, login: &str) -> Option<Session> {
-        self.all().remove(&name(origin, login)).filter(|session| session.until.is_none_or(|at| at > Timestamp::now()))
+        self.all().remove(&name(origin, login))
     }
 
     /// Keeps a session, or forgets it.

@@ -35,7 +35,7 @@ impl Count {
         let until = self.until.map(|text| clock(&text, &now)).transpose()?;
         ensure!(
             from <= now,
-            "{} is still to come: say a day with it, such as 2026-11-21T14:00",
+            "{} is still to come: an earlier day is said as 2026-11-21T14:00",
             from.strftime("%a %-d %b %H:%M")
         );
         ensure!(until.as_ref().is_none_or(|until| from < *until), "this time ends before it begins");
