@@ -112,7 +112,7 @@ enum Command {
     /// Which sentences of the protocol does a server keep? Handed on to `admit-conformance`, which is installed beside this program.
     #[command(trailing_var_arg = true, disable_help_flag = true)]
     Conformance {
-        /// Such as: server --url https://kino.example
+        /// Such as `server --url https://kino.example`.
         #[arg(allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
