@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::common::{Liar, Passing, failed, serve_at, suite, who_lies_is_caught};
+use crate::liars::{Liar, Passing, failed, serve_at, suite, who_lies_is_caught};
 
 /// Each time with names of its own.
 fn act(origin: &str, seed: usize) -> Value {

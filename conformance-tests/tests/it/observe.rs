@@ -4,7 +4,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::common::{Liar, failed, serve_at, suite, who_lies_is_caught};
+use crate::liars::{Liar, failed, serve_at, suite, who_lies_is_caught};
 
 fn programme() -> Value {
     let money = |amount: i64| json!({"amount": amount, "currency": "EUR"});
