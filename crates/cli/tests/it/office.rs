@@ -257,3 +257,34 @@ fn who_is_gone_comes_back_with_a_new_password_only() {
     let list = says(&run(&["cinema", "staff", folder.text()]));
     assert!(list.contains("anna") && list.contains("Anna A") && list.contains("manager"), "{list}");
 }
+
+#[tokio::test]
+async fn what_came_back_is_sold_again_over_the_counter_and_to_who_had_it() {
+    let folder = staffed();
+    let _serving = folder.serve();
+    folder.meet(&client(1)).await;
+    let origin = folder.origin.as_str();
+    let file = |name: &str| folder.path.join(name).to_str().expect("a path").to_owned();
+    let (counter, home) = (file("counter.json"), file("home.json"));
+    let sell = || {
+        let sell = ["box-office", "sell", origin, "show-0", "1-1", "--at-most", "10", "--login", "anna", "--no-qr"];
+        with_password(&[&["--wallet", &counter][..], &sell].concat(), "correct horse")
+    };
+    let book = || says(&run(&["--wallet", &home, "book", origin, "show-0", "1-3", "--at-most", "10"]));
+    // All that is sold now comes back, and nobody's wallet hears of it.
+    let all_comes_back = || {
+        let listed = office("anna", &["--json", "list", origin, "show-0"]);
+        let listed: Value = serde_json::from_slice(&listed.stdout).unwrap_or_else(|_| panic!("{}", says(&listed)));
+        for row in listed.as_array().expect("rows") {
+            let reference = row["ref"].as_str().expect("a reference");
+            office("root", &["cancel", origin, "show-0", reference, "--reason", "ill", "--yes", "--no-refund"]);
+        }
+    };
+    for _ in 0..2 {
+        let sold = sell();
+        assert!(sold.status.success(), "{}", says(&sold));
+        let booked = book();
+        assert!(booked.contains("booked: "), "{booked}");
+        all_comes_back();
+    }
+}
