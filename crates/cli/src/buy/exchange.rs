@@ -11,8 +11,9 @@ use admit_protocol::time::Moment;
 use anyhow::{Context as _, bail, ensure};
 use clap::Args;
 
+use super::begun::{is_begun, unfinished};
 use super::choosing::{self, named_types, wish};
-use super::{bought, is_begun, keepsake, print_tickets, tickets_of, unfinished};
+use super::{bought, keepsake, print_tickets, tickets_of};
 use crate::bookings::{Named, check_stands, seats_named};
 use crate::showing::Showing;
 use crate::{Context, find, sales, show};
