@@ -146,11 +146,43 @@ def business_date(at: str, zone: str, cutoff: str) -> str:
 # ---- keys and manifests
 
 
+P = 2**255 - 19
+Y_OF_ORDER_8 = int.from_bytes(bytes.fromhex("26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05"), "little")
+SMALL_ORDER = {0, 1, P - 1, Y_OF_ORDER_8, P - Y_OF_ORDER_8}
+
+
+def strict_point(encoded: bytes) -> None:
+    """MAN-002: a point in the one way that it is written, and not of small order (RFC 8032, 5.1.3; the 8 torsion points)."""
+    y = int.from_bytes(encoded, "little") & (2**255 - 1)
+    must(len(encoded) == 32 and y < P and y not in SMALL_ORDER, "a point that is refused")
+
+
 def verified(key: bytes, message: bytes, signature: bytes) -> None:
+    must(len(signature) == 64, "no signature")
+    strict_point(key)
+    strict_point(signature[:32])
     try:
         Ed25519PublicKey.from_public_bytes(key).verify(signature, message)
     except (InvalidSignature, ValueError) as error:
         raise Refused("the signature does not fit") from error
+
+
+def read_signature(case: dict[str, str]) -> None:
+    verified(bytes.fromhex(case["public"]), case["message"].encode(), bytes.fromhex(case["signature"]))
+
+
+def succession(keys: dict[str, object], origin: str) -> int:
+    """MAN-012: the number of the recovery key's word, 0 where the identity key is the first."""
+    jws = keys.get("succession")
+    if jws is None:
+        return 0
+    header, word = (read_json(b64(jws[part]).decode(), whole_numbers=True) for part in ("protected", "payload"))
+    recovery = b64(keys["recovery"])
+    kid = b64_of(hashlib.sha256(recovery).digest()[:16])
+    must(header == {"alg": "EdDSA", "typ": "admit-succession+jws", "kid": kid}, "MAN-012")
+    verified(recovery, f"{jws['protected']}.{jws['payload']}".encode(), b64(jws["signature"]))
+    must(word["origin"] == origin and word["identity"] == keys["identity"] and word["number"] >= 1, "MAN-012")
+    return word["number"]
 
 
 def read_manifest(case: dict[str, object]) -> None:
@@ -165,9 +197,14 @@ def read_manifest(case: dict[str, object]) -> None:
     issued, expires = instant(payload["issued"]), instant(payload["expires"])
     must(now < expires and issued < expires <= issued + timedelta(days=7), "MAN-004")
     must(issued <= now + timedelta(minutes=5), "MAN-004")
+    number = succession(keys, payload["origin"])
     if case["known"]:
-        must(case["known"]["identity"] == keys["identity"], "MAN-005")
-        must(payload["serial"] >= case["known"]["serial"], "MAN-005")
+        known = case["known"]
+        must(known["recovery"] == keys["recovery"], "MAN-005")
+        must(number >= known["succession"], "MAN-012")
+        if number == known["succession"]:
+            must(known["identity"] == keys["identity"], "MAN-005")
+            must(payload["serial"] >= known["serial"], "MAN-005")
     every = [keys["identity"], keys["recovery"], *(ticket["key"] for ticket in keys["ticket"])]
     must(len(set(every)) == len(every), "MAN-006")
 
@@ -317,6 +354,7 @@ def main() -> None:
         checks.same("public key", b64_of(public), case["public"])
         checks.same("key id", b64_of(hashlib.sha256(public).digest()[:16]), case["key_id"])
         checks.same("signature", secret.sign(case["message"].encode()).hex(), case["signature"])
+    checks.judge("signature", checks.load("signatures")["signatures"], read_signature)
     checks.judge("manifest", checks.load("manifests")["manifests"], read_manifest)
     tickets = checks.load("tickets")
     for case in tickets["tickets"]:

@@ -240,6 +240,10 @@ fn booked_state(booking: &Booking, all: &[Purchase], there: impl Fn(Timestamp) -
         (BookingState::PartCancelled, 0) => "booked, some tickets cancelled".into(),
         (BookingState::PartCancelled, n) if n == gone.len() => format!("booked, some tickets {}", instead()),
         (BookingState::PartCancelled, _) => format!("booked, some tickets cancelled, some {}", instead()),
+        (BookingState::Cancelled, 0) if booking.paid.is_zero() && !booking.total.is_zero() => {
+            let by = booking.collect_by.map(|by| format!("; it was to be paid by {}", there(by))).unwrap_or_default();
+            return format!("cancelled, nothing was paid{by}");
+        }
         (BookingState::Cancelled, 0) => return format!("cancelled{back}"),
         (BookingState::Cancelled, n) if n == gone.len() => return format!("{}{back}", instead()),
         (BookingState::Cancelled, _) => return format!("some tickets cancelled, some {}{back}", instead()),

@@ -195,6 +195,7 @@ impl Folder {
             origin: server.origin,
             identity: keys.identity,
             recovery: keys.recovery,
+            succession: keys.succession,
             origins: if loopback { OriginPolicy::Loopback } else { OriginPolicy::Public },
         })
     }

@@ -50,6 +50,14 @@ pub(crate) enum IndexCommand {
         /// The server.
         server: String,
     },
+    /// A server came with other keys than the known ones, and its operator has told you another way that they are its own: believe
+    /// them, without waiting for the 14 days. Stop the index before.
+    Trust {
+        /// The folder.
+        folder: PathBuf,
+        /// The server.
+        server: String,
+    },
     /// Let one listing speak for another. Stop the index before.
     Merge {
         /// The folder.
@@ -106,6 +114,14 @@ impl IndexCommand {
                 let unknown = found.as_ref().is_err_and(|e| e.code() == Some(ProblemCode::NotFound));
                 ensure!(!unknown, "nobody announced {server} to this index: `admit index announce {index} {server}`");
                 report(&found?, false, context)
+            }
+            Self::Trust { folder, server } => {
+                open(&folder)?.trust(&server)?;
+                if context.json {
+                    return show::json(&json!({"trusted": server}));
+                }
+                show::line(&format!("{server} is believed from the next look on: `admit index announce`"));
+                Ok(())
             }
             Self::Merge { folder, listing, into } => {
                 open(&folder)?.merge(listing.parse()?, into.parse()?)?;

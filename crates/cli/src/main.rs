@@ -10,6 +10,7 @@ mod door;
 mod find;
 mod folder;
 mod index;
+mod keys;
 mod office;
 mod programme;
 mod queue;
@@ -20,6 +21,7 @@ mod serve;
 mod show;
 mod showing;
 mod ticket;
+mod trust;
 mod waitlist;
 
 use std::io::IsTerminal as _;
@@ -27,6 +29,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use admit_client::{ClientError, WalletError};
+use admit_protocol::manifest::ManifestError;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory as _, Parser, Subcommand};
 use etcetera::BaseStrategy as _;
@@ -76,6 +79,9 @@ enum Command {
     /// Set up an index, announce a server to one, ask why a server is not listed.
     #[command(subcommand)]
     Index(index::IndexCommand),
+    /// The keys of a cinema's server or an index: list them, renew them, and what to do where one is lost or stolen.
+    #[command(subcommand)]
+    Keys(keys::KeysCommand),
     /// Find cinemas.
     Find(find::Find),
     /// Find films that are shown.
@@ -100,6 +106,7 @@ enum Command {
     Exchange(buy::Exchange),
     /// Cancel tickets of a booking.
     Cancel(bookings::Cancel),
+    Trust(trust::Trust),
     /// Show your tickets, or check one.
     #[command(subcommand)]
     Ticket(ticket::TicketCommand),
@@ -184,6 +191,18 @@ fn main() -> ExitCode {
             if !context.development && !context.json && error.chain().any(wants_loopback) {
                 show::warn("for servers on this machine, http://127.0.0.1:PORT, add --development");
             }
+            let other_keys = |cause: &(dyn std::error::Error + 'static)| {
+                matches!(
+                    cause.downcast_ref(),
+                    Some(ManifestError::KeyChanged { .. } | ManifestError::RecoveryChanged { .. })
+                )
+            };
+            if !context.json && error.chain().any(other_keys) {
+                show::warn(
+                    "somebody may be in its place, so nothing was asked of it. Ask the cinema another way, at its counter or by \
+                     telephone, whether it has new keys; if it has: `admit trust`",
+                );
+            }
             ExitCode::FAILURE
         }
     }
@@ -226,6 +245,8 @@ async fn run(command: Command, context: &Context) -> anyhow::Result<()> {
         Command::Serve(serve) => serve.run(context).await,
         Command::Cinema(cinema) => cinema.run(context).await,
         Command::Index(index) => index.run(context).await,
+        Command::Keys(keys) => keys.run(context),
+        Command::Trust(trust) => trust.run(context).await,
         Command::Find(find) => find.cinemas(context).await,
         Command::Films(find) => find.films(context).await,
         Command::Screenings(find) => find.screenings(context).await,

@@ -12,11 +12,11 @@ use std::path::PathBuf;
 use admit_client::{Client, Server};
 use admit_protocol::booking::{Booking, Buyer};
 use admit_protocol::hold::Hold;
-use admit_protocol::id::{ScreeningId, SeatId};
+use admit_protocol::id::{DeviceId, ScreeningId, SeatId};
 use admit_protocol::money::Money;
 use admit_protocol::problem::Problem;
 use admit_protocol::time::after;
-use admit_server::management::{Exported, Imported};
+use admit_server::management::{Exported, Imported, NewToken, PutStaff, StaffMember};
 use admit_server::store::{Permission, Role};
 use anyhow::{Context as _, anyhow, bail, ensure};
 use clap::{ArgGroup, Args, Subcommand};
@@ -331,6 +331,25 @@ impl Office {
     pub(crate) async fn export(&self) -> anyhow::Result<Exported> {
         let request = self.http.get(format!("{}/export", self.base)).header("cookie", &self.session.cookie);
         Ok(answered(request).await?.json().await?)
+    }
+
+    /// Who works here.
+    pub(crate) async fn staff(&self) -> anyhow::Result<Vec<StaffMember>> {
+        let request = self.http.get(format!("{}/staff", self.base)).header("cookie", &self.session.cookie);
+        Ok(answered(request).await?.json().await?)
+    }
+
+    /// Adds somebody who works here, or changes what they may do.
+    pub(crate) async fn put_staff(&self, login: &str, put: &PutStaff) -> anyhow::Result<()> {
+        let mut url = reqwest::Url::parse(&format!("{}/staff", self.base))?;
+        url.path_segments_mut().map_err(|()| anyhow!("{} is no address", self.base))?.push(login);
+        answered(self.changing(self.http.put(url)).json(put)).await.map(drop)
+    }
+
+    /// Registers a scanner, or gives it a new token.
+    pub(crate) async fn put_scanner(&self, id: DeviceId) -> anyhow::Result<NewToken> {
+        let request = self.changing(self.http.put(format!("{}/devices/{id}", self.base)));
+        Ok(answered(request.json(&json!({"name": id}))).await?.json().await?)
     }
 
     async fn bookings(&self, screening: ScreeningId) -> anyhow::Result<Vec<Row>> {

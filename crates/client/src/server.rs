@@ -105,7 +105,7 @@ impl Server {
     /// What to remember of it, so that nobody can take its place later.
     #[must_use]
     pub fn known(&self) -> Known {
-        Known { identity: self.manifest.keys.identity, serial: self.manifest.serial }
+        Known::by(&self.manifest)
     }
 
     /// Meets it again: what it says of itself now, which must fit what it said before. An app that runs for days does so before

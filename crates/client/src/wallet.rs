@@ -75,6 +75,12 @@ struct Met {
     ticket_keys: Vec<TicketKey>,
 }
 
+impl Met {
+    fn of(server: &Server) -> Self {
+        Self { known: server.known(), ticket_keys: server.manifest().keys.ticket.clone() }
+    }
+}
+
 impl Default for Pages {
     fn default() -> Self {
         Self { next: 1, purchases: Vec::new(), waiting: Vec::new(), queueing: Vec::new(), servers: BTreeMap::new() }
@@ -162,17 +168,40 @@ impl Wallet {
         let name = name.map_err(|source| ClientError::Origin { text: origin.to_owned(), source })?;
         let before = self.read()?.servers.get(&name).cloned();
         let server = client.server(origin, before.as_ref().map(|met| met.known)).await?;
-        let now = Met { known: server.known(), ticket_keys: server.manifest().keys.ticket.clone() };
+        let now = Met::of(&server);
         if before.as_ref() != Some(&now) {
             self.change(|pages| {
                 // Another program may have met a newer one meanwhile.
-                if pages.servers.get(&name).is_none_or(|met| met.known.serial <= now.known.serial) {
+                let age = |met: &Met| (met.known.succession, met.known.serial);
+                if pages.servers.get(&name).is_none_or(|met| age(met) <= age(&now)) {
                     pages.servers.insert(name, now);
                 }
                 Ok(())
             })?;
         }
         Ok(server)
+    }
+
+    /// What is known of a server that was met before.
+    ///
+    /// # Errors
+    /// When the address is none of a server, or the wallet cannot be read.
+    pub fn known(&self, client: &Client, origin: &str) -> Result<Option<Known>, WalletError> {
+        let name = Origin::parse(origin, client.options.origins);
+        let name = name.map_err(|source| ClientError::Origin { text: origin.to_owned(), source })?;
+        Ok(self.read()?.servers.get(&name).map(|met| met.known))
+    }
+
+    /// Somebody has learned by another way that a server's keys are its own, whatever they were before: it is believed by them from
+    /// now on (F2).
+    ///
+    /// # Errors
+    /// When the wallet cannot be written.
+    pub fn trust(&self, server: &Server) -> Result<(), WalletError> {
+        self.change(|pages| {
+            pages.servers.insert(server.origin().clone(), Met::of(server));
+            Ok(())
+        })
     }
 
     /// Reads a ticket with the keys of a server that was met before: without a network. It says nothing of whether the ticket is

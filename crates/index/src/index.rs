@@ -9,6 +9,7 @@ use admit_protocol::capability::{Capability, Role};
 use admit_protocol::cinema::Country;
 use admit_protocol::directory::{Announcement, Listing, ListingKind};
 use admit_protocol::id::ListingId;
+use admit_protocol::jws::Jws;
 use admit_protocol::key::{PublicKey, SecretKey};
 use admit_protocol::manifest::{Contact, Keys, Manifest};
 use admit_protocol::origin::{Origin, OriginError, OriginPolicy};
@@ -19,8 +20,8 @@ use jiff::{SignedDuration, Timestamp};
 use url::Url;
 
 use crate::import::Imported;
-use crate::look::{self, Found};
-use crate::store::{SqliteStore, StoreError, StoredListing};
+use crate::look::{self, Before, Found};
+use crate::store::{Quarantine, SqliteStore, StoreError, StoredListing};
 use crate::world::World;
 
 /// F6: strangers cause at most one look at a server in this time.
@@ -43,6 +44,8 @@ pub struct Settings {
     pub identity: SecretKey,
     /// Kept offline; this is its public half.
     pub recovery: PublicKey,
+    /// The recovery key's word for the identity key, where it is not the first.
+    pub succession: Option<Jws>,
     /// Which servers it looks at.
     pub origins: OriginPolicy,
 }
@@ -138,7 +141,12 @@ impl Index {
             api_base: "/v1".into(),
             operator: settings.operator.clone(),
             cinema_pages: Vec::new(),
-            keys: Keys { identity: settings.identity.public(), recovery: settings.recovery, ticket: Vec::new() },
+            keys: Keys {
+                identity: settings.identity.public(),
+                recovery: settings.recovery,
+                succession: settings.succession.clone(),
+                ticket: Vec::new(),
+            },
             capabilities: [Capability::Screenings].into(),
             auth_methods: Vec::new(),
             payment_methods: Vec::new(),
@@ -204,13 +212,17 @@ impl Index {
     /// # Errors
     /// When the store fails.
     pub async fn look(&self, origin: &Origin) -> Result<Announcement, IndexError> {
-        let known = self.0.store.known(origin)?;
-        let Found { announcement, server } = look::look(&self.0.client, origin, known).await;
+        let before = Before { known: self.0.store.known(origin)?, quarantine: self.0.store.quarantine(origin)? };
+        let quarantined = before.quarantine;
+        let Found { announcement, server, quarantine } = look::look(&self.0.client, origin, before).await;
         let why = announcement.steps.iter().find(|step| !step.ok).map(|step| step.detail.as_str());
         tracing::info!(%origin, in_order = why.is_none(), why, "looked at a server");
         let index = self.clone();
         let save = move || -> Result<Announcement, StoreError> {
             index.0.store.put_look(&announcement, Timestamp::now())?;
+            if quarantine != quarantined {
+                index.0.store.put_quarantine(&announcement.origin, quarantine)?;
+            }
             if let Some((seen, cinemas)) = server {
                 let (listings, claimed) = index.claim(&seen, &cinemas);
                 index.0.store.put_server(&seen, &listings)?;
@@ -263,6 +275,21 @@ impl Index {
     pub fn why(&self, text: &str) -> Result<Option<Announcement>, IndexError> {
         let origin = self.read_origin(text)?;
         Ok(self.0.store.look(&origin)?.map(|(_, found)| self.as_of_now(found)))
+    }
+
+    /// The operator has asked a server that came with other keys than the known ones, and they are its own: the next look believes
+    /// them.
+    ///
+    /// # Errors
+    /// When the address is none of a server, or it came with no other keys.
+    pub fn trust(&self, text: &str) -> Result<(), IndexError> {
+        let origin = self.read_origin(text)?;
+        let Some(quarantine) = self.0.store.quarantine(&origin)? else {
+            let why = format!("{origin} came with no other keys than those that are known: there is nothing to trust");
+            return Err(StoreError::Refused(why).into());
+        };
+        let trusted = Quarantine { since: Timestamp::UNIX_EPOCH, ..quarantine };
+        Ok(self.0.store.put_quarantine(&origin, Some(trusted))?)
     }
 
     /// Takes over entries of somebody's list, as unclaimed. The same entry again is the same listing, changed.

@@ -19,6 +19,7 @@
 //!         contact: Contact { email: "ops@index.example".into(), website: None },
 //!         identity: SecretKey::from_seed(&[1; 32]),
 //!         recovery: SecretKey::from_seed(&[2; 32]).public(),
+//!         succession: None,
 //!         origins: OriginPolicy::Public,
 //!     },
 //!     SqliteStore::open(folder.path())?,

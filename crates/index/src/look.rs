@@ -5,28 +5,44 @@ use admit_protocol::capability::{Capability, Role};
 use admit_protocol::cinema::Cinema;
 use admit_protocol::directory::{Announcement, Listing, ListingKind, Step, StepName};
 use admit_protocol::jws::Jws;
-use admit_protocol::manifest::{Known, ManifestError};
+use admit_protocol::manifest::{Keys, Known, ManifestError};
 use admit_protocol::origin::Origin;
 use admit_protocol::screening::Screening;
+use admit_protocol::time::after;
 use jiff::Timestamp;
 
-use crate::store::{SeenProgramme, SeenServer, StoredListing, listing_id};
+use crate::store::{Quarantine, SeenProgramme, SeenServer, StoredListing, listing_id};
 
 /// What was found, and, if all went well, what to list.
 pub(crate) struct Found {
     pub(crate) announcement: Announcement,
     pub(crate) server: Option<(SeenServer, Vec<Cinema>)>,
+    /// Keys that it should not have, from now on or still.
+    pub(crate) quarantine: Option<Quarantine>,
+}
+
+/// How long a server with other keys is not believed, in seconds: 14 days (F2).
+const QUARANTINE_S: i64 = 14 * 24 * 3600;
+
+/// What is known of a server from earlier looks.
+pub(crate) struct Before {
+    pub(crate) known: Option<Known>,
+    pub(crate) quarantine: Option<Quarantine>,
 }
 
 /// Fetches and checks everything of a server.
-pub(crate) async fn look(client: &Client, origin: &Origin, known: Option<Known>) -> Found {
-    let mut steps = Steps(Vec::new());
-    let server = steps.run(client, origin, known).await;
+pub(crate) async fn look(client: &Client, origin: &Origin, before: Before) -> Found {
+    let mut steps = Steps { noted: Vec::new(), quarantine: before.quarantine };
+    let server = steps.run(client, origin, before.known).await;
     let listed = server.is_some();
-    Found { announcement: Announcement { origin: origin.clone(), listed, steps: steps.0 }, server }
+    let announcement = Announcement { origin: origin.clone(), listed, steps: steps.noted };
+    Found { announcement, server, quarantine: steps.quarantine }
 }
 
-struct Steps(Vec<Step>);
+struct Steps {
+    noted: Vec<Step>,
+    quarantine: Option<Quarantine>,
+}
 
 impl Steps {
     /// Notes how a step went, in words of ours: nothing that the server sent is repeated.
@@ -35,8 +51,39 @@ impl Steps {
             Ok(value) => (true, String::new(), Some(value)),
             Err(detail) => (false, detail, None),
         };
-        self.0.push(Step { step, ok, detail, at: Timestamp::now() });
+        self.noted.push(Step { step, ok, detail, at: Timestamp::now() });
         value
+    }
+
+    /// F2: other keys than the known ones are believed by the recovery key's word, or after 14 days in which everybody could see them.
+    fn same_keys(&mut self, stranger: Server, met: Result<Server, ClientError>) -> Result<Server, String> {
+        let before = self.quarantine.take();
+        let changed = match met {
+            Ok(server) => return Ok(server),
+            Err(ClientError::Manifest { source, .. }) => source,
+            Err(other) => return Err(fetch_failure(&other)),
+        };
+        if !matches!(
+            changed,
+            ManifestError::KeyChanged { .. } | ManifestError::RecoveryChanged { .. } | ManifestError::Replaced(_)
+        ) {
+            self.quarantine = before;
+            return Err(changed.to_string());
+        }
+        let now = Timestamp::now();
+        let Keys { identity, recovery, .. } = stranger.manifest().keys;
+        let same = before.filter(|before| (before.identity, before.recovery) == (identity, recovery));
+        let quarantine = same.unwrap_or(Quarantine { identity, recovery, since: now });
+        let over = after(quarantine.since, QUARANTINE_S);
+        if over <= now {
+            return Ok(stranger);
+        }
+        self.quarantine = Some(quarantine);
+        let over = over.strftime("%Y-%m-%d");
+        Err(format!(
+            "{changed}. Let the recovery key say so (`admit keys replace-identity`), or go back to the known key; else these keys are \
+             believed from {over} on, or when the index's operator has asked you"
+        ))
     }
 
     async fn run(
@@ -48,17 +95,12 @@ impl Steps {
         self.note(StepName::Address, Ok(()));
         let jws = client.manifest(origin).await.map_err(|e| fetch_failure(&e));
         let jws: Jws = self.note(StepName::Fetch, jws)?;
+        // Whether it is a good manifest, and whether it has the keys that are known, are two questions.
+        let met = client.server_from(origin, &jws, None).map_err(|e| manifest_failure(&e));
+        let stranger: Server = self.note(StepName::Manifest, met)?;
         let met = client.server_from(origin, &jws, known);
-        let (continuity, met) = split(met);
-        let server: Server = self.note(StepName::Manifest, met)?;
-        let role = match server.manifest().role {
-            Role::Server if server.manifest().offers(Capability::TestControl) && !origin.is_loopback() => {
-                Err("it is a server for tests (`test_control`): nobody is to buy there".to_owned())
-            }
-            Role::Server => continuity,
-            _ => Err("this is not a cinema's server: an index lists cinemas".to_owned()),
-        };
-        self.note(StepName::Identity, role)?;
+        let who = self.same_keys(stranger, met).and_then(|server| is_a_cinemas(&server).map(|()| server));
+        let server: Server = self.note(StepName::Identity, who)?;
         let cinemas = server.cinemas().await.map_err(|e| fetch_failure(&e));
         let cinemas: Vec<Cinema> = self.note(StepName::Cinemas, cinemas.and_then(check_cinemas))?;
         let mut programme = SeenProgramme::default();
@@ -89,21 +131,21 @@ impl Steps {
     }
 }
 
-/// A changed key or an older serial is a step of its own: somebody may be taking a server's place (F2).
-fn split(met: Result<Server, ClientError>) -> (Result<(), String>, Result<Server, String>) {
-    match met {
-        Ok(server) => (Ok(()), Ok(server)),
-        Err(ClientError::Manifest { source, .. }) => {
-            let why = match &source {
-                ManifestError::KeyChanged { .. } => {
-                    "its identity key changed: sign the change with the recovery key, or wait until the index's operator has asked you".to_owned()
-                }
-                // Numbers and times of ours, and names that were checked: nothing of the server's own words.
-                other => other.to_string(),
-            };
-            (Ok(()), Err(why))
+/// Why a manifest is not believed: numbers and times of ours, and names that were checked, nothing of the server's own words.
+fn manifest_failure(error: &ClientError) -> String {
+    match error {
+        ClientError::Manifest { source, .. } => source.to_string(),
+        other => fetch_failure(other),
+    }
+}
+
+fn is_a_cinemas(server: &Server) -> Result<(), String> {
+    match server.manifest().role {
+        Role::Server if server.manifest().offers(Capability::TestControl) && !server.origin().is_loopback() => {
+            Err("it is a server for tests (`test_control`): nobody is to buy there".into())
         }
-        Err(other) => (Ok(()), Err(fetch_failure(&other))),
+        Role::Server => Ok(()),
+        _ => Err("this is not a cinema's server: an index lists cinemas".into()),
     }
 }
 

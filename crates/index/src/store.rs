@@ -14,7 +14,7 @@ use admit_protocol::manifest::Known;
 use admit_protocol::origin::Origin;
 use admit_protocol::screening::Screening;
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension as _, Row, TransactionBehavior, params};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -55,6 +55,15 @@ pub(crate) struct SeenServer {
     pub(crate) known: Known,
     pub(crate) verified_at: Timestamp,
     pub(crate) programme: SeenProgramme,
+}
+
+/// Keys that a server came with in the place of those that are known, without a word of its recovery key (F2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Quarantine {
+    pub(crate) identity: PublicKey,
+    pub(crate) recovery: PublicKey,
+    /// Since when it comes with these.
+    pub(crate) since: Timestamp,
 }
 
 /// Films and screenings of all cinemas of a server.
@@ -103,17 +112,16 @@ impl SqliteStore {
     pub(crate) fn servers(&self) -> Result<Vec<SeenServer>, StoreError> {
         const STEP: &str = "reading servers";
         let db = self.db();
-        let sql = "SELECT origin, manifest, identity, serial, verified_at, programme FROM server";
+        let sql = "SELECT origin, manifest, identity, serial, verified_at, programme, recovery, succession FROM server";
         let mut statement = db.prepare(sql).map_err(at(STEP))?;
         let mut rows = statement.query([]).map_err(at(STEP))?;
         let mut servers = Vec::new();
         while let Some(row) = rows.next().map_err(at(STEP))? {
             let text = |column| row.get::<_, String>(column).map_err(at(STEP));
-            let identity: PublicKey = text(2)?.parse().map_err(at(STEP))?;
             servers.push(SeenServer {
                 origin: json(&serde_json::Value::from(text(0)?).to_string())?,
                 manifest: json(&text(1)?)?,
-                known: Known { identity, serial: row.get::<_, i64>(3).map_err(at(STEP))?.unsigned_abs() },
+                known: read_known(row, [2, 3, 6, 7])?,
                 verified_at: Timestamp::from_millisecond(row.get(4).map_err(at(STEP))?).map_err(at(STEP))?,
                 programme: json(&text(5)?)?,
             });
@@ -124,15 +132,36 @@ impl SqliteStore {
     pub(crate) fn known(&self, origin: &Origin) -> Result<Option<Known>, StoreError> {
         const STEP: &str = "reading a server";
         let db = self.db();
-        let sql = "SELECT identity, serial FROM server WHERE origin = ?1";
-        let row = db
-            .query_row(sql, [origin.as_str()], |row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?)))
-            .optional()
-            .map_err(at(STEP))?;
-        row.map(|(identity, serial)| {
-            Ok(Known { identity: identity.parse().map_err(at(STEP))?, serial: serial.unsigned_abs() })
-        })
-        .transpose()
+        let sql = "SELECT identity, serial, recovery, succession FROM server WHERE origin = ?1";
+        let mut statement = db.prepare(sql).map_err(at(STEP))?;
+        let mut rows = statement.query([origin.as_str()]).map_err(at(STEP))?;
+        rows.next().map_err(at(STEP))?.map(|row| read_known(row, [0, 1, 2, 3])).transpose()
+    }
+
+    /// The keys that a server came with, and that it should not have.
+    pub(crate) fn quarantine(&self, origin: &Origin) -> Result<Option<Quarantine>, StoreError> {
+        const STEP: &str = "reading a quarantine";
+        let db = self.db();
+        let sql = "SELECT identity, recovery, since FROM quarantine WHERE origin = ?1";
+        let mut statement = db.prepare(sql).map_err(at(STEP))?;
+        let mut rows = statement.query([origin.as_str()]).map_err(at(STEP))?;
+        let Some(row) = rows.next().map_err(at(STEP))? else { return Ok(None) };
+        let key = |column| row.get::<_, String>(column).map_err(at(STEP))?.parse::<PublicKey>().map_err(at(STEP));
+        let since = Timestamp::from_millisecond(row.get(2).map_err(at(STEP))?).map_err(at(STEP))?;
+        Ok(Some(Quarantine { identity: key(0)?, recovery: key(1)?, since }))
+    }
+
+    /// Begins a quarantine, or ends it.
+    pub(crate) fn put_quarantine(&self, origin: &Origin, quarantine: Option<Quarantine>) -> Result<(), StoreError> {
+        const STEP: &str = "saving a quarantine";
+        let db = self.db();
+        let Some(Quarantine { identity, recovery, since }) = quarantine else {
+            let sql = "DELETE FROM quarantine WHERE origin = ?1";
+            return db.execute(sql, [origin.as_str()]).map(drop).map_err(at(STEP));
+        };
+        let sql = "INSERT OR REPLACE INTO quarantine (origin, identity, recovery, since) VALUES (?1, ?2, ?3, ?4)";
+        let row = params![origin.as_str(), identity.to_string(), recovery.to_string(), since.as_millisecond()];
+        db.execute(sql, row).map(drop).map_err(at(STEP))
     }
 
     /// Takes over everything that was seen of a server, in one: its manifest, programme and listings.
@@ -140,9 +169,9 @@ impl SqliteStore {
         const STEP: &str = "saving a server";
         let mut db = self.db();
         let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(at(STEP))?;
-        let sql = "INSERT INTO server (origin, manifest, identity, serial, verified_at, programme) \
-                   VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (origin) DO UPDATE \
-                   SET manifest = ?2, identity = ?3, serial = ?4, verified_at = ?5, programme = ?6";
+        let sql = "INSERT INTO server (origin, manifest, identity, serial, verified_at, programme, recovery, succession) \
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (origin) DO UPDATE SET manifest = ?2, identity = ?3, \
+                   serial = ?4, verified_at = ?5, programme = ?6, recovery = ?7, succession = ?8";
         let row = params![
             seen.origin.as_str(),
             text(&seen.manifest)?,
@@ -150,6 +179,8 @@ impl SqliteStore {
             seen.known.serial.cast_signed(),
             seen.verified_at.as_millisecond(),
             text(&seen.programme)?,
+            seen.known.recovery.map(|key| key.to_string()),
+            seen.known.succession,
         ];
         transaction.execute(sql, row).map_err(at(STEP))?;
         transaction.execute("DELETE FROM listing WHERE origin = ?1", [seen.origin.as_str()]).map_err(at(STEP))?;
@@ -226,6 +257,19 @@ impl SqliteStore {
             .map_err(at(STEP))?;
         row.map(|(ms, data)| Ok((Timestamp::from_millisecond(ms).map_err(at(STEP))?, json(&data)?))).transpose()
     }
+}
+
+/// What is known of a server, from the columns of identity, serial, recovery and succession.
+fn read_known(row: &Row<'_>, columns: [usize; 4]) -> Result<Known, StoreError> {
+    const STEP: &str = "reading a server's keys";
+    let [identity, serial, recovery, succession] = columns;
+    let key = |text: String| text.parse::<PublicKey>().map_err(at(STEP));
+    Ok(Known {
+        identity: row.get(identity).map_err(at(STEP)).and_then(key)?,
+        recovery: row.get::<_, Option<String>>(recovery).map_err(at(STEP))?.map(key).transpose()?,
+        succession: row.get(succession).map_err(at(STEP))?,
+        serial: row.get::<_, i64>(serial).map_err(at(STEP))?.unsigned_abs(),
+    })
 }
 
 fn put_listing(db: &Connection, stored: &StoredListing) -> rusqlite::Result<()> {

@@ -1,5 +1,6 @@
 //! A server's signed description of itself: `GET /.well-known/admit`.
 
+use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
@@ -13,6 +14,7 @@ use crate::jws::{Jws, JwsError};
 use crate::key::{KeyId, PublicKey, SecretKey};
 use crate::origin::Origin;
 use crate::queue::QueuePolicy;
+use crate::succession::Succession;
 use crate::text::Texts;
 
 /// Where every manifest is.
@@ -82,6 +84,9 @@ pub struct Keys {
     pub identity: PublicKey,
     /// Kept offline; signs only a change of the identity key.
     pub recovery: PublicKey,
+    /// The recovery key's word that this is the identity key, where it is not the first: see [`Succession`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub succession: Option<Jws>,
     /// Sign tickets and allow lists.
     #[serde(default)]
     pub ticket: Vec<TicketKey>,
@@ -188,6 +193,17 @@ pub enum ManifestError {
         /// The key that signed.
         found: KeyId,
     },
+    /// It lists another recovery key than the one known.
+    #[error("its recovery key is {found}, but {known} is known for this origin")]
+    RecoveryChanged {
+        /// The key known so far.
+        known: KeyId,
+        /// The key found.
+        found: KeyId,
+    },
+    /// Its identity key was replaced since.
+    #[error("its identity key {0} was replaced by its recovery key")]
+    Replaced(KeyId),
     /// Its serial is lower than one already seen.
     #[error("serial {found} is older than {known}, which was seen before")]
     Older {
@@ -217,8 +233,61 @@ pub enum ManifestError {
 pub struct Known {
     /// Its identity key.
     pub identity: PublicKey,
-    /// The highest serial seen.
+    /// Its recovery key; none, if it was met by a program that did not keep it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recovery: Option<PublicKey>,
+    /// The number of the last [`Succession`]; 0 where the identity key is the first.
+    #[serde(default)]
+    pub succession: u32,
+    /// The highest serial that this identity key signed.
     pub serial: u64,
+}
+
+impl Known {
+    /// What is known by a manifest that was accepted.
+    #[must_use]
+    pub fn by(manifest: &Manifest) -> Self {
+        let Keys { identity, recovery, .. } = &manifest.keys;
+        let succession = manifest.keys.succession().ok().flatten().map_or(0, |word| word.number);
+        Self { identity: *identity, recovery: Some(*recovery), succession, serial: manifest.serial }
+    }
+
+    /// Whether these are the same keys, or what the recovery key that is known has put in their place (F2).
+    fn check(self, manifest: &Manifest) -> Result<(), ManifestError> {
+        let now = Self::by(manifest);
+        let changed = || ManifestError::KeyChanged { known: self.identity.id(), found: now.identity.id() };
+        let recovery = self.recovery.unwrap_or(manifest.keys.recovery);
+        if manifest.keys.recovery != recovery {
+            return Err(match now.identity == self.identity {
+                true => ManifestError::RecoveryChanged { known: recovery.id(), found: manifest.keys.recovery.id() },
+                false => changed(),
+            });
+        }
+        match now.succession.cmp(&self.succession) {
+            Ordering::Less => Err(ManifestError::Replaced(now.identity.id())),
+            // Who never kept the recovery key cannot tell whose word it is.
+            Ordering::Greater if self.recovery.is_none() && now.identity != self.identity => Err(changed()),
+            Ordering::Greater => Ok(()),
+            Ordering::Equal if now.identity != self.identity => Err(changed()),
+            Ordering::Equal if now.serial < self.serial => {
+                Err(ManifestError::Older { known: self.serial, found: now.serial })
+            }
+            Ordering::Equal => Ok(()),
+        }
+    }
+}
+
+impl Keys {
+    /// The recovery key's word for the identity key, where there is one.
+    fn succession(&self) -> Result<Option<Succession>, ManifestError> {
+        let word = self.succession.as_ref().map(|jws| Succession::open(jws, self.recovery)).transpose()?;
+        match word {
+            Some(word) if word.identity != self.identity || word.number == 0 => {
+                Err(ManifestError::BadContent("the succession is for another identity key than the one listed"))
+            }
+            word => Ok(word),
+        }
+    }
 }
 
 impl Manifest {
@@ -231,7 +300,8 @@ impl Manifest {
     /// Accepts a manifest that was fetched from `fetched`, or says why not. `known` is what was accepted before.
     ///
     /// A manifest is signed by the identity key that it lists itself: the first one is believed because it came over
-    /// TLS from the origin that it names, later ones because the key stayed the same (F1, F2).
+    /// TLS from the origin that it names, later ones because the key stayed the same, or because the recovery key that is known put
+    /// this one in its place (F1, F2).
     ///
     /// # Errors
     /// One for each thing that can be wrong.
@@ -241,14 +311,10 @@ impl Manifest {
         if manifest.origin != *fetched {
             return Err(ManifestError::WrongOrigin { fetched: fetched.clone(), claimed: manifest.origin });
         }
-        if let Some(known) = known {
-            if known.identity != listed {
-                return Err(ManifestError::KeyChanged { known: known.identity.id(), found: listed.id() });
-            }
-            if manifest.serial < known.serial {
-                return Err(ManifestError::Older { known: known.serial, found: manifest.serial });
-            }
+        if manifest.keys.succession()?.is_some_and(|word| word.origin != manifest.origin) {
+            return Err(ManifestError::BadContent("the succession is of another origin"));
         }
+        known.map_or(Ok(()), |known| known.check(&manifest))?;
         manifest.check_lifetime(now)?;
         manifest.check_content()?;
         Ok(manifest)
@@ -280,7 +346,7 @@ impl Manifest {
         if self.api_base.len() > 128 || !segments.is_some_and(|mut s| s.all(good)) {
             return bad("api_base is not a plain path");
         }
-        let Keys { identity, recovery, ticket } = &self.keys;
+        let Keys { identity, recovery, ticket, .. } = &self.keys;
         if identity == recovery || ticket.iter().any(|t| t.key == *identity || t.key == *recovery) {
             return bad("one key is listed in two roles");
         }
@@ -324,7 +390,7 @@ mod tests {
             api_base: "/v1".into(),
             operator: Texts::one("en", "Kino").expect("text"),
             cinema_pages: vec![],
-            keys: Keys { identity: key(1).public(), recovery: key(2).public(), ticket: vec![] },
+            keys: Keys { identity: key(1).public(), recovery: key(2).public(), succession: None, ticket: vec![] },
             capabilities: [Capability::Door].into(),
             auth_methods: vec![AuthMethod::Secret],
             payment_methods: vec![PaymentMethod::AtCinema],
@@ -343,7 +409,7 @@ mod tests {
 
     #[test]
     fn a_good_manifest_is_accepted() {
-        let known = Known { identity: key(1).public(), serial: 7 };
+        let known = Known::by(&manifest());
         assert_eq!(accept(&manifest(), Some(known)).expect("good"), manifest());
     }
 
@@ -363,13 +429,71 @@ mod tests {
 
     #[test]
     fn a_changed_identity_key_is_refused() {
-        let known = Known { identity: key(9).public(), serial: 1 };
+        let known = Known { identity: key(9).public(), serial: 1, ..Known::by(&manifest()) };
         assert!(matches!(accept(&manifest(), Some(known)), Err(ManifestError::KeyChanged { .. })));
+    }
+
+    /// The cinema of key 1 after its recovery key gave it key `n`, by its word of this number.
+    fn succeeded(n: u8, number: u32, recovery: u8) -> (Manifest, Jws) {
+        let word = Succession { origin: origin("kino.example"), identity: key(n).public(), number };
+        let succession = Some(word.sign(&key(recovery)));
+        let before = manifest();
+        let keys = Keys { identity: key(n).public(), recovery: key(recovery).public(), succession, ..before.keys };
+        // Whoever stole the old key may have signed any serial.
+        let manifest = Manifest { keys, serial: 1, ..before };
+        let jws = manifest.sign(&key(n));
+        (manifest, jws)
+    }
+
+    #[test]
+    fn the_recovery_key_puts_another_identity_key_in_its_place() {
+        let accept = |jws: &Jws, known: Known| Manifest::accept(jws, &origin("kino.example"), Some(known), now());
+        let first = Known::by(&manifest());
+        let (second, second_jws) = succeeded(3, 1, 2);
+        let (third, third_jws) = succeeded(4, 2, 2);
+        assert_eq!(accept(&second_jws, first).expect("by the recovery key"), second);
+        assert_eq!(accept(&third_jws, first).expect("who missed one"), third);
+        assert_eq!(accept(&third_jws, Known::by(&second)).expect("one after another"), third);
+        let stolen = Manifest { serial: 99, ..manifest() }.sign(&key(1));
+        for (jws, known) in [(&stolen, &second), (&second_jws, &third), (&stolen, &third)] {
+            let refused = accept(jws, Known::by(known));
+            assert!(matches!(refused, Err(ManifestError::Replaced(_))), "{refused:?}");
+        }
+        let unkept = Known { recovery: None, ..first };
+        assert!(matches!(accept(&second_jws, unkept), Err(ManifestError::KeyChanged { .. })));
+        let rival = accept(&succeeded(5, 1, 2).1, Known::by(&second));
+        assert!(matches!(rival, Err(ManifestError::KeyChanged { .. })), "one number, one key: {rival:?}");
+    }
+
+    #[test]
+    fn a_word_of_any_other_key_changes_nothing() {
+        let accept = |jws: &Jws| {
+            Manifest::accept(jws, &origin("kino.example"), Some(Known::by(&manifest())), now()).expect_err("refused")
+        };
+        assert!(matches!(accept(&succeeded(3, 1, 9).1), ManifestError::KeyChanged { .. }), "another recovery key");
+        let (mut forged, _) = succeeded(3, 1, 2);
+        let word = Succession { origin: origin("kino.example"), identity: key(3).public(), number: 1 };
+        forged.keys.succession = Some(word.sign(&key(1)));
+        assert!(
+            matches!(accept(&forged.sign(&key(3))), ManifestError::Jws(JwsError::UnknownKey(_))),
+            "the old identity"
+        );
+        for word in [
+            Succession { origin: origin("other.example"), ..word.clone() },
+            Succession { identity: key(4).public(), ..word.clone() },
+            Succession { number: 0, ..word },
+        ] {
+            forged.keys.succession = Some(word.sign(&key(2)));
+            assert!(matches!(accept(&forged.sign(&key(3))), ManifestError::BadContent(_)), "{word:?}");
+        }
+        let mut hidden = manifest();
+        hidden.keys.recovery = key(9).public();
+        assert!(matches!(accept(&hidden.sign(&key(1))), ManifestError::RecoveryChanged { .. }));
     }
 
     #[test]
     fn an_older_serial_is_refused() {
-        let known = Known { identity: key(1).public(), serial: 8 };
+        let known = Known { serial: 8, ..Known::by(&manifest()) };
         assert!(matches!(accept(&manifest(), Some(known)), Err(ManifestError::Older { known: 8, found: 7 })));
     }
 

@@ -1,6 +1,6 @@
 //! What is shown and sold, in memory: an immutable picture that is replaced as a whole when staff change something.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, OnceLock};
 
 use admit_booking::queue::QueueTerms;
@@ -29,6 +29,9 @@ const COLLECT_BEFORE_START_S: i64 = 30 * 60;
 /// The longest that a buyer can keep seats without paying: with payment and its grace a hold ends within 50 minutes (H1).
 const CHOOSING_MAX_S: u32 = 15 * 60;
 
+/// How many pages of cinemas are answered that are named no more: at most 64 MiB.
+const FORMER_PAGES_MAX: usize = 256;
+
 /// What is shown and sold.
 pub(crate) struct Catalogue {
     /// See [`Listing::programme`].
@@ -44,6 +47,8 @@ pub(crate) struct Catalogue {
     prices: HashMap<ContentName, Arc<Prices>>,
     documents: HashMap<ContentName, Bytes>,
     pages: BTreeMap<ContentName, Bytes>,
+    /// Pages that manifests named not long ago, the last ones at the end: whoever has read one of those asks for them still.
+    former_pages: VecDeque<(ContentName, Bytes)>,
     devices: Vec<Device>,
     programmes: BTreeMap<CinemaId, OnceLock<Vec<Page>>>,
 }
@@ -78,6 +83,7 @@ impl Catalogue {
             prices: HashMap::new(),
             documents: listing.documents.into_iter().map(|d| (d.name, d.bytes)).collect(),
             pages: BTreeMap::new(),
+            former_pages: VecDeque::new(),
             devices: listing.devices,
             programmes: BTreeMap::new(),
         };
@@ -88,6 +94,10 @@ impl Catalogue {
             let bytes = crate::answers::json(&page);
             catalogue.pages.insert(ContentName::of(&bytes), bytes);
         }
+        let before = before.into_iter().flat_map(|b| b.former_pages.iter().cloned().chain(b.pages.clone()));
+        catalogue.former_pages = before.filter(|(name, _)| !catalogue.pages.contains_key(name)).collect();
+        let too_many = catalogue.former_pages.len().saturating_sub(FORMER_PAGES_MAX);
+        catalogue.former_pages.drain(..too_many);
         catalogue.programmes = catalogue.cinemas.keys().map(|id| (*id, OnceLock::new())).collect();
         Ok(catalogue)
     }
@@ -146,7 +156,8 @@ impl Catalogue {
 
     /// A page of cinemas.
     pub(crate) fn page(&self, name: ContentName) -> Option<&Bytes> {
-        self.pages.get(&name)
+        let former = || self.former_pages.iter().find(|(former, _)| *former == name).map(|(_, bytes)| bytes);
+        self.pages.get(&name).or_else(former)
     }
 
     /// The names of all pages of cinemas.
@@ -167,6 +178,10 @@ impl Catalogue {
     /// The scanner whose token has this hash.
     pub(crate) fn device(&self, token_hash: &[u8; 32]) -> Option<DeviceId> {
         self.devices.iter().find(|d| d.token_hash == *token_hash).map(|d| d.id)
+    }
+
+    pub(crate) fn knows_device(&self, id: DeviceId) -> bool {
+        self.devices.iter().any(|known| known.id == id)
     }
 
     /// What a house must know of its screening.

@@ -4,7 +4,8 @@ mod folder;
 
 use std::path::PathBuf;
 
-use admit_protocol::key::{PublicKey, SecretKey};
+use admit_protocol::jws::Jws;
+use admit_protocol::key::{KeyId, PublicKey, SecretKey};
 use admit_protocol::manifest::{Keys, TicketKey};
 use admit_protocol::time::after;
 use jiff::Timestamp;
@@ -30,6 +31,8 @@ pub struct KeyRing {
     pub identity: SecretKey,
     /// Kept offline; this is its public half.
     pub recovery: PublicKey,
+    /// The recovery key's word for the identity key, where it is not the first.
+    pub succession: Option<Jws>,
     /// Sign tickets, oldest first.
     pub ticket: Vec<(SecretKey, TicketKey)>,
     /// Where they are kept, if they came from a folder.
@@ -44,7 +47,9 @@ impl KeyRing {
     pub fn generate(now: Timestamp) -> Result<(Self, SecretKey), getrandom::Error> {
         let [identity, recovery, ticket] = [random_key()?, random_key()?, random_key()?];
         let ticket = (ticket.clone(), ticket_key(&ticket, now));
-        Ok((Self { identity, recovery: recovery.public(), ticket: vec![ticket], kept_in: None }, recovery))
+        let keys =
+            Self { identity, recovery: recovery.public(), succession: None, ticket: vec![ticket], kept_in: None };
+        Ok((keys, recovery))
     }
 
     /// Whether the newest ticket key ends within 45 days.
@@ -60,14 +65,39 @@ impl KeyRing {
     /// # Errors
     /// When the system has no randomness to give.
     pub fn renew(&mut self, now: Timestamp) -> Result<bool, getrandom::Error> {
-        if !self.is_due(now) {
-            return Ok(false);
+        if self.is_due(now) {
+            self.add_ticket_key(now)?;
+            return Ok(true);
         }
+        Ok(false)
+    }
+
+    /// Adds a ticket key, due or not.
+    fn add_ticket_key(&mut self, now: Timestamp) -> Result<(), getrandom::Error> {
         let known_first = after(now, LISTED_BEFORE_S);
-        let from = if self.signing(known_first).is_some() { known_first } else { now };
+        let always = self.signing(now).is_some() && self.signing(known_first).is_some();
+        let from = if always { known_first } else { now };
         let key = random_key()?;
         let listed = ticket_key(&key, from);
         self.ticket.push((key, listed));
+        Ok(())
+    }
+
+    /// A ticket key is not to be believed any more, from now on: it is in wrong hands. Buyers read their tickets again, and get them by
+    /// another key; nothing that it signed opens a door. Gives whether it was listed, and believed until now.
+    ///
+    /// # Errors
+    /// When the system has no randomness to give for another one.
+    pub fn revoke(&mut self, key: KeyId, now: Timestamp) -> Result<bool, getrandom::Error> {
+        let listed = self.ticket.iter_mut().map(|(_, listed)| listed);
+        let Some(listed) = listed.into_iter().find(|k| k.key.id() == key && k.revoked_at.is_none()) else {
+            return Ok(false);
+        };
+        listed.revoked_at = Some(now);
+        if self.signing(now).is_none() {
+            // Nobody waits a week for a ticket: doors learn of it with their next list.
+            self.add_ticket_key(now)?;
+        }
         Ok(true)
     }
 
@@ -77,6 +107,7 @@ impl KeyRing {
         Keys {
             identity: self.identity.public(),
             recovery: self.recovery,
+            succession: self.succession.clone(),
             ticket: self.ticket.iter().map(|(_, listed)| listed.clone()).collect(),
         }
     }
@@ -140,6 +171,16 @@ mod tests {
                 assert!(keys.signing(after(now, later * day)).is_some(), "{n}, {later} days later");
             }
         }
+        let stolen = keys.ticket.last().expect("a key").1.key;
+        let now = after(start, 725 * day);
+        let signer = |keys: &KeyRing| keys.signing(now).map(SecretKey::public);
+        let before = signer(&keys).expect("signs");
+        assert_eq!(keys.revoke(before.id(), now), Ok(true));
+        assert!(signer(&keys).is_some_and(|key| key != before), "another one signs at once");
+        assert!(keys.verifying(before.id().short(), now).is_empty(), "and the stolen one opens nothing");
+        assert_eq!(keys.revoke(before.id(), now), Ok(false), "once");
+        assert_eq!(keys.revoke(keys.identity.public().id(), now), Ok(false), "ticket keys only");
+        assert_eq!(keys.revoke(stolen.id(), now), Ok(stolen != before));
         // After a year in a drawer there is no key left: a new one signs at once.
         let late = after(start, 1200 * day);
         assert!(keys.signing(late).is_none() && keys.renew(late).expect("random") && keys.signing(late).is_some());

@@ -21,6 +21,7 @@ use tokio::sync::Semaphore;
 
 pub use self::programme::{Exported, Imported};
 pub use self::session::{BadPassword, hash_password};
+pub use self::staff::{NewToken, PutStaff};
 use crate::cinema::Cinema;
 use crate::store::StaffStore;
 use crate::store::StoreError;

@@ -223,7 +223,8 @@ fn refused(refusal: Refusal) -> Problem {
         }
         Refusal::LeftAlone(seats) => {
             let why = format!(
-                "{} is only sold to who has a ticket that you would give up: give it up first, or with it",
+                "{} is only sold to who has a ticket that you would give up: give up both together, or, where they are in two \
+                 bookings, cancel this one first and book it again with the other",
                 list(&seats)
             );
             Problem::new(Code::RuleBroken, why).at("/seats")

@@ -1,6 +1,8 @@
 //! Vectors: what every implementation must read, refuse and reckon alike. What is expected is written down here by hand, or follows from
 //! a published algorithm; our own code must agree, and so must the second implementation in `conformance-tests/vectors`.
 
+mod signatures;
+
 use std::fs;
 use std::path::Path;
 
@@ -32,6 +34,7 @@ pub(crate) fn run(write: bool) -> anyhow::Result<()> {
         ("texts", texts()?),
         ("times", times()?),
         ("keys", keys()?),
+        ("signatures", signatures::all()?),
         ("manifests", manifests()?),
         ("tickets", tickets()?),
         ("policies", policies()?),
@@ -307,7 +310,25 @@ fn manifests() -> anyhow::Result<Value> {
         jws[part] = json!(text);
         case(jws, Value::Null)
     };
-    let known = |serial: u64, key: &SecretKey| json!({"serial": serial, "identity": key.public().to_string()});
+    let known = |serial: u64, key: &SecretKey| {
+        json!(Known { identity: key.public(), recovery: Some(self::key(2).public()), succession: 0, serial })
+    };
+    // The cinema after its recovery key gave it key 4, and what it says of itself then.
+    let succession = |change: &dyn Fn(&mut Value), signer: u8| {
+        let mut word = json!({"origin": "https://kino.example", "identity": key(4).public().to_string(), "number": 5});
+        change(&mut word);
+        json!(Jws::sign("admit-succession+jws", &word, &key(signer)))
+    };
+    let replaced = |succession: Value, known: Value| {
+        let manifest = changed(&|m| {
+            (m["keys"]["identity"], m["keys"]["succession"]) = (json!(key(4).public().to_string()), succession.clone());
+        });
+        case(signed(&manifest, &key(4)), known)
+    };
+    let by_word = |known: Value| replaced(succession(&|_| {}, 2), known);
+    let after = |number: u32, serial: u64| {
+        json!(Known { identity: key(4).public(), recovery: Some(key(2).public()), succession: number, serial })
+    };
     let payload = signed(&base, &identity)["payload"].as_str().unwrap_or_default().to_owned();
     let good = [
         usual(),
@@ -316,6 +337,11 @@ fn manifests() -> anyhow::Result<Value> {
         of(&|m| m["capabilities"] = json!(["feed", "a_later_one"])),
         of(&|m| m["issued"] = json!("2026-11-21T12:05:00Z")),
         of(&|m| (m["issued"], m["expires"]) = (json!("2026-11-14T12:00:01Z"), json!("2026-11-21T12:00:01Z"))),
+        by_word(Value::Null),
+        by_word(known(7, &identity)),
+        by_word(known(900, &identity)),
+        by_word(after(5, 7)),
+        by_word(after(4, 900)),
     ];
     let bad = [
         (of(&|m| m["origin"] = json!("https://other.example")), "another origin"),
@@ -327,6 +353,28 @@ fn manifests() -> anyhow::Result<Value> {
         (case(signed(&base, &key(9)), Value::Null), "signed by a key that it does not list as its identity"),
         (case(signed(&base, &identity), known(8, &identity)), "an older serial than is known"),
         (case(signed(&base, &identity), known(7, &key(9))), "another identity key than is known"),
+        (by_word(after(5, 8)), "an older serial of the new identity key"),
+        (by_word(after(6, 1)), "an identity key that was replaced"),
+        (case(signed(&base, &identity), after(5, 1)), "the first identity key, after it was replaced"),
+        (replaced(succession(&|_| {}, 9), known(7, &identity)), "a succession that another key signed"),
+        (replaced(succession(&|_| {}, 1), known(7, &identity)), "a succession that the old identity key signed"),
+        (
+            replaced(succession(&|w| w["origin"] = json!("https://other.example"), 2), Value::Null),
+            "another origin's succession",
+        ),
+        (
+            replaced(succession(&|w| w["identity"] = json!(key(5).public().to_string()), 2), Value::Null),
+            "a succession to another key",
+        ),
+        (replaced(succession(&|w| w["number"] = json!(0), 2), Value::Null), "a succession without a number"),
+        (replaced(Value::Null, known(7, &identity)), "another identity key, and no word of the recovery key"),
+        (
+            case(
+                signed(&changed(&|m| m["keys"]["recovery"] = json!(key(9).public().to_string())), &identity),
+                known(7, &identity),
+            ),
+            "another recovery key than is known",
+        ),
         (broken("signature", &"A".repeat(86)), "a signature of nothing"),
         (broken("payload", &format!("{payload}=")), "padded"),
         (broken("protected", "eyJhbGciOiJub25lIn0"), "no algorithm"),
@@ -338,10 +386,7 @@ fn manifests() -> anyhow::Result<Value> {
             let origin = Origin::parse(case["origin"].as_str().unwrap_or_default(), OriginPolicy::Public)?;
             let known = match &case["known"] {
                 Value::Null => None,
-                known => Some(Known {
-                    identity: known["identity"].as_str().unwrap_or_default().parse()?,
-                    serial: known["serial"].as_u64().unwrap_or(0),
-                }),
+                known => Some(serde_json::from_value(known.clone())?),
             };
             Ok(Manifest::accept(&jws, &origin, known, case["now"].as_str().unwrap_or_default().parse()?)?)
         };

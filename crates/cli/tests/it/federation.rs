@@ -76,8 +76,27 @@ async fn an_index_says_why_a_server_is_not_listed_and_remembers_over_a_restart()
     assert!(another.cinemas(&Search::default()).await.expect("answers").listings.is_empty());
 }
 
+/// Announces a server once more, as if the last look were long ago; `meanwhile` is done to what the index has on disk.
+async fn looked_at_again(index: &IndexFolder, cinema: &Folder, meanwhile: &str) -> (bool, String) {
+    let db = rusqlite::Connection::open(index.path.join("index.sqlite")).expect("opens");
+    db.execute_batch(&format!("UPDATE look SET at = 0; {meanwhile}")).expect("changes");
+    drop(db);
+    let _serving = index.serve().await;
+    let found = run(&["index", "announce", &index.origin, &cinema.origin]);
+    (found.status.success(), says(&found))
+}
+
+/// A server comes up with another identity key: somebody may be taking its place.
+async fn with_key(cinema: &Folder, n: u8) -> Serving {
+    let key = serde_json::json!({"seed": vec![n; 32]}).to_string();
+    std::fs::write(cinema.path.join("keys/identity.json"), key).expect("writes");
+    let serving = cinema.serve();
+    cinema.meet(&client(1)).await;
+    serving
+}
+
 #[tokio::test]
-async fn a_server_that_lost_its_key_is_not_listed_under_a_new_one() {
+async fn a_server_with_other_keys_is_in_quarantine_for_14_days_or_until_the_operator_has_asked() {
     let cinema = Folder::new(2, 1);
     let index = index();
     let serving = index.serve().await;
@@ -86,30 +105,66 @@ async fn a_server_that_lost_its_key_is_not_listed_under_a_new_one() {
         cinema.meet(&client(1)).await;
         assert!(run(&["index", "announce", &index.origin, &cinema.origin]).status.success());
     }
-    // A new identity key at the same address: somebody may be taking its place.
-    let seed: Vec<u8> = vec![9; 32];
-    std::fs::write(cinema.path.join("keys/identity.json"), serde_json::to_vec(&seed).expect("writes")).expect("writes");
-    let _cinema = cinema.serve();
-    cinema.meet(&client(1)).await;
+    let other = with_key(&cinema, 9).await;
     // Within five minutes it does not look again, also after a restart: it says what it found last.
     drop(serving);
     let serving = index.serve().await;
     assert!(run(&["index", "announce", &index.origin, &cinema.origin]).status.success());
     drop(serving);
-    let db = rusqlite::Connection::open(index.path.join("index.sqlite")).expect("opens");
-    db.execute("UPDATE look SET at = 0", []).expect("long ago");
-    drop(db);
-    let _serving = index.serve().await;
-    let refused = run(&["index", "announce", &index.origin, &cinema.origin]);
-    assert!(!refused.status.success() && says(&refused).contains("identity key changed"), "{}", says(&refused));
-    assert!(says(&refused).contains("still listed as it was"), "{}", says(&refused));
-    let found =
-        run(&["find", "--index", &index.origin, "--index", "http://127.0.0.1:9", "kino", "--date", "2001-01-01"]);
-    assert!(
-        says(&found).contains("no cinema fits") && says(&found).contains("127.0.0.1:9 is left out"),
-        "{}",
-        says(&found)
-    );
+    let (listed, why) = looked_at_again(&index, &cinema, "").await;
+    assert!(!listed && why.contains("is known for this origin") && why.contains("are believed from"), "{why}");
+    assert!(why.contains("still listed as it was"), "{why}");
+    {
+        let _serving = index.serve().await;
+        let found =
+            run(&["find", "--index", &index.origin, "--index", "http://127.0.0.1:9", "kino", "--date", "2001-01-01"]);
+        let found = says(&found);
+        assert!(found.contains("no cinema fits") && found.contains("127.0.0.1:9 is left out"), "{found}");
+    }
+    const A_MINUTE_SHORT: &str = "UPDATE quarantine SET since = since - 14 * 86400000 + 60000";
+    const A_MINUTE: &str = "UPDATE quarantine SET since = since - 60000";
+    assert!(!looked_at_again(&index, &cinema, A_MINUTE_SHORT).await.0);
+    drop(other);
+    let other = with_key(&cinema, 10).await;
+    assert!(!looked_at_again(&index, &cinema, A_MINUTE).await.0, "another key, another quarantine");
+    assert!(!looked_at_again(&index, &cinema, A_MINUTE_SHORT).await.0);
+    assert!(looked_at_again(&index, &cinema, A_MINUTE).await.0, "14 days of the same");
+    drop(other);
+    let trust = || run(&["index", "trust", index.text(), &cinema.origin]);
+    assert!(says(&trust()).contains("there is nothing to trust"));
+    let _other = with_key(&cinema, 11).await;
+    assert!(!looked_at_again(&index, &cinema, "").await.0);
+    assert!(trust().status.success());
+    let (listed, why) = looked_at_again(&index, &cinema, "").await;
+    assert!(listed, "the operator has asked: {why}");
+}
+
+#[tokio::test]
+async fn a_server_whose_recovery_key_has_spoken_stays_listed() {
+    let cinema = Folder::new(2, 1);
+    let index = index();
+    let serving = index.serve().await;
+    {
+        let _cinema = cinema.serve();
+        cinema.meet(&client(1)).await;
+        assert!(run(&["index", "announce", &index.origin, &cinema.origin]).status.success());
+    }
+    drop(serving);
+    let stolen = std::fs::read(cinema.path.join("keys/identity.json")).expect("reads");
+    let recovery = cinema.path.join("keys/recovery.json");
+    let replaced = run(&["keys", "replace-identity", cinema.text(), "--recovery", recovery.to_str().expect("a path")]);
+    assert!(replaced.status.success(), "{}", says(&replaced));
+    {
+        let _cinema = cinema.serve();
+        cinema.meet(&client(1)).await;
+        let (listed, why) = looked_at_again(&index, &cinema, "").await;
+        assert!(listed, "{why}");
+    }
+    std::fs::write(cinema.path.join("keys/identity.json"), stolen).expect("writes");
+    let _thief = cinema.serve();
+    cinema.meet(&client(1)).await;
+    let (listed, why) = looked_at_again(&index, &cinema, "").await;
+    assert!(!listed && why.contains("was replaced by its recovery key"), "{why}");
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod examples;
 mod exchange;
 mod federation;
 mod folder;
+mod keys;
 mod kill;
 mod left;
 mod live;

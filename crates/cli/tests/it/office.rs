@@ -288,3 +288,44 @@ async fn what_came_back_is_sold_again_over_the_counter_and_to_who_had_it() {
         all_comes_back();
     }
 }
+
+#[tokio::test]
+async fn staff_and_scanners_are_added_while_the_server_runs() {
+    let folder = staffed();
+    let _serving = folder.serve();
+    folder.meet(&client(1)).await;
+    let origin = folder.origin.as_str();
+    // Who signs in says their password first, then that of who is new.
+    let at_server = |what: &[&str], login: &str| {
+        let all = [&["--json", "cinema"], what, &["--login", login]].concat();
+        with_password(&all, "correct horse\nbattery staple")
+    };
+    let nobody = says(&run(&["cinema", "staff", origin, "emil", "--role", "door"]));
+    assert!(nobody.contains("say --login"), "{nobody}");
+    let not_hers = says(&at_server(&["staff", origin, "emil", "--role", "door"], "anna"));
+    assert!(not_hers.contains("the role box_office may not"), "{not_hers}");
+    let added = at_server(&["staff", origin, "emil", "--role", "box_office"], "root");
+    assert!(added.status.success(), "{}", says(&added));
+    let emils = with_password(&["box-office", "list", origin, "--login", "emil"], "battery staple");
+    assert!(emils.status.success(), "{}", says(&emils));
+    let listed = says(&at_server(&["staff", origin], "root"));
+    assert!(listed.contains("emil") && listed.contains("doro"), "{listed}");
+    let gone = at_server(&["staff", origin, "emil", "--gone"], "root");
+    assert!(gone.status.success(), "{}", says(&gone));
+    let shut = says(&with_password(&["box-office", "list", origin, "--login", "emil"], "battery staple"));
+    assert!(shut.contains("could not sign in"), "{shut}");
+
+    let token = |replaced: bool| {
+        let said = at_server(&["device", origin, "door-7"], "root");
+        let said: Value = serde_json::from_slice(&said.stdout).unwrap_or_else(|_| panic!("{}", says(&said)));
+        assert_eq!(said["replaced"], replaced, "{said}");
+        said["token"].as_str().expect("a token").to_owned()
+    };
+    let (old, new) = (token(false), token(true));
+    let scan = |token: &str| {
+        let token = format!("--token={token}");
+        says(&with_password(&["door", "scan", origin, "show-0", &token], "HC1:NOTHING"))
+    };
+    assert!(scan(&old).contains("token"), "{}", scan(&old));
+    assert_ne!(scan(&old), scan(&new), "the older one opens nothing any more");
+}

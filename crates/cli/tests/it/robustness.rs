@@ -73,6 +73,7 @@ fn both(programme: Value) -> Both {
         contact,
         identity: random_key().expect("random"),
         recovery: random_key().expect("random").public(),
+        succession: None,
         origins: OriginPolicy::Public,
     };
     let store_of_index = admit_index::SqliteStore::open(folder.path()).expect("opens");

@@ -4,8 +4,11 @@ use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use admit_protocol::key::SecretKey;
+use admit_protocol::jws::Jws;
+use admit_protocol::key::{KeyId, PublicKey, SecretKey};
 use admit_protocol::manifest::TicketKey;
+use admit_protocol::origin::Origin;
+use admit_protocol::succession::Succession;
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -43,6 +46,15 @@ pub enum KeyFileError {
     Random(#[from] getrandom::Error),
 }
 
+/// The identity key in its file: with the recovery key's word for it, where it is not the first. One file, so that none is without the
+/// other.
+#[derive(Serialize, Deserialize)]
+struct IdentityFile {
+    seed: [u8; 32],
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    succession: Option<Jws>,
+}
+
 /// A ticket key in its file.
 #[derive(Serialize, Deserialize)]
 struct TicketKeyFile {
@@ -71,7 +83,7 @@ impl KeyRing {
             write_text(&folder.join(RECOVERY_PUBLIC), &recovery.public().to_string())?;
             write_new(&folder.join(TICKETS), &ticket_files(&keys))?;
             // Last: a folder with an identity is whole.
-            write_new(&identity, &keys.identity.seed())?;
+            write_new(&identity, &IdentityFile { seed: keys.identity.seed(), succession: None })?;
             keys.kept_in = Some(folder.to_owned());
             return Ok(keys);
         }
@@ -81,17 +93,73 @@ impl KeyRing {
 
     /// Itself with a new ticket key, if one is due. The key is in its folder before it is anywhere else.
     pub(crate) fn renewed(mut self, now: Timestamp) -> Result<Self, KeyFileError> {
-        if self.renew(now)?
-            && let Some(folder) = &self.kept_in
-        {
-            // Written beside and renamed: a key that signed must never be lost.
-            let beside = folder.join("tickets.new");
-            let _ = fs::remove_file(&beside);
-            write_new(&beside, &ticket_files(&self))?;
-            let path = folder.join(TICKETS);
-            fs::rename(&beside, &path).map_err(|source| KeyFileError::File { path, source })?;
+        if self.renew(now)? {
+            self.keep_ticket_keys()?;
         }
         Ok(self)
+    }
+
+    fn keep_ticket_keys(&self) -> Result<(), KeyFileError> {
+        // A key that signed must never be lost.
+        self.kept_in.as_ref().map_or(Ok(()), |folder| replace(&folder.join(TICKETS), &ticket_files(self)))
+    }
+
+    /// Adds a ticket key before its time, and keeps it. It signs from a week from now on.
+    ///
+    /// # Errors
+    /// When a file cannot be written, or the system has no randomness to give.
+    pub fn add_and_keep(&mut self, now: Timestamp) -> Result<(), KeyFileError> {
+        self.add_ticket_key(now)?;
+        self.keep_ticket_keys()
+    }
+
+    /// As [`revoke`](Self::revoke), and keeps that.
+    ///
+    /// # Errors
+    /// When a file cannot be written, or the system has no randomness to give.
+    pub fn revoke_and_keep(&mut self, key: KeyId, now: Timestamp) -> Result<bool, KeyFileError> {
+        let was_listed = self.revoke(key, now)?;
+        if was_listed {
+            self.keep_ticket_keys()?;
+        }
+        Ok(was_listed)
+    }
+
+    /// Puts a new identity key in the place of one that was lost, or that somebody else has, by the word of the recovery key.
+    ///
+    /// # Errors
+    /// When this is not the recovery key that the folder names, or a file cannot be read or written. The old key stays then.
+    pub fn replace_identity(folder: &Path, origin: &Origin, recovery: &SecretKey) -> Result<Self, KeyFileError> {
+        let listed = read_recovery(folder)?;
+        if recovery.public() != listed {
+            let why = format!("it names recovery key {}, and this one is {}", listed.id(), recovery.public().id());
+            return Err(KeyFileError::Damaged { path: folder.join(RECOVERY_PUBLIC), why });
+        }
+        let path = folder.join(IDENTITY);
+        // Where the file is lost, so is the number of the last word: seconds since 1970 are higher than any.
+        let before = match path.exists() {
+            true => read::<IdentityFile>(&path)?.succession,
+            false => None,
+        };
+        let before = before.and_then(|jws| Succession::open(&jws, listed).ok()).map_or(0, |word| word.number);
+        let now = u32::try_from(Timestamp::now().as_second()).unwrap_or(u32::MAX);
+        let identity = super::random_key()?;
+        let word = Succession {
+            origin: origin.clone(),
+            identity: identity.public(),
+            number: now.max(before.saturating_add(1)),
+        };
+        let succession = Some(word.sign(recovery));
+        replace(&path, &IdentityFile { seed: identity.seed(), succession })?;
+        Self::open(folder)
+    }
+
+    /// A recovery key from its file, wherever that is kept.
+    ///
+    /// # Errors
+    /// When it cannot be read, or is none.
+    pub fn read_recovery_key(path: &Path) -> Result<SecretKey, KeyFileError> {
+        Ok(SecretKey::from_seed(&read::<[u8; 32]>(path)?))
     }
 
     /// The keys in this folder.
@@ -99,18 +167,23 @@ impl KeyRing {
     /// # Errors
     /// When a file is not there, or is damaged.
     pub fn open(folder: &Path) -> Result<Self, KeyFileError> {
-        let seed = |name| read::<[u8; 32]>(&folder.join(name));
+        let IdentityFile { seed, succession } = read(&folder.join(IDENTITY))?;
         let tickets: Vec<TicketKeyFile> = read(&folder.join(TICKETS))?;
-        let path = folder.join(RECOVERY_PUBLIC);
-        let recovery = read_bytes(&path)?;
-        let recovery = String::from_utf8_lossy(&recovery).trim().parse();
         Ok(Self {
-            identity: SecretKey::from_seed(&seed(IDENTITY)?),
-            recovery: recovery.map_err(|why| KeyFileError::Damaged { path, why: format!("{why}") })?,
+            identity: SecretKey::from_seed(&seed),
+            recovery: read_recovery(folder)?,
+            succession,
             ticket: tickets.into_iter().map(|t| (SecretKey::from_seed(&t.seed), t.listed)).collect(),
             kept_in: Some(folder.to_owned()),
         })
     }
+}
+
+fn read_recovery(folder: &Path) -> Result<PublicKey, KeyFileError> {
+    let path = folder.join(RECOVERY_PUBLIC);
+    let text = read_bytes(&path)?;
+    let key = String::from_utf8_lossy(&text).trim().parse();
+    key.map_err(|why| KeyFileError::Damaged { path, why: format!("{why}") })
 }
 
 fn ticket_files(keys: &KeyRing) -> Vec<TicketKeyFile> {
@@ -131,6 +204,14 @@ fn read<T: DeserializeOwned>(path: &Path) -> Result<T, KeyFileError> {
 fn write_new<T: Serialize>(path: &Path, secret: &T) -> Result<(), KeyFileError> {
     let damaged = |e: serde_json::Error| KeyFileError::Damaged { path: path.to_owned(), why: e.to_string() };
     write_text(path, &serde_json::to_string(secret).map_err(damaged)?)
+}
+
+/// Written beside and renamed: what was there is there, or the new one.
+fn replace<T: Serialize>(path: &Path, secret: &T) -> Result<(), KeyFileError> {
+    let beside = path.with_extension("new");
+    let _ = fs::remove_file(&beside);
+    write_new(&beside, secret)?;
+    fs::rename(&beside, path).map_err(|source| KeyFileError::File { path: path.to_owned(), source })
 }
 
 fn write_text(path: &Path, text: &str) -> Result<(), KeyFileError> {
@@ -163,6 +244,33 @@ mod tests {
         let later = KeyRing::open_or_create(&path, at("2027-02-01T12:00:00Z")).expect("renewed");
         assert_eq!((later.ticket.len(), later.identity.public()), (2, made.identity.public()));
         assert_eq!(KeyRing::open(&path).expect("kept").public(), later.public());
+    }
+
+    #[test]
+    fn the_recovery_key_replaces_an_identity_that_was_lost_or_stolen() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path();
+        let first = KeyRing::open_or_create(path, at("2026-11-21T12:00:00Z")).expect("made");
+        let origin: Origin = serde_json::from_str(r#""https://kino.example""#).expect("an origin");
+        let recovery = KeyRing::read_recovery_key(&path.join(RECOVERY)).expect("there");
+        let number = |keys: &KeyRing| {
+            let word = Succession::open(keys.succession.as_ref().expect("a word"), keys.recovery).expect("its own");
+            assert_eq!((word.identity, &word.origin), (keys.identity.public(), &origin));
+            word.number
+        };
+        let stranger = super::super::random_key().expect("random");
+        assert!(KeyRing::replace_identity(path, &origin, &stranger).is_err());
+        assert_eq!(KeyRing::open(path).expect("as before").public(), first.public());
+        let second = KeyRing::replace_identity(path, &origin, &recovery).expect("replaced");
+        assert_ne!(second.identity.public(), first.identity.public());
+        assert_eq!((second.recovery, second.ticket.len()), (first.recovery, first.ticket.len()));
+        let third = KeyRing::replace_identity(path, &origin, &recovery).expect("again");
+        assert!(number(&third) > number(&second), "in the same second, too");
+        fs::remove_file(path.join(IDENTITY)).expect("lost");
+        assert!(KeyRing::open_or_create(path, at("2026-11-21T12:00:00Z")).is_err(), "nothing is made in its place");
+        let fourth = KeyRing::replace_identity(path, &origin, &recovery).expect("from nothing");
+        assert!(number(&fourth) >= number(&second));
+        assert_eq!(KeyRing::open(path).expect("kept").public(), fourth.public());
     }
 
     #[test]

@@ -23,13 +23,19 @@ pub(super) async fn list(State(management): State<Management>, somebody: SignedI
     Ok(json(&management.store(<dyn StaffStore>::staff).await?))
 }
 
-#[derive(Deserialize)]
-pub(super) struct PutStaff {
-    name: String,
-    role: Role,
+/// Somebody who works here, as they are to be from now on.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct PutStaff {
+    /// What they are called.
+    pub name: String,
+    /// What they may do.
+    pub role: Role,
+    /// They sign in no more.
     #[serde(default)]
-    disabled: bool,
-    password: Option<String>,
+    pub disabled: bool,
+    /// A new one; whom the server does not know needs it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<String>,
 }
 
 pub(super) async fn put(
@@ -68,10 +74,14 @@ pub(super) struct PutDevice {
 }
 
 /// A token is shown once, when it is made; only its hash is kept.
-#[derive(Serialize)]
-struct NewToken {
-    device: DeviceId,
-    token: String,
+#[derive(Debug, Serialize, Deserialize)]
+pub struct NewToken {
+    /// The scanner.
+    pub device: DeviceId,
+    /// What it signs in with.
+    pub token: String,
+    /// It had an older one, which opens nothing any more.
+    pub replaced: bool,
 }
 
 /// Registers a scanner, or gives it a new token; the old one ends.
@@ -89,10 +99,11 @@ pub(super) async fn put_device(
     let PutDevice { name } = body.value;
     named("name", &name, 200)?;
     let now = management.0.cinema.now();
+    let replaced = management.0.cinema.catalogue().knows_device(id);
     management.store(move |store| store.edit(&[Edit::Device { device, name }], now, Layouts::Stay)).await?;
     management.note(&somebody.staff, "put_device", id.to_string()).await?;
     management.0.cinema.reload().await.map_err(|e| Reply::internal(&e))?;
-    Ok((StatusCode::CREATED, json(&NewToken { device: id, token })).into_response())
+    Ok((StatusCode::CREATED, json(&NewToken { device: id, token, replaced })).into_response())
 }
 
 #[derive(Deserialize)]

@@ -235,7 +235,8 @@ fn why_layout_stays(
              a new one, give that another name in the file, and keep the old one under its name",
         ),
         (false, Layouts::Stay) => Some(
-            "it keeps its layout while a server may sell it: with its data in the folder, stop the server and use `admit cinema import`",
+            "it keeps its layout while a server may sell it. Nobody has a seat in it: give it another name in the file and cancel this \
+             one; or, with its data in the folder, stop the server and use `admit cinema import`",
         ),
         (false, Layouts::MayChange) => None,
     })

@@ -77,7 +77,7 @@ impl std::str::FromStr for Role {
 }
 
 /// Somebody who works here.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StaffMember {
     /// What they sign in with.
     pub login: String,

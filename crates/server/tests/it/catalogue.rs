@@ -1,6 +1,6 @@
 use admit_server::store::StoreError;
 use admit_server::store::sqlite::SqliteStore;
-use admit_server::store::{Edit, Layouts, StaffStore as _};
+use admit_server::store::{Edit, Layouts, StaffStore as _, Store as _};
 use serde_json::{Value, json};
 
 use crate::stage::{ANNA, NOON, Stage, bundle};
@@ -518,4 +518,29 @@ async fn a_chain_of_any_size_fits_pages_that_every_reader_takes() {
         cinemas += said.body["cinemas"].as_array().map_or(0, Vec::len);
     }
     assert_eq!((cinemas, manifest.cinema_pages.len() > 1), (41, true));
+}
+
+#[tokio::test]
+async fn pages_of_a_manifest_that_is_still_valid_are_answered() {
+    let (store, folder) = open();
+    let store = std::sync::Arc::new(store);
+    let now = NOON.parse().expect("noon");
+    store.edit(&bundle().check(now).edits, now, Layouts::Stay).expect("edits");
+    let (keys, _) = admit_server::keys::KeyRing::generate(now).expect("randomness");
+    let clock = std::sync::Arc::new(admit_server::clock::ManualClock::new(now));
+    let s = Stage::with(store.clone(), clock, keys, folder);
+    let manifest = || -> admit_protocol::manifest::Manifest {
+        let jws: admit_protocol::jws::Jws = serde_json::from_slice(&s.cinema.manifest()).expect("a jws");
+        jws.unverified(1 << 20).expect("a manifest")
+    };
+    let before = manifest().cinema_pages;
+    let page = format!("/v1/cinema_pages/{}", before[0]);
+    let read = s.get(ANNA, &page).await;
+    let mut cinema = store.catalogue().expect("a listing").cinemas.remove(0);
+    cinema.website = Some("https://kino.example/new".into());
+    store.edit(&[Edit::Cinema(Box::new(cinema))], now, Layouts::Stay).expect("edits");
+    s.cinema.reload().await.expect("reloads");
+    assert_ne!(before, manifest().cinema_pages);
+    let again = s.get(ANNA, &page).await;
+    assert_eq!((again.status, &again.bytes), (read.status, &read.bytes));
 }
