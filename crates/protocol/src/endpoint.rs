@@ -9,6 +9,8 @@ pub struct Endpoint {
     pub method: &'static str,
     /// The path below the API base, with `{parameters}`.
     pub path: &'static str,
+    /// What it is for, in a sentence.
+    pub about: &'static str,
 }
 
 impl Endpoint {
@@ -31,9 +33,9 @@ impl Endpoint {
 }
 
 macro_rules! endpoints {
-    ($list:ident, $($(#[$doc:meta])* $name:ident $method:literal $path:literal;)*) => {
-        $($(#[$doc])* pub const $name: Endpoint =
-            Endpoint { name: stringify!($name), method: $method, path: $path };)*
+    ($list:ident, $(#[doc = $about:literal] $name:ident $method:literal $path:literal;)*) => {
+        $(#[doc = $about] pub const $name: Endpoint =
+            Endpoint { name: stringify!($name), method: $method, path: $path, about: $about };)*
         /// All of them.
         pub const $list: &[Endpoint] = &[$($name),*];
     };

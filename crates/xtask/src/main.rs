@@ -3,6 +3,8 @@
 
 mod conformance;
 mod dependencies;
+mod openapi;
+mod operations;
 mod plant;
 mod schema;
 mod spec;

@@ -42,7 +42,8 @@ fn deny() -> anyhow::Result<()> {
         return Ok(());
     }
     if !installed {
-        cargo("installing cargo-deny", &["install", "--quiet", "--locked", "cargo-deny"])?;
+        // It is asked once: what it takes to build it well takes longer than its answer.
+        cargo("installing cargo-deny", &["install", "--debug", "--quiet", "--locked", "cargo-deny"])?;
     }
     cargo("licences and bans", &["deny", "--offline", "--log-level", "error", "check", "bans", "licenses", "sources"])
 }
