@@ -16,6 +16,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import cbor2
+import pycddl
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
@@ -236,6 +237,27 @@ def one_item(data: bytes) -> object:
     return item
 
 
+class Cddl:
+    """spec/v1/ticket.cddl. What is signed and what is around it are judged apart: `.cbor` within an array is more than the tool can."""
+
+    def __init__(self, text: str) -> None:
+        plain = re.sub(r" \.cbor \w+", "", text)
+        self.rules = {rule: pycddl.Schema(f"root = {rule}\n{plain}") for rule in ("ticket", "header", "claims")}
+
+    def fits(self, rule: str, data: bytes) -> bool:
+        try:
+            self.rules[rule].validate_cbor(data)
+        except pycddl.ValidationError:
+            return False
+        return True
+
+    def fits_ticket(self, data: bytes) -> bool:
+        if not self.fits("ticket", data):
+            return False
+        protected, _, payload, _ = one_item(data).value
+        return self.fits("header", protected) and self.fits("claims", payload)
+
+
 def read_ticket(code: str, keys: list[str]) -> dict[str, object]:
     must(code.startswith("ADMIT1:"), "no prefix")
     data = base45(code[7:])
@@ -357,12 +379,21 @@ def main() -> None:
     checks.judge("signature", checks.load("signatures")["signatures"], read_signature)
     checks.judge("manifest", checks.load("manifests")["manifests"], read_manifest)
     tickets = checks.load("tickets")
+    cddl = Cddl((checks.folder.parent / "ticket.cddl").read_text())
     for case in tickets["tickets"]:
         try:
             says = read_ticket(case["code"], tickets["ticket_key"])
         except (Refused, KeyError, TypeError, ValueError, AttributeError):
             says = None
         checks.same(f"ticket {case.get('why', case['code'][:20])}", says, case.get("says"))
+        if says:
+            data = base45(case["code"][7:])
+            checks.same("a ticket by the CDDL", cddl.fits_ticket(data), True)
+            protected, unprotected, payload, signature = one_item(data).value
+            claims = one_item(payload)
+            claims[-65537][2] = "x" * 13
+            longer = cbor2.CBORTag(18, [protected, unprotected, cbor2.dumps(claims), signature])
+            checks.same("a row's label of 13 bytes by the CDDL", cddl.fits_ticket(cbor2.dumps(longer)), False)
     for case in checks.load("policies")["refunds"]:
         back = refund(case["policy"], case["price"]["amount"], case["starts_at"], case["now"])
         checks.same(f"refund at {case['now']}", back, case["refund"])

@@ -252,13 +252,14 @@ fn started(mut command: Command, secret: Option<&str>) -> anyhow::Result<Control
     Ok(Controlled { child, url, secret })
 }
 
-/// A Python with the packages that the server needs, in a folder of its own below `target`.
+/// A Python with the packages that the server and the suite's second opinion need, in a folder of its own below `target`.
 fn python() -> anyhow::Result<PathBuf> {
     let root = root();
-    let needs = root.join("examples/python-server/requirements.txt");
+    let needs = root.join("conformance-tests/requirements.txt");
     let venv = root.join("target/python");
     let (python, kept) = (venv.join("bin/python"), venv.join("requirements.txt"));
-    let wanted = std::fs::read(&needs)?;
+    let servers = std::fs::read(root.join("examples/python-server/requirements.txt"))?;
+    let wanted = [std::fs::read(&needs)?, servers].concat();
     if std::fs::read(&kept).ok().as_ref() != Some(&wanted) {
         let run = |command: &mut Command| -> anyhow::Result<()> {
             let output = command.output()?;
