@@ -1,10 +1,12 @@
 //! Everything that must hold before a change lands.
 
-use std::process::Command;
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use admit_private_postgres::{ADDRESS, Postgres};
 use anyhow::ensure;
+use serde_json::Value;
 
 pub(crate) fn run() -> anyhow::Result<()> {
     let began = Instant::now();
@@ -15,15 +17,14 @@ pub(crate) fn run() -> anyhow::Result<()> {
     step("links of the specification", || crate::spec::render().map(drop))?;
     cargo("lints", &["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"])?;
     deny()?;
-    // Tests run the programs as people do: the examples' programs must be there.
-    cargo("build", &["build", "--workspace", "--locked"])?;
+    // Tests run the programs as people do: the examples' programs must be there. With the tests, so that both are built with the
+    // same features: what differs is built twice.
+    cargo("build", &["build", "--workspace", "--all-targets", "--locked"])?;
     let postgres = postgres()?;
     let address = postgres.as_ref().map(Postgres::address).unwrap_or_default();
     cargo_with("tests", &["test", "--workspace", "--locked"], &[(ADDRESS, &address)])?;
     if postgres.is_some() {
-        let on_postgres = [(ADDRESS, address.as_str()), ("ADMIT_TEST_STORE", "postgres")];
-        let again = ["test", "-p", "admit-server", "-p", "admit-cli", "--locked", "--test", "it"];
-        cargo_with("tests of servers once more, on PostgreSQL", &again, &on_postgres)?;
+        step("tests of servers once more, on PostgreSQL", || on_postgres(&address))?;
     }
     drop(postgres);
     step("conformance", || crate::conformance::run(false))?;
@@ -60,9 +61,34 @@ fn postgres() -> anyhow::Result<Option<Postgres>> {
     }
 }
 
+/// The tests of the server and the program, as they were built for the whole workspace, with everything in this PostgreSQL.
+fn on_postgres(address: &str) -> anyhow::Result<()> {
+    let arguments = ["test", "--workspace", "--locked", "--no-run", "--message-format", "json", "--quiet"];
+    let built = Command::new(env!("CARGO")).args(arguments).stderr(Stdio::inherit()).output()?;
+    ensure!(built.status.success(), "building the tests failed");
+    let mut ran = 0;
+    for line in built.stdout.split(|byte| *byte == b'\n') {
+        let said: Value = serde_json::from_slice(line).unwrap_or_default();
+        let folder = Path::new(said["manifest_path"].as_str().unwrap_or_default()).parent().unwrap_or(Path::new(""));
+        let of_servers = folder.ends_with("crates/server") || folder.ends_with("crates/cli");
+        let Some(program) = said["executable"].as_str().filter(|_| of_servers && said["target"]["name"] == "it") else {
+            continue;
+        };
+        let mut tests = Command::new(program);
+        tests.current_dir(folder).env(ADDRESS, address).env("ADMIT_TEST_STORE", "postgres");
+        ensure!(tests.status()?.success(), "tests of {} failed on PostgreSQL", folder.display());
+        ran += 1;
+    }
+    ensure!(ran == 2, "two test programs were to run on PostgreSQL, and {ran} did");
+    Ok(())
+}
+
 fn step(name: &str, run: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<()> {
     println!("── {name}");
-    run()
+    let began = Instant::now();
+    run()?;
+    println!("── {name}: {} s", began.elapsed().as_secs());
+    Ok(())
 }
 
 fn cargo(name: &str, arguments: &[&str]) -> anyhow::Result<()> {
