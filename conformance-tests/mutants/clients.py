@@ -14,7 +14,7 @@ from datetime import datetime, timezone
 from typing import Any
 from urllib.parse import urlsplit
 
-from vectors.check import Refused, b64_of, must, read_json, read_manifest, read_texts, read_ticket
+from vectors.check import Refused, b64_of, known_by, must, read_json, read_manifest, read_texts, read_ticket
 
 MANIFEST_BYTES = 256 * 1024
 TRIES = 6
@@ -28,6 +28,7 @@ class Unknown(Exception):
 class Client:
     def __init__(self) -> None:
         self.secret = ""
+        self.known: dict[str, dict[str, Any]] = {}
 
     # ---- asking
 
@@ -91,6 +92,7 @@ class Client:
         jws = read_json(data.decode())
         self.check_manifest(jws, origin)
         manifest = json.loads(self.payload(jws))
+        self.known[origin] = known_by(manifest)
         must(manifest["role"] == "server", "no cinema's server")
         base = manifest["api_base"]
         must(base.startswith("/") and not base.startswith("//"), "its API is elsewhere")
@@ -103,7 +105,10 @@ class Client:
 
     def check_manifest(self, jws: dict[str, str], origin: str) -> None:
         now = datetime.now(timezone.utc).isoformat()
-        read_manifest({"jws": jws, "origin": origin, "now": now, "known": None})
+        read_manifest({"jws": jws, "origin": origin, "now": now, "known": self.remembered(origin, jws)})
+
+    def remembered(self, origin: str, jws: dict[str, str]) -> dict[str, Any] | None:
+        return self.known.get(origin)
 
     def document(self, origin: str, manifest: dict[str, Any], kind: str, name: str) -> dict[str, Any]:
         data = self.get(origin, f"{manifest['api_base']}/{kind}/{name}")
@@ -232,6 +237,56 @@ class Timeless(Client):
     def check_manifest(self, jws, origin):
         issued = json.loads(self.payload(jws))["issued"]
         read_manifest({"jws": jws, "origin": origin, "now": issued, "known": None})
+
+
+@careless("MAN-005: takes whatever keys a server comes with")
+class ForgetsKeys(Client):
+    def remembered(self, origin, jws):
+        return None
+
+
+@careless("MAN-005: knows keys, and no serials")
+class ForgetsSerials(Client):
+    def remembered(self, origin, jws):
+        known = super().remembered(origin, jws)
+        return known and known | {"serial": 0}
+
+
+@careless("MAN-012: lets a key come back that was replaced")
+class ForgetsSuccessions(Client):
+    def remembered(self, origin, jws):
+        known = super().remembered(origin, jws)
+        listed = json.loads(self.payload(jws))["keys"]
+        return None if known and known["succession"] and known["recovery"] == listed["recovery"] else known
+
+
+@careless("MAN-012: does not listen to the recovery key")
+class NeverAnotherKey(Client):
+    def check_manifest(self, jws, origin):
+        super().check_manifest(jws, origin)
+        known = self.known.get(origin)
+        must(not known or known["identity"] == json.loads(self.payload(jws))["keys"]["identity"], "another key")
+
+
+@careless("MAN-005: looks at the identity key, and not at the recovery key")
+class AnyRecoveryKey(Client):
+    def remembered(self, origin, jws):
+        known = super().remembered(origin, jws)
+        return known and known | {"recovery": json.loads(self.payload(jws))["keys"]["recovery"]}
+
+
+@careless("IDX-008: holds seats as it heard of them, without a look at the cinema")
+class HoldsAtOnce(Client):
+    def buy(self, origin, screening, seats, at_most):
+        base = f"/v1/screenings/{screening}"
+        self.secret = self.new_secret()
+        wish = {"seats": [{"seat": seat, "ticket_type": "adult"} for seat in seats]}
+        hold = self.effect(origin, self.hold_path(base), wish)
+        booking = self.book(origin, base, hold, "adult", hold["quote"]["total"], at_most)
+        path = f"{base}/bookings/{booking['id']}/tickets"
+        tickets = json.loads(self.get(origin, path))["tickets"]
+        self.secret = ""
+        return {"booking": booking["id"], "total": booking["total"], "tickets": [t["code"] for t in tickets]}
 
 
 @careless("ID-002: does not look whether bytes fit their name")

@@ -144,7 +144,7 @@ checks! {
     look ["MAN-003", "MAN-007"], "it speaks for the origin it was fetched from", None, discovery::origin;
     look ["MAN-004"], "it was issued in the past and expires within 7 days", None, discovery::life;
     look ["MAN-006"], "its keys are different keys", None, discovery::keys;
-    look ["PROG-001"], "every page of cinemas is what its name says", None, catalogue::pages;
+    look ["PROG-001", "PROG-006"], "every page of cinemas is what its name says, and no larger than it may be", None, catalogue::pages;
     look ["PROG-002"], "programmes are in order and describe every film they show", None, catalogue::programmes;
     look ["PROG-003"], "a screening asked for alone is the one of the programme", None, catalogue::screening;
     look ["TIME-002", "TIME-003"], "local times and offsets agree with their instants", None, catalogue::times;
@@ -249,6 +249,15 @@ checks! {
     act ["DOOR-002", "DOOR-003"], "scans that are sent again change nothing", Some("door"), doors::sent_again;
     act ["DOOR-004"], "a cancelled ticket does not open it, nor another screening's, nor an unpaid one", Some("door"), doors::refused_tickets;
 
+    act ["MAN-010"], "each manifest has a higher serial, also after a restart", None, discovery::serials;
+    act ["MAN-011", "TICK-006"], "a ticket key is listed until its last ticket has expired", None, tickets::keys_stay;
+    act ["PROG-007", "TICK-007"], "what nobody says the end of is over after six hours", None, tickets::open_end;
+    act ["DOOR-006"], "a ticket opens the door of a screening that was moved", Some("door"), doors::moved;
+    act ["FEED-001", "FEED-002", "FEED-003"], "what is taken out is told for a week, and then older cursors are over", Some("feed"), sales::taken_out;
+    act ["SEC-003"], "who has as many holds as one may have gets no more, whatever they say of themselves", None, holds::too_many;
+    act ["PRICE-003"], "a carer comes with somebody who pays", None, bookings::carers;
+    act ["LIVE-004"], "where nothing happens, that is said", Some("live"), seats::heartbeat;
+
     act ["PROG-003", "HTTP-022", "SEAT-005"], "a change is told by the screening, its programme and its seats alike", None, sales::told_everywhere;
     act ["PROG-005", "SEAT-005"], "a film that has begun is not sold, unless it is said to be", None, sales::under_way;
     act ["SEAT-005", "HOLD-015", "ERR-001"], "sales that have not begun, stand still or are off refuse, each by its code", None, sales::closed;
@@ -257,15 +266,19 @@ checks! {
     act ["CHOOSE-001"], "a space for a wheelchair is chosen for who asks for one", Some("best_available"), choosing::no_wheelchair_space;
     act ["CHOOSE-002", "CHOOSE-003", "CHOOSE-004", "CHOOSE-006"], "no seat is left alone where the house says so", None, choosing::orphans;
 
+    act ["CHOOSE-005"], "a sofa is held whole where the house says so", None, choosing::sofa;
     act ["WAIT-001", "WAIT-002"], "who could have seats, or never could, does not wait", Some("waitlist"), waitlist::who_may_wait;
     act ["WAIT-003", "WAIT-004", "WAIT-007", "WAIT-009", "HOLD-012"], "what comes free is offered in the order of the line, and to nobody else meanwhile", Some("waitlist"), waitlist::in_order;
     act ["WAIT-005"], "an offer that lapses goes on to the next in the same change", Some("waitlist"), waitlist::lapse;
     act ["WAIT-006"], "who leaves or declines is out of the line, and the next comes", Some("waitlist"), waitlist::leaving;
+    act ["WAIT-008"], "who was passed over five times is not passed over again", Some("waitlist"), waitlist::passed_over;
+    act ["WAIT-010"], "nobody waits for what is not sold any more", Some("waitlist"), waitlist::over;
     act ["WAIT-011"], "nobody sees somebody else's place in line", Some("waitlist"), waitlist::of_somebody_else;
     act ["QUEUE-001", "QUEUE-002", "QUEUE-003", "QUEUE-005", "QUEUE-007"], "turns are drawn as was committed to, and no closer than announced", Some("queue"), queue::drawn;
     act ["QUEUE-009", "QUEUE-010"], "who leaves and comes again has the turn that they had", Some("queue"), queue::leaving;
     act ["QUEUE-004", "QUEUE-006", "QUEUE-008", "HOLD-013"], "a pass is good for who has it, from its turn until its end", Some("queue"), queue::passes;
     act ["EXCH-001", "EXCH-003", "EXCH-004", "EXCH-005"], "what was paid moves with what is exchanged", Some("exchange"), exchange::moves;
+    act ["EXCH-006"], "what moved brings back no more than it would have when it moved", Some("exchange"), exchange::no_way_to_cash;
     act ["EXCH-003", "EXCH-007"], "tickets are given once", Some("exchange"), exchange::once;
     act ["EXCH-001", "EXCH-002"], "nobody exchanges what is not theirs, or was not quoted", Some("exchange"), exchange::of_somebody_else;
 

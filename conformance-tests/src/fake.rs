@@ -22,8 +22,44 @@ pub(crate) struct Said {
     pub(crate) header: Value,
     /// What the well-known document is after it was signed.
     pub(crate) jws: Value,
+    /// What the well-known document is from the second look on, if not the same.
+    pub(crate) then: Option<Value>,
     /// Something else than the documents, for paths that end so.
     pub(crate) instead: Vec<Instead>,
+    seed: [u8; 32],
+}
+
+impl Said {
+    /// Its key of this number: 1 is the identity, 2 the recovery, 3 the ticket key; the others are nobody's yet.
+    pub(crate) fn key(&self, n: u8) -> String {
+        public(&key(&self.seed, n))
+    }
+
+    /// A document that one of its keys signs as this kind.
+    pub(crate) fn signed_by(&self, n: u8, typ: &str, document: &Value) -> Value {
+        let key = key(&self.seed, n);
+        let header = json!({"alg": "EdDSA", "typ": typ, "kid": key_id(&key)});
+        signed(&key, &header, document)
+    }
+}
+
+fn key(seed: &[u8; 32], n: u8) -> SigningKey {
+    SigningKey::from_bytes(&Sha256::digest([&seed[..], &[n]].concat()).into())
+}
+
+fn public(key: &SigningKey) -> String {
+    URL_SAFE_NO_PAD.encode(key.verifying_key().as_bytes())
+}
+
+fn key_id(key: &SigningKey) -> String {
+    URL_SAFE_NO_PAD.encode(&Sha256::digest(key.verifying_key().as_bytes())[..16])
+}
+
+fn signed(key: &SigningKey, header: &Value, document: &Value) -> Value {
+    let encode = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+    let (protected, payload) = (encode(header), encode(document));
+    let signature = key.sign(format!("{protected}.{payload}").as_bytes());
+    json!({"protected": protected, "payload": payload, "signature": URL_SAFE_NO_PAD.encode(signature.to_bytes())})
 }
 
 /// What is answered at paths that end so, instead of a document: status, body, headers.
@@ -59,6 +95,7 @@ pub(crate) struct Place {
 
 struct Documents {
     jws: Value,
+    then: Option<Value>,
     page: (String, String),
     programme: String,
     instead: Vec<Instead>,
@@ -74,12 +111,10 @@ impl Fake {
     pub(crate) async fn start(place: &Place, seed: [u8; 32], lie: impl Fn(&mut Said, bool)) -> Result<Self, String> {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.map_err(|e| e.to_string())?;
         let origin = format!("http://{}", listener.local_addr().map_err(|e| e.to_string())?);
-        let key = |n: u8| SigningKey::from_bytes(&Sha256::digest([&seed[..], &[n]].concat()).into());
-        let public = |key: &SigningKey| URL_SAFE_NO_PAD.encode(key.verifying_key().as_bytes());
+        let key = |n: u8| key(&seed, n);
         let (identity, now) = (key(1), Timestamp::now());
         let now = Timestamp::from_second(now.as_second()).map_err(|e| e.to_string())?;
         let later = |hours: i64| now + SignedDuration::from_hours(hours);
-        let kid = URL_SAFE_NO_PAD.encode(&Sha256::digest(identity.verifying_key().as_bytes())[..16]);
         let mut said = Said {
             manifest: json!({
                 "origin": origin, "role": "server", "versions": ["v1"], "api_base": "/v1",
@@ -91,9 +126,11 @@ impl Fake {
             }),
             cinemas: json!({"cinemas": [place.cinema()]}),
             programme: place.programme(now)?,
-            header: json!({"alg": "EdDSA", "typ": "admit-manifest+jws", "kid": kid}),
+            header: json!({"alg": "EdDSA", "typ": "admit-manifest+jws", "kid": key_id(&identity)}),
             jws: Value::Null,
+            then: None,
             instead: Vec::new(),
+            seed,
         };
         lie(&mut said, false);
         let page = said.cinemas.to_string();
@@ -101,15 +138,12 @@ impl Fake {
             said.manifest["cinema_pages"] = json!([named(&page)]);
         }
         let name = said.manifest["cinema_pages"][0].as_str().unwrap_or_default().to_owned();
-        let encode = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
-        let (protected, payload) = (encode(&said.header), encode(&said.manifest));
-        let signature = identity.sign(format!("{protected}.{payload}").as_bytes());
-        said.jws = json!({"protected": protected, "payload": payload,
-            "signature": URL_SAFE_NO_PAD.encode(signature.to_bytes())});
+        said.jws = signed(&identity, &said.header, &said.manifest);
         lie(&mut said, true);
         let asked = Arc::new(Mutex::new(Vec::new()));
         let documents = Documents {
             jws: said.jws.clone(),
+            then: said.then,
             page: (name, page),
             programme: said.programme.to_string(),
             instead: said.instead,
@@ -129,7 +163,11 @@ impl Fake {
 
 async fn answer(State(said): State<Arc<Documents>>, request: Request) -> Response {
     let path = request.uri().path().to_owned();
-    said.asked.lock().unwrap_or_else(PoisonError::into_inner).push(path.clone());
+    let again = {
+        let mut asked = said.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        asked.push(path.clone());
+        asked.iter().filter(|before| **before == path).count() > 1
+    };
     if let Some((_, status, body, headers)) = said.instead.iter().find(|(end, ..)| path.ends_with(end)) {
         let mut response = (*status, body.clone()).into_response();
         for (name, value) in headers {
@@ -141,7 +179,7 @@ async fn answer(State(said): State<Arc<Documents>>, request: Request) -> Respons
     }
     let json = |body: String| ([(header::CONTENT_TYPE, "application/json")], body).into_response();
     match path.as_str() {
-        "/.well-known/admit" => json(said.jws.to_string()),
+        "/.well-known/admit" => json(said.then.as_ref().filter(|_| again).unwrap_or(&said.jws).to_string()),
         page if page == format!("/v1/cinema_pages/{}", said.page.0) => json(said.page.1.clone()),
         programme if programme.ends_with("/programme") => json(said.programme.clone()),
         _ => StatusCode::NOT_FOUND.into_response(),

@@ -100,6 +100,17 @@ impl Target {
         self.wire.send(&ask).await
     }
 
+    /// Its manifest as it is now.
+    pub(crate) async fn meet_again(&mut self) -> Result<(), String> {
+        self.read.clear();
+        checks::read_manifest(self).await
+    }
+
+    /// The well-known document as it was read last.
+    pub(crate) fn well_known(&self) -> Option<Vec<u8>> {
+        self.read.get("/.well-known/admit").map(|answer| answer.bytes.to_vec())
+    }
+
     /// The server's time: that of its answers, where a suite moves its clock.
     pub(crate) async fn now(&mut self) -> Result<Timestamp, String> {
         let answer = self.wire.send(&Ask::get("/.well-known/admit")).await?;

@@ -186,6 +186,13 @@ def succession(keys: dict[str, object], origin: str) -> int:
     return word["number"]
 
 
+def known_by(manifest: dict[str, object]) -> dict[str, object]:
+    """What a reader remembers of a manifest that it accepted."""
+    keys = manifest["keys"]
+    number = succession(keys, manifest["origin"])
+    return {"identity": keys["identity"], "recovery": keys["recovery"], "succession": number, "serial": manifest["serial"]}
+
+
 def read_manifest(case: dict[str, object]) -> None:
     jws, now = case["jws"], instant(case["now"])
     header, payload = (read_json(b64(jws[part]).decode(), whole_numbers=True) for part in ("protected", "payload"))

@@ -3,10 +3,10 @@
 use serde_json::{Value, json};
 
 use super::holds::{instant, move_to};
-use super::{Checked, must};
+use super::{Checked, Stop, must};
 use crate::stage::{Buyer, Show, good, refused, text};
 use crate::target::Target;
-use crate::wire::Ask;
+use crate::wire::{Answer, Ask};
 
 fn amount(value: &Value) -> Result<i64, String> {
     value["amount"].as_i64().ok_or_else(|| format!("{value} is no amount"))
@@ -230,4 +230,63 @@ pub(super) async fn late(target: &mut Target) -> Checked {
     let booking = target.booked(&ben, &show, &[show.seat(1)?]).await?;
     let by = instant(&booking, "collect_by")?;
     Ok(must(by == closes, || format!("booked after the start, to be paid by {by}, sales close at {closes}"))?)
+}
+
+/// Seats by number, with their ticket types: refused when they are held, or when they are booked.
+async fn must_not_be_sold(target: &mut Target, show: &Show, seats: &[(usize, &str)]) -> Checked {
+    let buyer = target.buyer();
+    let held = hold_as(target, show, &buyer, seats).await?;
+    if held.status != 201 {
+        return Ok(refused(&held, 422, "rule_broken").map(drop)?);
+    }
+    let hold = held.json()?;
+    let adults = seats.iter().filter(|(_, of)| *of == "adult").count();
+    let total = show.price * i64::try_from(adults).unwrap_or(0);
+    refused(&book_as(target, show, &buyer, &hold, seats, total).await?, 422, "rule_broken")?;
+    target.release(&buyer, show, &hold).await?;
+    Ok(())
+}
+
+fn chosen(show: &Show, seats: &[(usize, &str)]) -> Checked<Vec<Value>> {
+    let one = |(n, of): &(usize, &str)| Ok(json!({"seat": show.seat(*n)?, "ticket_type": of}));
+    seats.iter().map(one).collect()
+}
+
+async fn hold_as(target: &mut Target, show: &Show, buyer: &Buyer, seats: &[(usize, &str)]) -> Checked<Answer> {
+    let key = target.key();
+    let ask = Ask::post(show.at("/holds"), &json!({"seats": chosen(show, seats)?})).by(&buyer.0).key(&key);
+    Ok(target.wire.send(&ask).await?)
+}
+
+async fn book_as(
+    target: &mut Target,
+    show: &Show,
+    buyer: &Buyer,
+    hold: &Value,
+    seats: &[(usize, &str)],
+    total: i64,
+) -> Checked<Answer> {
+    let method = if total == 0 { "none" } else { "at_cinema" };
+    let tickets = chosen(show, seats)?;
+    let book = json!({"hold": hold["id"], "tickets": tickets, "total": show.money(total), "payment_method": method});
+    let ask = Ask::post(show.at("/bookings"), &book).by(&buyer.0).key(&target.key());
+    Ok(target.wire.send(&ask).await?)
+}
+
+pub(super) async fn carers(target: &mut Target) -> Checked {
+    let show = target.show(json!({"carer": true})).await?;
+    for alone in [&[(0, "carer")][..], &[(0, "carer"), (1, "carer"), (2, "adult")]] {
+        must_not_be_sold(target, &show, alone).await.map_err(|stop| match stop {
+            Stop::Fails(why) => Stop::Fails(format!("{alone:?}: {why}")),
+            other => other,
+        })?;
+    }
+    let (ben, pair) = (target.buyer(), [(1, "carer"), (3, "adult")]);
+    let hold = good(&hold_as(target, &show, &ben, &pair).await?, 201)?;
+    let total = hold["quote"]["total"]["amount"].clone();
+    must(total == show.price, || format!("an adult and a carer cost {total}, not {}", show.price))?;
+    let booking = good(&book_as(target, &show, &ben, &hold, &pair, show.price).await?, 201)?;
+    refused(&target.quote(&ben, &booking, &[show.seat(3)?]).await?, 422, "rule_broken")
+        .map_err(|why| format!("the carer would be left alone: {why}"))?;
+    Ok(())
 }

@@ -37,12 +37,23 @@ async fn document(target: &mut Target, kind: &str, name: &str) -> Result<Value, 
     answer.json()
 }
 
+/// How much a page of cinemas, and the description of one, may have (HTTP-003, PROG-006).
+const PAGE_BYTES_MAX: usize = 256 * 1024;
+const CINEMA_BYTES_MAX: usize = 120 * 1024;
+
 pub(super) async fn cinemas(target: &mut Target) -> Result<Vec<Value>, String> {
     let pages = target.member("cinema_pages")?.as_array().cloned().unwrap_or_default();
     let mut cinemas = Vec::new();
     for page in &pages {
         let name = page.as_str().ok_or("a page's name is a text")?;
-        cinemas.extend(list(&document(target, "cinema_pages", name).await?, "cinemas")?.clone());
+        let page = document(target, "cinema_pages", name).await?;
+        let bytes = page.to_string().len();
+        must(bytes <= PAGE_BYTES_MAX, || format!("a page of cinemas has {bytes} bytes"))?;
+        for cinema in list(&page, "cinemas")? {
+            let bytes = cinema.to_string().len();
+            must(bytes <= CINEMA_BYTES_MAX, || format!("cinema {} has {bytes} bytes", cinema["id"]))?;
+            cinemas.push(cinema.clone());
+        }
     }
     Ok(cinemas)
 }

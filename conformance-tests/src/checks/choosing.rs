@@ -77,3 +77,14 @@ pub(super) async fn orphans(target: &mut Target) -> Checked {
     target.held(&anna, &show, &["1-2"]).await?;
     Ok(())
 }
+
+pub(super) async fn sofa(target: &mut Target) -> Checked {
+    let rules = json!({"groups": "whole"});
+    let show = target.show(json!({"rows": 1, "seats": 4, "sofa": true, "seat_rules": rules})).await?;
+    let (anna, ben) = (target.buyer(), target.buyer());
+    refused(&target.hold(&anna, &show, &["1-1"]).await?, 422, "rule_broken")?;
+    refused(&target.hold(&anna, &show, &["1-2", "1-3"]).await?, 422, "rule_broken")?;
+    target.held(&ben, &show, &["1-3"]).await?;
+    target.held(&anna, &show, &["1-1", "1-2"]).await?;
+    Ok(())
+}

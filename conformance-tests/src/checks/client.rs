@@ -8,7 +8,7 @@ use super::{Checked, Outcome, Stop, must};
 use crate::How;
 use crate::client::{Adapter, Between, Did, Passed, Trouble, Way, problem};
 use crate::control::Control;
-use crate::fake::{Fake, Place};
+use crate::fake::{Fake, Place, Said};
 use crate::stage::Show;
 use crate::target::Target;
 
@@ -67,6 +67,8 @@ fn instead(ends: &'static str, asked: bool, status: u16, code: &'static str) -> 
 
 checks! {
     ["MAN-001", "MAN-002", "MAN-003", "MAN-004", "MAN-006", "MAN-009"], "a server that lies about what it is is not met", Trouble::none(), liars;
+    ["MAN-005", "MAN-012"], "another key at a known address is believed by the recovery key's word alone", Trouble::none(), continuity;
+    ["IDX-008"], "it reads a screening at its cinema before it holds a seat", Trouble::none(), reads_first;
     ["HOLD-001", "BOOK-001", "TICK-006"], "it buys, and has its tickets", Trouble::none(), buys;
     ["IDEM-002", "IDEM-003"], "the answer to a hold is lost: it asks again with the same key, and has one", lost("/holds"), buys_once;
     ["IDEM-002", "IDEM-003"], "the answer to a booking is lost: it asks again with the same key, and has one", lost("/bookings"), buys_once;
@@ -77,7 +79,7 @@ checks! {
     ["BOOK-002"], "a price that was shown lower than it is is not booked for more", Trouble::change(cheaper), shown_cheaper;
     ["ID-002"], "a layout with other bytes than its name says is not bought from", Trouble::change(other_layout), nothing_is_sold;
     ["ID-002"], "a price table with other bytes than its name says is not bought from", Trouble::change(other_prices), nothing_is_sold;
-    ["AUTH-002"], "each purchase has a secret of its own, and it is in no address and no body", Trouble::none(), fresh_secrets;
+    ["AUTH-002", "PRIV-003"], "each purchase has a secret of its own, and it is in no address and no body", Trouble::none(), fresh_secrets;
     ["AUTH-002", "MAN-009"], "a hold that is sent elsewhere is not sent there", Trouble::way(elsewhere), stays_here;
     ["EXT-001"], "members and words that it does not know do not keep it from buying", Trouble::change(more_than_known), buys;
     ["EXT-002"], "a seat that is not free for a reason it does not know is not free", Trouble::change(ghosts), ghosts_are_not_free;
@@ -138,8 +140,8 @@ impl Stage {
     }
 }
 
-async fn liars(stage: &mut Stage) -> Checked {
-    let place = Place {
+fn place() -> Place {
+    Place {
         name: "Kino".into(),
         city: "Zagreb",
         country: "HR",
@@ -147,7 +149,11 @@ async fn liars(stage: &mut Stage) -> Checked {
         lat_e6: 45_800_000,
         lon_e6: 15_970_000,
         film: "Film".into(),
-    };
+    }
+}
+
+async fn liars(stage: &mut Stage) -> Checked {
+    let place = place();
     let honest = Fake::start(&place, stage.seed, |_, _| ()).await?;
     stage.adapter.ask(&json!({"do": "meet", "origin": honest.origin})).await?.done()?;
     for (what, lie) in LIARS {
@@ -156,6 +162,88 @@ async fn liars(stage: &mut Stage) -> Checked {
         did.must_not_be_done(what)?;
     }
     Ok(())
+}
+
+/// What a server says of itself when it is met again, and whether that is to be believed.
+type Later = (&'static str, bool, fn(&Said) -> Value);
+
+const LATER: &[Later] = &[
+    ("the same again", true, |s| s.jws.clone()),
+    ("an older serial", false, |s| manifest(s, 1, |m| m["serial"] = json!(1))),
+    ("another identity key, and no word of the recovery key", false, |s| manifest(s, 4, |_| ())),
+    ("another identity key, by the word of the old one", false, |s| {
+        manifest(s, 4, |m| m["keys"]["succession"] = succession(s, 1, 4, 1))
+    }),
+    ("another identity key and another recovery key, by the word of the latter", false, |s| {
+        manifest(s, 4, |m| {
+            m["keys"]["recovery"] = json!(s.key(5));
+            m["keys"]["succession"] = succession(s, 5, 4, 1);
+        })
+    }),
+    ("another recovery key", false, |s| manifest(s, 1, |m| m["keys"]["recovery"] = json!(s.key(5)))),
+    ("another identity key, by the word of the recovery key", true, |s| {
+        manifest(s, 4, |m| {
+            m["keys"]["succession"] = succession(s, 2, 4, 1);
+            // Whoever had the old key may have signed any serial with it.
+            m["serial"] = json!(1);
+        })
+    }),
+];
+
+/// Its manifest, changed, as the identity key of this number signs it.
+fn manifest(said: &Said, identity: u8, change: impl FnOnce(&mut Value)) -> Value {
+    let mut manifest = said.manifest.clone();
+    manifest["keys"]["identity"] = json!(said.key(identity));
+    change(&mut manifest);
+    said.signed_by(identity, "admit-manifest+jws", &manifest)
+}
+
+fn succession(said: &Said, signer: u8, to: u8, number: u32) -> Value {
+    let word = json!({"origin": said.manifest["origin"], "identity": said.key(to), "number": number});
+    said.signed_by(signer, "admit-succession+jws", &word)
+}
+
+async fn continuity(stage: &mut Stage) -> Checked {
+    let place = place();
+    for (what, believed, later) in LATER {
+        let said_later = |said: &mut Said, signed: bool| {
+            if signed {
+                said.then = Some(later(said));
+            }
+        };
+        let fake = Fake::start(&place, stage.seed, said_later).await?;
+        let meet = json!({"do": "meet", "origin": fake.origin});
+        stage.adapter.ask(&meet).await?.done()?;
+        let did = stage.adapter.ask(&meet).await?;
+        if *believed {
+            did.done().map_err(|_| Stop::Fails(format!("met again with {what}, and not believed")))?;
+        } else {
+            did.must_not_be_done(what)?;
+        }
+    }
+    // The first key, after it was replaced: whoever stole it.
+    let stolen = |said: &mut Said, signed: bool| {
+        if signed {
+            said.then = Some(said.jws.clone());
+            said.jws = manifest(said, 4, |m| m["keys"]["succession"] = succession(said, 2, 4, 1));
+        }
+    };
+    let fake = Fake::start(&place, stage.seed, stolen).await?;
+    let meet = json!({"do": "meet", "origin": fake.origin});
+    stage.adapter.ask(&meet).await?.done()?;
+    stage.adapter.ask(&meet).await?.must_not_be_done("an identity key that was replaced")?;
+    Ok(())
+}
+
+async fn reads_first(stage: &mut Stage) -> Checked {
+    buys(stage).await?;
+    let passed = stage.between.passed.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
+    let hold = passed.iter().position(|p| is(p, &Method::POST, "/holds")).unwrap_or(passed.len());
+    let read = passed[..hold].iter().any(|p| {
+        p.method == Method::GET
+            && (p.path.contains(&format!("/screenings/{}", stage.show.id)) || p.path.ends_with("/programme"))
+    });
+    Ok(must(read, || "it holds seats before it has asked the cinema for the screening".into())?)
 }
 
 async fn buys(stage: &mut Stage) -> Checked {

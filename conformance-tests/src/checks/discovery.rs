@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::must;
+use super::{Checked, must};
 use crate::target::Target;
 
 const WELL_KNOWN: &str = "/.well-known/admit";
@@ -79,4 +79,29 @@ fn text<'a>(value: &'a Value, name: &str) -> Result<&'a str, String> {
 
 pub(super) fn decode(text: &str) -> Result<Vec<u8>, String> {
     URL_SAFE_NO_PAD.decode(text).map_err(|e| format!("{text:?} is no unpadded base64url: {e}"))
+}
+
+pub(super) async fn serials(target: &mut Target) -> Checked {
+    let serial = |target: &Target| target.member("serial").map(Value::as_u64);
+    let mut before = serial(target)?;
+    for what in ["a day later", "a screening more", "after a restart"] {
+        match what {
+            "a day later" => {
+                target.run()?.advance_ms(93_600_000).await?;
+            }
+            "a screening more" => {
+                target.show(json!({})).await?;
+            }
+            _ => target.run()?.act(&json!({"action": "restart"})).await?,
+        }
+        let known = target.well_known();
+        target.meet_again().await?;
+        let now = serial(target)?;
+        // The same document may come again.
+        must(now > before || target.well_known() == known, || {
+            format!("{what} the serial is {now:?}, and it was {before:?}")
+        })?;
+        before = now;
+    }
+    Ok(())
 }

@@ -124,3 +124,14 @@ pub(super) async fn refused_tickets(target: &mut Target) -> Checked {
     let said = verdicts(target, &show, &[scan]).await?;
     Ok(must(said == ["green"], || format!("a good ticket after all that: {said:?}"))?)
 }
+
+pub(super) async fn moved(target: &mut Target) -> Checked {
+    let show = soon(target).await?;
+    let (_, codes) = paid(target, &show, &[show.seat(0)?]).await?;
+    let two_days = 172_800;
+    target.run()?.act(&json!({"action": "move_screening", "screening": show.id, "by_s": two_days})).await?;
+    target.run()?.advance_ms(two_days * 1000).await?;
+    let scan = entry(target, "s1", &codes[0]).await?;
+    let said = verdicts(target, &show, &[scan]).await?;
+    Ok(must(said == ["green"], || format!("printed before the screening was moved, at its new time: {said:?}"))?)
+}

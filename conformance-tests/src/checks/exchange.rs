@@ -109,3 +109,27 @@ pub(super) async fn of_somebody_else(target: &mut Target) -> Checked {
     must((400..500).contains(&late.status), || format!("for a hold that was released: status {}", late.status))?;
     Ok(target.must_be(&show, show.seat(0)?, Some("sold")).await?)
 }
+
+/// Somebody gives a ticket that a cancellation would bring a tenth of for one of which all comes back.
+pub(super) async fn no_way_to_cash(target: &mut Target) -> Checked {
+    let tier = |percent: i64| {
+        json!({"tiers": [{"until_before_start_s": 3600, "refund_percent": percent}],
+        "exchange": {"until_before_start_s": 3600}})
+    };
+    let show = target.show(json!({"cancellation": tier(10), "starts_in_s": 604_800})).await?;
+    let other = target.show(json!({"cancellation": tier(100), "starts_in_s": 604_800})).await?;
+    let buyer = target.buyer();
+    let booking = target.booked(&buyer, &show, &[show.seat(0)?]).await?;
+    target.run()?.act(&json!({"action": "paid", "screening": show.id, "booking": booking["id"]})).await?;
+    let hold = target.held(&buyer, &other, &[other.seat(0)?]).await?;
+    let of = asked(&other, &[], &hold);
+    let quoted = good(&quote(target, &buyer, &booking, &of).await?, 200)?;
+    let new = good(&exchange(target, &buyer, &booking, &quoted, &of).await?, 201)?;
+    must(new["moved_in"]["amount"] == 1000 && new["balance_due"]["amount"] == 0, || {
+        format!("1000 was paid for what costs as much: {} moved in, {} is due", new["moved_in"], new["balance_due"])
+    })?;
+    let now = target.cancelled(&buyer, &new, &[]).await?;
+    Ok(must(now["refunded"]["amount"] == 100, || {
+        format!("a cancellation would have brought 100 when it moved, and {} comes back", now["refunded"])
+    })?)
+}

@@ -330,3 +330,20 @@ pub(super) async fn other_layout(target: &mut Target) -> Checked {
     target.release(&buyer, &show, &hold).await?;
     Ok(())
 }
+
+pub(super) async fn too_many(target: &mut Target) -> Checked {
+    let show = target.show(json!({})).await?;
+    let buyer = target.buyer();
+    let most = target.member("hold_policy")?["holds_per_buyer"].as_u64().unwrap_or(2);
+    let most = usize::try_from(most).unwrap_or(2);
+    for n in 0..most {
+        target.held(&buyer, &show, &[show.seat(n)?]).await?;
+    }
+    let wish = show.wish(&[show.seat(most)?]);
+    for (name, value) in [("x-nothing", "1"), ("x-forwarded-for", "203.0.113.7"), ("forwarded", "for=203.0.113.7")] {
+        let ask = Ask::post(show.at("/holds"), &wish).by(&buyer.0).key(&target.key()).with(name, value);
+        refused(&target.wire.send(&ask).await?, 409, "too_many_holds")
+            .map_err(|why| format!("one more than {most} holds, with {name}: {why}"))?;
+    }
+    Ok(target.must_be(&show, show.seat(most)?, None).await?)
+}

@@ -203,6 +203,14 @@ pub(super) const LIARS: &[Liar] = &[
     ("its header names no algorithm", |s, _| s.header["alg"] = json!("none")),
     ("its header brings a key of its own", |s, _| s.header["jwk"] = json!({"kty": "OKP"})),
     ("its keys are one key", |s, _| s.manifest["keys"]["recovery"] = s.manifest["keys"]["identity"].clone()),
+    ("the recovery key's word for its identity key is of another key", |s, _| {
+        let word = json!({"origin": s.manifest["origin"], "identity": s.key(1), "number": 1});
+        s.manifest["keys"]["succession"] = s.signed_by(5, "admit-succession+jws", &word);
+    }),
+    ("the recovery key's word is for another identity key", |s, _| {
+        let word = json!({"origin": s.manifest["origin"], "identity": s.key(4), "number": 1});
+        s.manifest["keys"]["succession"] = s.signed_by(2, "admit-succession+jws", &word);
+    }),
     ("it is an index", |s, _| s.manifest["role"] = json!("index")),
     ("its API is elsewhere", |s, _| s.manifest["api_base"] = json!("//other.example/v1")),
     ("its page of cinemas is another one", |s, _| {

@@ -1,6 +1,6 @@
 //! When something is sold.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Checked, must};
 use crate::stage::{good, refused};
@@ -77,4 +77,40 @@ pub(super) async fn told_everywhere(target: &mut Target) -> Checked {
         must(seats["price_table"] == alone["price_table"], || "its seats are under other prices than it is".into())?;
     }
     Ok(())
+}
+
+pub(super) async fn taken_out(target: &mut Target) -> Checked {
+    let show = target.show(json!({})).await?;
+    let path = target.api("/feed")?;
+    let old = end_of_feed(target, &path).await?;
+    target.run()?.act(&json!({"action": "remove_screening", "screening": show.id})).await?;
+    let since = format!("{path}?cursor={old}");
+    let told = |feed: &Value| {
+        let items = feed["items"].as_array().into_iter().flatten();
+        items.filter(|item| item["screening"] == show.id.as_str()).any(|item| item["data"].is_null())
+    };
+    for later in [0, 604_800_000 - 1] {
+        target.run()?.advance_ms(later).await?;
+        let feed = good(&target.wire.send(&Ask::get(&since)).await?, 200)?;
+        must(told(&feed), || format!("taken out, {later} ms later the feed says {feed}"))?;
+    }
+    target.run()?.advance_ms(3_600_000).await?;
+    // Something that happens: whoever tidies does it then at the latest.
+    target.show(json!({})).await?;
+    refused(&target.wire.send(&Ask::get(&since)).await?, 410, "cursor_expired")?;
+    end_of_feed(target, &path).await?;
+    Ok(())
+}
+
+/// The cursor after all that the feed has, from its beginning.
+async fn end_of_feed(target: &mut Target, path: &str) -> Checked<String> {
+    let mut at = path.to_owned();
+    loop {
+        let feed = good(&target.wire.send(&Ask::get(&at)).await?, 200)?;
+        let next = crate::stage::text(&feed, "next")?.to_owned();
+        if feed["items"].as_array().is_none_or(Vec::is_empty) {
+            return Ok(next);
+        }
+        at = format!("{path}?cursor={next}");
+    }
 }

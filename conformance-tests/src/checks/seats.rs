@@ -193,3 +193,13 @@ pub(super) async fn version_of_staff(target: &mut Target) -> Checked {
     let after = seq(target, &show).await?;
     Ok(must(before == after, || format!("looking moved the version from {before} to {after}"))?)
 }
+
+pub(super) async fn heartbeat(target: &mut Target) -> Checked {
+    let show = target.show(json!({})).await?;
+    let watch = Ask::get(show.at("/live")).with("accept", "text/event-stream");
+    let (_, bytes) = target.wire.listen(&watch, Duration::from_millis(16_500)).await?;
+    let text = String::from_utf8_lossy(&bytes);
+    Ok(must(text.lines().any(|line| line.starts_with(':')), || {
+        format!("in 16 seconds in which nothing happened came no comment, but {text:?}")
+    })?)
+}

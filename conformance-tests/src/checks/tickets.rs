@@ -189,3 +189,46 @@ pub(super) fn forged(code: &str) -> Result<String, String> {
     *bytes.last_mut().ok_or("an empty code")? ^= 1;
     Ok(format!("ADMIT1:{}", base45::encode(&bytes)))
 }
+
+pub(super) async fn keys_stay(target: &mut Target) -> Checked {
+    let show = target.show(json!({"starts_in_s": 31_536_000})).await?;
+    let buyer = target.buyer();
+    let booking = target.booked(&buyer, &show, &[show.seat(0)?]).await?;
+    let before = target.member("keys")?["ticket"].as_array().cloned().unwrap_or_default();
+    for days in [50, 50, 100] {
+        target.run()?.advance_ms(days * 86_400_000).await?;
+        target.meet_again().await?;
+        let (now, listed) = (target.now().await?, target.member("keys")?["ticket"].clone());
+        let listed = listed.as_array().cloned().unwrap_or_default();
+        for key in &before {
+            let same = |k: &&Value| k["key"] == key["key"] && k["verify_until"] == key["verify_until"];
+            let over = instant(key, "verify_until")? <= now;
+            must(over || listed.iter().any(|k| same(&k)), || {
+                format!("a ticket key is listed no more, or until another time, before {}", key["verify_until"])
+            })?;
+        }
+        let mut signs = false;
+        for key in &listed {
+            signs |= instant(key, "signs_from")? <= now && now < instant(key, "signs_until")?;
+        }
+        must(signs, || format!("no ticket key signs at {now}"))?;
+        // What is read now is signed by a key that signs now.
+        let tickets = codes(target, &buyer, &booking).await?;
+        read(target, text(&tickets[0], "code")?)?;
+    }
+    Ok(())
+}
+
+pub(super) async fn open_end(target: &mut Target) -> Checked {
+    let show = target.show(json!({"open_end": true, "price": 0})).await?;
+    let buyer = target.buyer();
+    let booking = target.booked(&buyer, &show, &[show.seat(0)?]).await?;
+    let of = good(&target.read(&show.path, &buyer).await?, 200)?;
+    must(of["ends_at"].is_null(), || format!("nobody knows when it ends, and it says {}", of["ends_at"]))?;
+    let end = instant(&of["starts_at"], "at")? + SignedDuration::from_hours(6 + 1);
+    let tickets = codes(target, &buyer, &booking).await?;
+    let ticket = read(target, text(&tickets[0], "code")?)?;
+    Ok(must(ticket.expires == end.as_second(), || {
+        format!("its ticket expires at {}, not an hour after six hours: {end}", ticket.expires)
+    })?)
+}

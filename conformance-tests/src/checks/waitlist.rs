@@ -138,3 +138,50 @@ pub(super) async fn of_somebody_else(target: &mut Target) -> Checked {
     state_is(target, &show, &who, "waiting").await?;
     Ok(())
 }
+
+/// A pair stays first while places come free one by one, and five who want one get them.
+pub(super) async fn passed_over(target: &mut Target) -> Checked {
+    let (show, bookings) = full(target, 8).await?;
+    let pair = joined(target, &show, 2).await?;
+    for (buyer, booking) in &bookings[..5] {
+        let single = joined(target, &show, 1).await?;
+        target.cancelled(buyer, booking, &[]).await?;
+        let offered = state_is(target, &show, &single, "offered").await?;
+        let hold = show.at(&format!("/holds/{}", text(&offered["offer"], "hold")?));
+        let hold = good(&target.read(&hold, &single.0).await?, 200)?;
+        good(&target.book(&single.0, &show, &hold).await?, 201)?;
+    }
+    let single = joined(target, &show, 1).await?;
+    let (buyer, booking) = &bookings[5];
+    target.cancelled(buyer, booking, &[]).await?;
+    state_is(target, &show, &single, "waiting")
+        .await
+        .map_err(|why| format!("the pair was passed over five times: {why}"))?;
+    let stranger = target.buyer();
+    refused(&target.hold(&stranger, &show, &[show.seat(5)?]).await?, 409, "seats_taken")
+        .map_err(|why| format!("what is kept for the pair: {why}"))?;
+    let (buyer, booking) = &bookings[6];
+    target.cancelled(buyer, booking, &[]).await?;
+    state_is(target, &show, &pair, "offered").await.map_err(|why| format!("two side by side are free: {why}"))?;
+    Ok(())
+}
+
+pub(super) async fn over(target: &mut Target) -> Checked {
+    let (show, bookings) = full(target, 2).await?;
+    let who = joined(target, &show, 1).await?;
+    let screening = good(&target.read(&show.path, &who.0).await?, 200)?;
+    let start = instant(&screening["starts_at"], "at")?;
+    target.run()?.act(&json!({"action": "pause", "screening": show.id})).await?;
+    let (buyer, booking) = &bookings[0];
+    target.cancelled(buyer, booking, &[]).await?;
+    state_is(target, &show, &who, "waiting").await.map_err(|why| format!("sales are paused: {why}"))?;
+    target.run()?.act(&json!({"action": "resume", "screening": show.id})).await?;
+    state_is(target, &show, &who, "offered").await.map_err(|why| format!("sales go on: {why}"))?;
+    let late = joined(target, &show, 1).await;
+    move_to(target, start, 0).await?;
+    if let Ok(late) = late {
+        state_is(target, &show, &late, "gone").await?;
+    }
+    let now = entry(target, &show, &who).await?;
+    Ok(must(now["state"] == "gone", || format!("it has begun, and the entry is {}", now["state"]))?)
+}

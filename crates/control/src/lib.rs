@@ -129,7 +129,7 @@ async fn screening(
 
 #[derive(Deserialize)]
 struct Move {
-    advance_ms: u32,
+    advance_ms: u64,
 }
 
 async fn clock(
@@ -137,7 +137,7 @@ async fn clock(
     Path(run): Path<String>,
     by: StrictJson<Move>,
 ) -> Result<Json<Value>, Reply> {
-    let now = control.run(&run)?.advance(by.value.advance_ms.into()).await;
+    let now = control.run(&run)?.advance(i64::try_from(by.value.advance_ms).unwrap_or(i64::MAX)).await;
     Ok(Json(json!({"now": now})))
 }
 

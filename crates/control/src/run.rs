@@ -32,7 +32,7 @@ use serde_json::{Value, json};
 use tokio::sync::{Mutex, watch};
 use tower::ServiceExt as _;
 
-use crate::wanted::{Wanted, prices, programme};
+use crate::wanted::{self, Wanted, prices, programme};
 
 /// Where runs keep their data.
 #[derive(Clone)]
@@ -65,6 +65,8 @@ pub(crate) enum Action {
     Pause { screening: ScreeningId },
     Resume { screening: ScreeningId },
     CancelScreening { screening: ScreeningId },
+    RemoveScreening { screening: ScreeningId },
+    MoveScreening { screening: ScreeningId, by_s: i64 },
     ChangePrice { screening: ScreeningId, price: i64 },
     ChangeCancellation { screening: ScreeningId, cancellation: CancellationPolicy },
     Paid { screening: ScreeningId, booking: BookingId },
@@ -220,6 +222,15 @@ impl Run {
             Action::Resume { screening } => staff.change(screening, |row| row["status"] = json!("on_sale")).await?,
             Action::CancelScreening { screening } => {
                 staff.change(screening, |row| row["status"] = json!("cancelled")).await?;
+            }
+            Action::RemoveScreening { screening } => {
+                staff.ask(Method::DELETE, &format!("/screenings/{screening}"), &Value::Null, None).await?;
+                if let Some(rows) = staff.programme["screenings"].as_array_mut() {
+                    rows.retain(|row| row["id"] != json!(screening));
+                }
+            }
+            Action::MoveScreening { screening, by_s } => {
+                staff.change(screening, |row| row["starts"] = json!(wanted::moved(&row["starts"], by_s))).await?;
             }
             Action::ChangePrice { screening, price } => {
                 let name = format!("{screening}-{}", self.next.fetch_add(1, Ordering::Relaxed));

@@ -26,6 +26,9 @@ pub(crate) struct Wanted {
     late_sales: bool,
     cancellation: Option<CancellationPolicy>,
     seat_rules: Option<SeatRules>,
+    open_end: bool,
+    carer: bool,
+    sofa: bool,
 }
 
 /// A queue that it is sold to.
@@ -50,11 +53,14 @@ impl Default for Wanted {
             late_sales: false,
             cancellation: None,
             seat_rules: None,
+            open_end: false,
+            carer: false,
+            sofa: false,
         }
     }
 }
 
-/// A programme of a cinema with one film and nothing on.
+/// A programme of a cinema with two films and nothing on.
 pub(crate) fn programme() -> Value {
     json!({
         "layouts": {},
@@ -62,7 +68,10 @@ pub(crate) fn programme() -> Value {
         "cinemas": [{"id": "kino", "name": {"en": "Test cinema"}, "zone": ZONE, "currency": "EUR",
             "address": {"street": "Test 1", "city": {"en": "Prague"}, "country": "CZ"},
             "position": {"lat_e6": 50_087_000, "lon_e6": 14_421_000}, "halls": []}],
-        "films": [{"id": "film", "title": {"en": "Test film"}, "runtime_min": 120, "versions": [{"id": "v", "kind": "silent"}]}],
+        "films": [
+            {"id": "film", "title": {"en": "Test film"}, "runtime_min": 120, "versions": [{"id": "v", "kind": "silent"}]},
+            {"id": "of-no-length", "title": {"en": "Test film of no known length"}, "versions": [{"id": "v", "kind": "silent"}]},
+        ],
         "screenings": [],
     })
 }
@@ -71,10 +80,9 @@ impl Wanted {
     /// Adds it to a programme, with a hall and prices of its own: screening, hall, layout and prices are all named `name`.
     pub(crate) fn add_to(&self, programme: &mut Value, name: &str, now: Timestamp) {
         let cancellation = json!({"tiers": [{"until_before_start_s": 3600, "refund_percent": 100}]});
-        let starts = after(now, self.starts_in_s).to_zoned(TimeZone::get(ZONE).unwrap_or(TimeZone::UTC));
         let mut screening = json!({
-            "id": name, "cinema": "kino", "hall": name, "starts": starts.strftime("%Y-%m-%dT%H:%M:%S%:z").to_string(),
-            "items": [{"film": "film"}], "price_table": name, "trailers_min": 0, "attributes": ["test"],
+            "id": name, "cinema": "kino", "hall": name, "starts": local(after(now, self.starts_in_s)),
+            "items": [{"film": if self.open_end { "of-no-length" } else { "film" }}], "price_table": name, "trailers_min": 0, "attributes": ["test"],
             "late_sales_min": if self.late_sales { 30 } else { 0 },
             "cancellation": self.cancellation.as_ref().map_or(cancellation, |policy| json!(policy)),
             "seat_rules": self.seat_rules.unwrap_or_default(),
@@ -88,6 +96,13 @@ impl Wanted {
         }
         programme["layouts"][name] = self.layout();
         programme["price_tables"][name] = prices(self.price);
+        if self.carer {
+            let free = json!({"amount": 0, "currency": "EUR"});
+            let table = &mut programme["price_tables"][name];
+            let carer = json!({"id": "carer", "name": {"en": "Carer"}, "audience": "carer", "needs_one_of": ["adult"]});
+            push(&mut table["ticket_types"], carer);
+            push(&mut table["offers"], json!({"ticket_type": "carer", "zone": "all", "base": free, "total": free}));
+        }
         let halls = &mut programme["cinemas"][0]["halls"];
         push(halls, json!({"id": name, "name": {"en": format!("Hall {name}")}, "layout": name}));
         push(&mut programme["screenings"], screening);
@@ -109,6 +124,9 @@ impl Wanted {
                 (true, 1, 2) => (seat["kind"], seat["companion_of"]) = (json!("companion"), json!(["1-1"])),
                 _ => {}
             }
+            if self.sofa && row == 1 && number <= 2 {
+                seat["group"] = json!("sofa");
+            }
             seat
         };
         let seats: Vec<Value> = (1..=self.rows).flat_map(|row| (1..=self.seats).map(move |n| seat(row, n))).collect();
@@ -119,6 +137,17 @@ impl Wanted {
             "areas": self.area.map_or_else(|| json!([]), floor),
         })
     }
+}
+
+/// An instant as a programme file has it.
+fn local(at: Timestamp) -> String {
+    at.to_zoned(TimeZone::get(ZONE).unwrap_or(TimeZone::UTC)).strftime("%Y-%m-%dT%H:%M:%S%:z").to_string()
+}
+
+/// The start of a row, so many seconds later.
+pub(crate) fn moved(starts: &Value, by_s: i64) -> String {
+    let before: Timestamp = starts.as_str().and_then(|text| text.parse().ok()).unwrap_or_default();
+    local(after(before, by_s))
 }
 
 /// An adult's ticket for this much, a child's for half.

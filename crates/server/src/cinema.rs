@@ -1,42 +1,25 @@
 //! A cinema's server: put together by a builder, used through its router.
 
-use std::collections::BTreeSet;
+mod manifest;
+
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use admit_booking::{Prices, Terms};
-use admit_protocol::capability::{AuthMethod, Capability, Role};
 use admit_protocol::digest::ContentName;
 use admit_protocol::id::ScreeningId;
-use admit_protocol::manifest::{Contact, Manifest};
+use admit_protocol::manifest::Contact;
 use admit_protocol::origin::Origin;
 use admit_protocol::text::Texts;
-use admit_protocol::time::after;
 use axum::Router;
-use axum::body::Bytes;
 use jiff::Timestamp;
 
+use self::manifest::Published;
 use crate::answers::Answers;
 use crate::catalogue::{Catalogue, HouseRules};
 use crate::clock::{Clock, SystemClock};
 use crate::engine::{Engine, TermsSource};
 use crate::keys::KeyRing;
 use crate::store::{Store, StoreError};
-
-/// How long a manifest lives, in seconds: a day. It is signed anew long before.
-const MANIFEST_LIFE_S: i64 = 24 * 3600;
-/// A manifest with less life left than this is signed anew, in seconds.
-const MANIFEST_RENEW_S: i64 = 18 * 3600;
-
-/// What a server of ours can do beyond the core.
-const CAPABILITIES: [Capability; 7] = [
-    Capability::BestAvailable,
-    Capability::Door,
-    Capability::Exchange,
-    Capability::Extend,
-    Capability::Feed,
-    Capability::GeneralAdmission,
-    Capability::Live,
-];
 
 /// A cinema's server. Cheap to clone; all clones are the same server.
 #[derive(Clone)]
@@ -53,8 +36,8 @@ struct Inner {
     clock: Arc<dyn Clock>,
     engine: Engine,
     answers: Answers,
-    /// The manifest that was signed last, and of which programme.
-    manifest: Mutex<Option<(Manifest, Bytes, Arc<Catalogue>)>>,
+    /// The manifest that was published last.
+    manifest: Mutex<Option<Published>>,
     limits_by_network: bool,
     /// Whether a suite moves its clock.
     test_control: bool,
@@ -239,56 +222,6 @@ impl Cinema {
     #[must_use]
     pub fn origin(&self) -> &Origin {
         &self.0.origin
-    }
-
-    /// The signed manifest, as bytes.
-    ///
-    /// # Panics
-    /// Never: a manifest always serialises.
-    #[must_use]
-    pub fn manifest(&self) -> Bytes {
-        let now = self.now();
-        let (keys, catalogue) = (self.keys(), self.catalogue());
-        let mut cached = self.0.manifest.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((manifest, bytes, of)) = &*cached
-            && manifest.expires > after(now, MANIFEST_RENEW_S)
-            && Arc::ptr_eq(of, &catalogue)
-        {
-            return bytes.clone();
-        }
-        let manifest = self.describe(now, &keys, &catalogue);
-        let bytes = crate::answers::json(&manifest.sign(&keys.identity));
-        *cached = Some((manifest, bytes.clone(), catalogue));
-        bytes
-    }
-
-    fn describe(&self, now: Timestamp, keys: &KeyRing, catalogue: &Catalogue) -> Manifest {
-        let inner = &*self.0;
-        Manifest {
-            origin: inner.origin.clone(),
-            role: Role::Server,
-            versions: BTreeSet::from(["v1".to_owned()]),
-            api_base: inner.api_base.clone(),
-            operator: inner.operator.clone(),
-            cinema_pages: catalogue.pages(),
-            keys: keys.public(),
-            capabilities: CAPABILITIES
-                .into_iter()
-                .chain(inner.programme.rules.waitlist.then_some(Capability::Waitlist))
-                .chain(self.has_queues().then_some(Capability::Queue))
-                .chain(inner.test_control.then_some(Capability::TestControl))
-                .collect(),
-            auth_methods: vec![AuthMethod::Secret],
-            payment_methods: inner.programme.rules.payment_methods.clone(),
-            hold_policy: Some(inner.programme.rules.hold_policy.clone()),
-            waitlist_policy: inner.programme.rules.waitlist.then(|| inner.programme.rules.waitlist_policy.clone()),
-            queue_policy: self.has_queues().then(|| inner.programme.rules.queue_policy.clone()),
-            contact: inner.contact.clone(),
-            // Time never goes back here (C1), so neither does the serial.
-            serial: now.as_millisecond().unsigned_abs(),
-            issued: now,
-            expires: after(now, MANIFEST_LIFE_S),
-        }
     }
 
     pub(crate) fn catalogue(&self) -> Arc<Catalogue> {

@@ -19,14 +19,34 @@ use admit_protocol::cinema::Cinema;
 use admit_protocol::digest::ContentName;
 use admit_protocol::film::Film;
 use admit_protocol::id::{CinemaId, DeviceId, EpochId, ScreeningId};
+use admit_protocol::jws::Jws;
+use admit_protocol::key::PublicKey;
 use admit_protocol::money::Money;
 use admit_protocol::screening::Screening;
 use axum::body::Bytes;
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 pub use self::editing::{Disturbed, Edit, Layouts};
 pub use self::queue::{LineRows, QueueStore};
 pub use self::staff::{AuditEntry, Permission, Role, Session, StaffMember, Till};
+
+/// The manifest that a server published last.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptManifest {
+    /// Of which programme: see [`Listing::programme`].
+    pub programme: u64,
+    /// The hash of what it says, but for when it was signed.
+    pub content: ContentName,
+    /// Who signed it.
+    pub identity: PublicKey,
+    /// Higher than every one before (MAN-010).
+    pub serial: u64,
+    /// When it ends.
+    pub expires: Timestamp,
+    /// Itself.
+    pub jws: Jws,
+}
 
 /// Something that a cinema's state is kept in. Calls block; the server makes them where that is no harm.
 pub trait Store: Send + Sync + 'static {
@@ -94,6 +114,15 @@ pub trait Store: Send + Sync + 'static {
     fn tidy(&self, now: Timestamp) -> Result<(), StoreError> {
         let _ = now;
         Ok(())
+    }
+
+    /// Keeps the manifest that is published next. `next` makes it of the one before, or gives that one back where it still serves;
+    /// nobody else keeps one meanwhile. A store that keeps none serves one process, whose serials go up by its clock.
+    ///
+    /// # Errors
+    /// When it cannot be read or written.
+    fn publish(&self, next: &dyn Fn(Option<KeptManifest>) -> KeptManifest) -> Result<KeptManifest, StoreError> {
+        Ok(next(None))
     }
 
     /// Itself, if it keeps queues, too (capability `queue`).

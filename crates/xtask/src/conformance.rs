@@ -56,7 +56,8 @@ pub(crate) fn run(as_json: bool) -> anyhow::Result<()> {
         println!(
             "{}",
             json!({"passed": sum("passed"), "failed": sum("failed"), "not_run": sum("not_run"), "mutants": caught.len(),
-                "mutants_caught": caught.len() - missed.len(), "musts": coverage["musts"], "musts_tested": coverage["musts_tested"]})
+                "mutants_caught": caught.len() - missed.len(), "musts": coverage["musts"], "musts_tested": coverage["musts_tested"],
+                "musts_tested_elsewhere": coverage["musts_tested_elsewhere"]})
         );
     } else {
         for (whose, report) in &reports {
@@ -67,7 +68,10 @@ pub(crate) fn run(as_json: bool) -> anyhow::Result<()> {
             failures(report).for_each(|failure| println!("  {failure}"));
         }
         println!("{} of {} servers that misbehave were caught", caught.len() - missed.len(), caught.len());
-        println!("{} of {} sentences are checked by the suite", coverage["musts_tested"], coverage["musts"]);
+        println!(
+            "{} of {} sentences are checked by the suite, {} more by tests of this repository",
+            coverage["musts_tested"], coverage["musts"], coverage["musts_tested_elsewhere"]
+        );
     }
     ensure!(sum("failed") == 0, "a server that should pass does not");
     for (whose, report) in &reports {
@@ -212,6 +216,12 @@ fn check_coverage() -> anyhow::Result<()> {
         page == output.stdout,
         "write it anew: admit-conformance coverage --markdown > conformance-tests/COVERAGE.md"
     );
+    for sentence in coverage()?["sentences"].as_array().into_iter().flatten() {
+        let Some([file, test]) = sentence["elsewhere"].as_array().map(Vec::as_slice) else { continue };
+        let (file, test) = (file.as_str().unwrap_or_default(), test.as_str().unwrap_or_default());
+        let there = std::fs::read_to_string(root().join(file)).is_ok_and(|text| text.contains(test));
+        ensure!(there, "{} is said to be tested by {test:?} in {file}, and is not", sentence["must"]);
+    }
     Ok(())
 }
 

@@ -57,7 +57,7 @@ fn failed(error: &anyhow::Error) -> Value {
 async fn answer(asked: Asked, client: &Client, wallet: &Wallet) -> anyhow::Result<Value> {
     match asked {
         Asked::Meet { origin } => {
-            let server = client.server(&origin, None).await?;
+            let server = wallet.meet(client, &origin).await?;
             ensure!(server.manifest().role == Role::Server, "this is no cinema's server");
             ensure!(!server.cinemas().await?.is_empty(), "it has no cinema");
             Ok(json!({}))

@@ -96,8 +96,9 @@ class Control(App):
 
     def read_wanted(self, body: Fields) -> Wanted:
         """What this server cannot make is refused, and the suite leaves it out (CTRL-006)."""
-        if body.optional("area"):
-            raise Problem("invalid", "this server has no areas without numbers", pointers=["/area"])
+        for member in ("area", "queue", "open_end", "carer", "sofa"):
+            if body.optional(member):
+                raise Problem("invalid", f"this server cannot make a screening with {member!r}", pointers=[f"/{member}"])
         usual = Wanted()
         wanted = Wanted(
             rows=body.integer("rows", 1, INTEGER_MAX, usual.rows),

@@ -93,7 +93,7 @@ async fn nobody_takes_the_place_of_a_cinema_that_was_bought_from_man_005() {
     let wallet = folder.path.join("wallet.json");
     assert!(run(&wallet, &["book", &folder.origin, "show-0", "1-1", "--at-most", "10"]).status.success());
     serving.kill();
-    let other = serde_json::to_vec(&vec![9; 32]).expect("a seed");
+    let other = serde_json::json!({"seed": vec![9; 32]}).to_string();
     std::fs::write(folder.path.join("keys/identity.json"), other).expect("writes");
     let _serving = folder.serve();
     folder.meet(&client(1)).await;

@@ -88,15 +88,25 @@ impl KeyRing {
             return Ok(keys);
         }
         let keys = Self::open(folder)?;
-        keys.renewed(now)
+        if keys.is_due(now) { keys.renewed(now) } else { Ok(keys) }
     }
 
     /// Itself with a new ticket key, if one is due. The key is in its folder before it is anywhere else.
     pub(crate) fn renewed(mut self, now: Timestamp) -> Result<Self, KeyFileError> {
-        if self.renew(now)? {
-            self.keep_ticket_keys()?;
+        let Some(folder) = self.kept_in.clone() else {
+            self.renew(now)?;
+            return Ok(self);
+        };
+        // Another process of this server may have done it: of two keys of one folder each would list its own.
+        let path = folder.join("lock");
+        let lock = fs::OpenOptions::new().create(true).truncate(false).write(true).open(&path);
+        let _lock =
+            lock.and_then(|lock| lock.lock().map(|()| lock)).map_err(|source| KeyFileError::File { path, source })?;
+        let mut there = Self::open(&folder)?;
+        if there.renew(now)? {
+            there.keep_ticket_keys()?;
         }
-        Ok(self)
+        Ok(there)
     }
 
     fn keep_ticket_keys(&self) -> Result<(), KeyFileError> {

@@ -30,8 +30,8 @@ use self::save::TakenHouses;
 use self::session::{Params, Session, at, get};
 pub(super) use self::session::{told, wait};
 use super::{
-    About, Answer, CommitError, Device, Document, DocumentKind, KeyPrint, ListedScreening, Listing, Loaded, News,
-    Outcome, QueueStore, RemovedScreening, Save, SharedStore, Store, StoreError, Taken,
+    About, Answer, CommitError, Device, Document, DocumentKind, KeptManifest, KeyPrint, ListedScreening, Listing,
+    Loaded, News, Outcome, QueueStore, RemovedScreening, Save, SharedStore, Store, StoreError, Taken,
 };
 
 mod migrations {
@@ -316,6 +316,26 @@ impl Store for PostgresStore {
                    SELECT ctid FROM answer WHERE at < $1 LIMIT $2 FOR UPDATE SKIP LOCKED))";
         let (oldest, many) = (now.as_millisecond() - super::rows::ANSWER_LIFE_MS, super::rows::TIDIED_MAX);
         self.writing(STEP, |session| session.execute(sql, &[&oldest, &many]).map(drop).map_err(at(STEP)))
+    }
+
+    fn publish(&self, next: &dyn Fn(Option<KeptManifest>) -> KeptManifest) -> Result<KeptManifest, StoreError> {
+        const STEP: &str = "keeping the manifest";
+        self.writing(STEP, |session| {
+            // There is a row to be locked, whoever comes first.
+            let sql = "INSERT INTO setting (name, value) VALUES ('manifest', 'null') ON CONFLICT DO NOTHING";
+            session.execute(sql, &[]).map_err(at(STEP))?;
+            let sql = "SELECT value FROM setting WHERE name = 'manifest' FOR UPDATE";
+            let rows = session.query(sql, &[]).map_err(at(STEP))?;
+            let text = rows.first().map(|row| get::<String>(row, 0)).transpose()?.unwrap_or_default();
+            let before: Option<KeptManifest> = serde_json::from_str(&text).map_err(StoreError::at(STEP))?;
+            let now = next(before.clone());
+            if before.as_ref() != Some(&now) {
+                let text = serde_json::to_string(&now).map_err(StoreError::at(STEP))?;
+                let sql = "UPDATE setting SET value = $1 WHERE name = 'manifest'";
+                session.execute(sql, &[&text]).map_err(at(STEP))?;
+            }
+            Ok(now)
+        })
     }
 
     fn lines(&self) -> Result<Vec<ScreeningId>, StoreError> {

@@ -21,7 +21,9 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Row, Transaction, 
 
 use self::checkpoint::Checkpoints;
 use self::numbers::Numbers;
-use super::{About, Answer, CommitError, KeyPrint, Listing, Loaded, Outcome, QueueStore, Save, Store, StoreError};
+use super::{
+    About, Answer, CommitError, KeptManifest, KeyPrint, Listing, Loaded, Outcome, QueueStore, Save, Store, StoreError,
+};
 
 mod migrations {
     refinery::embed_migrations!("migrations/sqlite");
@@ -192,6 +194,27 @@ impl Store for SqliteStore {
             self.committed(&db);
         }
         Ok(())
+    }
+
+    fn publish(&self, next: &dyn Fn(Option<KeptManifest>) -> KeptManifest) -> Result<KeptManifest, StoreError> {
+        const STEP: &str = "keeping the manifest";
+        let mut db = self.writer();
+        let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(StoreError::at(STEP))?;
+        let sql = "SELECT value FROM setting WHERE name = 'manifest'";
+        let before: Option<String> =
+            transaction.query_row(sql, [], |row| row.get(0)).optional().map_err(StoreError::at(STEP))?;
+        let before: Option<KeptManifest> =
+            before.map(|text| serde_json::from_str(&text)).transpose().map_err(StoreError::at(STEP))?;
+        let now = next(before.clone());
+        if before.as_ref() != Some(&now) {
+            let text = serde_json::to_string(&now).map_err(StoreError::at(STEP))?;
+            let sql =
+                "INSERT INTO setting (name, value) VALUES ('manifest', ?1) ON CONFLICT (name) DO UPDATE SET value = ?1";
+            transaction.execute(sql, [text]).map_err(StoreError::at(STEP))?;
+            transaction.commit().map_err(StoreError::at(STEP))?;
+            self.committed(&db);
+        }
+        Ok(now)
     }
 
     fn lines(&self) -> Result<Vec<ScreeningId>, StoreError> {

@@ -544,3 +544,27 @@ async fn pages_of_a_manifest_that_is_still_valid_are_answered() {
     let again = s.get(ANNA, &page).await;
     assert_eq!((again.status, &again.bytes), (read.status, &read.bytes));
 }
+
+#[tokio::test]
+async fn a_manifest_is_never_older_than_the_one_before_a_restart_whatever_the_clock_says() {
+    let (store, folder) = open();
+    let (store, noon) = (std::sync::Arc::new(store), NOON.parse().expect("noon"));
+    store.edit(&bundle().check(noon).edits, noon, Layouts::Stay).expect("edits");
+    let (keys, _) = admit_server::keys::KeyRing::generate(noon).expect("randomness");
+    let publishes = |at: &str| {
+        let clock = std::sync::Arc::new(admit_server::clock::ManualClock::new(at.parse().expect("an instant")));
+        let folder = tempfile::tempdir().expect("a folder");
+        let bytes = Stage::with(store.clone(), clock, keys.clone(), folder).cinema.manifest();
+        let jws: admit_protocol::jws::Jws = serde_json::from_slice(&bytes).expect("a jws");
+        let manifest: admit_protocol::manifest::Manifest = jws.unverified(1 << 20).expect("a manifest");
+        (manifest.serial, bytes)
+    };
+    let first = publishes(NOON);
+    assert_eq!(publishes("2026-11-21T11:59:59Z"), first, "it says the same, and is good still");
+    let mut cinema = store.catalogue().expect("a listing").cinemas.remove(0);
+    cinema.website = Some("https://kino.example/new".into());
+    store.edit(&[Edit::Cinema(Box::new(cinema))], noon, Layouts::Stay).expect("edits");
+    let second = publishes("2026-11-21T11:00:00Z");
+    assert!(second.0 > first.0, "{} after {}", second.0, first.0);
+    drop(folder);
+}

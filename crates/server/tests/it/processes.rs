@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use admit_server::clock::ManualClock;
 use admit_server::keys::KeyRing;
-use admit_server::store::{Layouts, StaffStore};
+use admit_server::store::{Edit, Layouts, StaffStore};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::json;
@@ -86,6 +86,31 @@ on_postgres! {
         assert_eq!(two.one.hold(BEN, &["A2", "A3"]).await.code(), "seats_taken");
         assert_eq!(two.one.hold(BEN, &["A3", "A4"]).await.status, 201);
         assert_eq!(two.other.seats().await["not_free"], json!({"held": ["A3", "A4"], "sold": ["A1", "A2"]}));
+    }
+
+    /// MAN-010: who meets one and then the other must not take it for somebody who plays back an old manifest.
+    both_publish_one_manifest_whichever_of_them_signed_it(two) {
+        let manifest = |stage: &Stage| {
+            let bytes = stage.cinema.manifest();
+            let jws: admit_protocol::jws::Jws = serde_json::from_slice(&bytes).expect("a jws");
+            let manifest: admit_protocol::manifest::Manifest = jws.unverified(1 << 20).expect("a manifest");
+            (manifest.serial, bytes)
+        };
+        let first = manifest(&two.one);
+        two.one.clock.advance(1800);
+        assert_eq!(manifest(&two.other), first, "started later, and not known for newer");
+        let mut cinema = two.store.catalogue().expect("a listing").cinemas.remove(0);
+        cinema.website = Some("https://kino.example/new".into());
+        let now = NOON.parse().expect("noon");
+        two.store.edit(&[Edit::Cinema(Box::new(cinema))], now, Layouts::Stay).expect("edits");
+        two.other.cinema.reload().await.expect("reads");
+        let second = manifest(&two.other);
+        assert!(second.0 > first.0, "{} after {}", second.0, first.0);
+        two.one.clock.advance(6 * 3600 - 900);
+        // The one has not seen the change; its own is over, and the other's is in force.
+        assert_eq!(manifest(&two.one).0, manifest(&two.other).0);
+        two.one.cinema.reload().await.expect("reads");
+        assert_eq!(manifest(&two.one), manifest(&two.other));
     }
 
     /// QUEUE-005: the rate is that of all processes together.
