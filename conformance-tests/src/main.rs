@@ -47,7 +47,8 @@ enum Command {
         #[arg(long, group = "target", requires = "secret")]
         control: Option<String>,
         /// The secret of test control.
-        #[arg(long, requires = "control")]
+        // One secret in 64 begins with `-`.
+        #[arg(long, requires = "control", allow_hyphen_values = true)]
         secret: Option<String>,
         #[command(flatten)]
         how: How,
@@ -72,7 +73,8 @@ enum Command {
         #[arg(long)]
         control: String,
         /// The secret of test control.
-        #[arg(long)]
+        // One secret in 64 begins with `-`.
+        #[arg(long, allow_hyphen_values = true)]
         secret: String,
         #[command(flatten)]
         how: How,

@@ -321,7 +321,10 @@ impl<'a> Stage<'a> {
         ensure!(checked.status.success(), "the ticket was not verified: {}", String::from_utf8_lossy(&checked.stderr));
         seen("a process that has only the public key verifies Anna's ticket, without a network");
         let scanner = sold.server.scanner(self.door.parse()?);
-        let scan = async |code: &str| door::scan(&scanner, sold.screening, code).await.map(|r| r.verdict);
+        let scan = async |code: &str| {
+            let scanned = door::scan(&scanner, sold.screening, admit_client::new_scan_id()?, code).await?;
+            anyhow::Ok(scanned.verdict)
+        };
         let first = scan(annas).await?;
         ensure!(first == Verdict::Green, "the first scan said {first}");
         seen("first scan: come in");

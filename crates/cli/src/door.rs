@@ -1,107 +1,251 @@
 //! The door.
 
-use std::io::BufRead as _;
-use std::path::{Path, PathBuf};
+mod let_in;
+mod post;
 
-use admit_client::{ClientError, RequestKey, Scanner, Secret, Server};
+use std::io::BufRead as _;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use admit_client::{Checked, ClientError, Door, DoorError, Scanner, Server, new_scan_id};
 use admit_protocol::door::{Scan, ScanKind, ScanResult, UploadScans, Verdict};
 use admit_protocol::id::{ScanId, ScreeningId, TicketTypeId};
 use admit_protocol::layout::Layout;
 use admit_protocol::price::TicketType;
 use admit_protocol::ticket::{Ticket, screening_digest};
-use admit_protocol::time::{Moment, ZoneName, after};
+use admit_protocol::time::{Moment, ZoneName};
 use anyhow::Context as _;
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use serde_json::json;
 
+use self::let_in::LetIn;
+use self::post::Post;
 use crate::showing::Showing;
-use crate::{Context, find, show};
+use crate::{Context, show};
 
 #[derive(Subcommand)]
 pub(crate) enum DoorCommand {
     /// Scan tickets: one code a line on standard input, as a hand scanner types them. The word `undo` takes the last one back that was
     /// let in with this machine, and again the one before.
-    Scan {
-        /// The cinema's server.
-        server: String,
-        /// The screening.
-        screening: String,
-        /// The scanner's token, from `admit cinema device`.
-        // One token in 64 begins with `-`.
-        #[arg(long, env = "ADMIT_DEVICE_TOKEN", hide_env_values = true, allow_hyphen_values = true)]
-        token: String,
-    },
+    ///
+    /// When the server cannot be reached it goes on by the list of tickets that it had last, and tells the server later.
+    Scan(Where),
+    /// Get the list of a screening's tickets, so that this machine can scan without a network. `scan` does so, too, as long as there is one.
+    Fetch(Where),
+    /// Tell the server whom this machine let in without a network. `scan` does so, too, as soon as there is one.
+    Send(Where),
 }
+
+/// Which door.
+#[derive(Args)]
+pub(crate) struct Where {
+    /// The cinema's server.
+    server: String,
+    /// The screening.
+    screening: ScreeningId,
+    /// The scanner's token, from `admit cinema device`.
+    // One token in 64 begins with `-`.
+    #[arg(long, env = "ADMIT_DEVICE_TOKEN", hide_env_values = true, allow_hyphen_values = true)]
+    token: String,
+}
+
+/// Without a network the server is looked for again so often.
+const LOOK_AGAIN: Duration = Duration::from_secs(10);
+/// The list is got again when it is older than this, in seconds: what is sold at the counter has to be on it when the network goes.
+const LIST_LIFE_S: i64 = 60;
 
 impl DoorCommand {
     pub(crate) async fn run(self, context: &Context) -> anyhow::Result<()> {
-        let Self::Scan { server, screening, token } = self;
-        let token: Secret =
-            token.parse().context("this is not a scanner's token, as `admit cinema device` prints it")?;
-        let screening: ScreeningId = screening.parse().with_context(|| screening.clone())?;
-        let server = find::client(context)?.server(&server, None).await?;
-        let shown = find::screening(&server, screening).await?;
-        // The door's clock is the cinema's.
-        let zone = shown.starts_at.zone().clone();
-        if !context.json {
-            show::line(&Showing::of(&server, &shown).await?.title());
-            if !shown.status.takes_place() {
-                let off = shown.status.as_str().to_uppercase();
-                show::line(&show::colour(
-                    "1;31",
-                    &format!("IT IS {off}: none of its tickets lets in, and all that was paid comes back"),
+        match self {
+            Self::Scan(at) => {
+                let mut machine = Machine::begin(&at, context).await?;
+                for line in std::io::stdin().lock().lines() {
+                    let line = line?;
+                    if !line.trim().is_empty() {
+                        machine.does(line.trim()).await?;
+                    }
+                }
+                machine.end().await
+            }
+            Self::Fetch(at) => {
+                let (post, path) = (Post::reach(&at, context).await?, at.file(context)?);
+                post.send_unsent(&path, context).await?;
+                let door = Door::fetch(&path, &post.scanner, at.screening).await?;
+                if context.json {
+                    return show::json(&json!({"screening": at.screening, "list_of": door.list_of()}));
+                }
+                show::line(&format!(
+                    "{} can be scanned without a network on this machine, by the list of now",
+                    at.screening
                 ));
+                Ok(())
             }
-            let doors = shown.doors_at.as_ref().unwrap_or(&shown.starts_at);
-            if Timestamp::now() < after(doors.at(), -3600) {
-                show::warn(&format!("doors open {}: who is let in now has used the ticket", show::moment(doors)));
+            Self::Send(at) => {
+                let sent = Post::reach(&at, context).await?.send_unsent(&at.file(context)?, context).await?;
+                if context.json {
+                    return show::json(&json!({"sent": sent}));
+                }
+                show::line(&format!("{} sent", show::count(sent, "scan")));
+                Ok(())
             }
         }
-        let scanner = server.scanner(token);
-        let layout = server.layout(shown.layout).await?;
-        let types = server.price_table(shown.price_table).await?.ticket_types;
-        let let_in = LetIn::of(&server, screening, context);
-        for line in std::io::stdin().lock().lines() {
-            let line = line?;
-            let code = match line.trim() {
-                "" => continue,
-                word if word.eq_ignore_ascii_case("undo") => {
-                    let undone = undo(&scanner, screening, &let_in, &layout, context).await;
-                    undone.or_else(|error| not_done(" NOT TAKEN BACK ", error, context))?;
-                    continue;
-                }
-                code => code,
-            };
-            let result = match scan(&scanner, screening, code).await {
-                Ok(result) => result,
-                Err(error) => {
-                    not_done(" NOT CHECKED ", error, context)?;
-                    continue;
-                }
-            };
-            let good_for = match result.verdict {
-                Verdict::WrongShow => good_for(&server, code).await,
-                Verdict::Revoked => printed_on(&server, code),
-                _ => None,
-            };
-            print(&result, good_for, (&layout, &types), (&zone, shown.starts_at.at()), context)?;
-            if result.verdict == Verdict::Green {
-                let_in.change(|scans| scans.push(result))?;
+    }
+}
+
+/// A machine at a door: with its server, or by the list alone.
+struct Machine<'a> {
+    at: &'a Where,
+    path: PathBuf,
+    let_in: LetIn,
+    /// None, if it has no list.
+    door: Option<Door>,
+    /// None, while the server cannot be reached.
+    post: Option<Post>,
+    /// When the server was looked for last.
+    tried: Instant,
+    context: &'a Context,
+}
+
+impl<'a> Machine<'a> {
+    async fn begin(at: &'a Where, context: &'a Context) -> anyhow::Result<Self> {
+        let path = at.file(context)?;
+        let door = Door::open(&path, at.screening, Timestamp::now())?;
+        let (let_in, tried) = (LetIn::of(at, context)?, Instant::now());
+        let mut this = Self { at, path, let_in, door, post: None, tried, context };
+        match Post::reach(at, context).await {
+            Ok(post) => {
+                post.welcome(context).await?;
+                this.comes_back(post).await?;
             }
+            Err(error) if is_away(&error) && this.door.is_some() => this.goes_on_alone(&error),
+            Err(error) if is_away(&error) => {
+                let next = "this machine has no list of the tickets: get one beforehand with `admit door fetch`";
+                return Err(error.context(next));
+            }
+            Err(error) => return Err(error),
         }
+        Ok(this)
+    }
+
+    /// There is a network: the server hears what it missed, and the list is that of now.
+    async fn comes_back(&mut self, post: Post) -> anyhow::Result<()> {
+        self.door = post.catch_up(&self.path, self.context).await?;
+        self.post = Some(post);
         Ok(())
     }
+
+    fn goes_on_alone(&mut self, error: &anyhow::Error) {
+        (self.post, self.tried) = (None, Instant::now());
+        if let (Some(door), false) = (&self.door, self.context.json) {
+            show::warn(&format!("{error}: going on by the list of {}", show::here(door.list_of())));
+        }
+    }
+
+    /// One code, or `undo`.
+    async fn does(&mut self, typed: &str) -> anyhow::Result<()> {
+        if self.post.is_none() && self.tried.elapsed() >= LOOK_AGAIN {
+            self.tried = Instant::now();
+            if let Ok(back) = Post::reach(self.at, self.context).await {
+                show::warn("the server is there again");
+                self.comes_back(back).await?;
+            }
+        }
+        // Of one name, whether the server hears of it now or later: a scan whose answer was lost is no second one.
+        let id = new_scan_id()?;
+        if let Some(post) = &self.post {
+            match post.does(id, typed, &self.let_in, self.door.as_mut(), self.context).await {
+                Ok(()) => {
+                    let list_life = |door: &Door| Timestamp::now().duration_since(door.list_of()).as_secs();
+                    let is_old = self.door.as_ref().is_none_or(|door| list_life(door) > LIST_LIFE_S);
+                    if is_old && let Ok(fresh) = Door::fetch(&self.path, &post.scanner, self.at.screening).await {
+                        self.door = Some(fresh);
+                    }
+                    return Ok(());
+                }
+                Err(error) if is_away(&error) && self.door.is_some() => self.goes_on_alone(&error),
+                Err(error) => return not_done(" NOT DONE ", error, self.context),
+            }
+        }
+        match &mut self.door {
+            Some(door) => alone(door, id, typed, &self.let_in, self.context),
+            None => Ok(()),
+        }
+    }
+
+    /// Nobody comes any more.
+    async fn end(self) -> anyhow::Result<()> {
+        let unsent = self.door.as_ref().map_or(0, Door::unsent);
+        if unsent == 0 {
+            return Ok(());
+        }
+        match Post::reach(self.at, self.context).await {
+            Ok(back) => back.send_unsent(&self.path, self.context).await.map(drop),
+            Err(_) => {
+                let scans = show::count(unsent, "scan");
+                show::warn(&format!("{scans} to be told when there is a network again: `admit door send`"));
+                Ok(())
+            }
+        }
+    }
+}
+
+/// One code, or `undo`, without a network.
+fn alone(door: &mut Door, id: ScanId, typed: &str, let_in: &LetIn, context: &Context) -> anyhow::Result<()> {
+    let now = Timestamp::now();
+    if typed.eq_ignore_ascii_case("undo") {
+        let Some(scan) = let_in.scans()?.pop() else {
+            show::warn(NOBODY_LEFT);
+            return Ok(());
+        };
+        door.take_back(id, (scan.id, scan.ticket), now)?;
+        let_in.change(|scans| scans.retain(|known| known.id != scan.id))?;
+        if context.json {
+            return show::json(&json!({"taken_back": scan.id, "offline": true}));
+        }
+        show::line("taken back: the ticket lets in again");
+        return Ok(());
+    }
+    let Checked { verdict, ticket, first } = door.check(id, typed, now)?;
+    if verdict == Verdict::Green {
+        let ticket = ticket.as_ref().map(|ticket| ticket.id);
+        let (seat, ticket_type, proof_at_door, first) = (None, None, false, None);
+        let_in
+            .change(|scans| scans.push(ScanResult { id, verdict, ticket, seat, ticket_type, proof_at_door, first }))?;
+    }
+    if context.json {
+        let seat = ticket.as_ref().map(|t| json!({"row": t.row, "seat": t.seat, "ticket_type": t.ticket_type}));
+        return show::json(&json!({"verdict": verdict, "offline": true, "list_of": door.list_of(), "printed": seat}));
+    }
+    let printed = ticket.map(|t| format!("  row {}, seat {}  {}", t.row, t.seat, t.ticket_type)).unwrap_or_default();
+    let clock = |at: Timestamp| jiff::tz::TimeZone::system().to_datetime(at).strftime("%H:%M").to_string();
+    let first = first.map(|first| format!("  first at {}", clock(first))).unwrap_or_default();
+    let by = format!("  (no network: by the list of {})", clock(door.list_of()));
+    show::line(&format!("{}{printed}{first}{by}", in_words(verdict, " TOO EARLY OR TOO LATE ")));
+    Ok(())
+}
+
+const NOBODY_LEFT: &str = "nobody is left whom this machine let in: who else let somebody in takes it back";
+
+/// Whether nobody can be asked now, and perhaps in a moment.
+fn is_away(error: &anyhow::Error) -> bool {
+    let of = |cause: &(dyn std::error::Error + 'static)| {
+        let client = match cause.downcast_ref() {
+            Some(DoorError::Client(error)) => Some(error),
+            _ => cause.downcast_ref::<ClientError>(),
+        };
+        match client {
+            Some(ClientError::Unreachable { .. }) => true,
+            Some(ClientError::Refused(problem)) => problem.retryable,
+            _ => false,
+        }
+    };
+    error.chain().any(of)
 }
 
 /// Says that nothing is known, where that may be better in a moment: people go on queueing. Anything else ends it.
 fn not_done(what: &str, error: anyhow::Error, context: &Context) -> anyhow::Result<()> {
-    let passes = match error.downcast_ref::<ClientError>() {
-        Some(ClientError::Refused(problem)) => problem.retryable,
-        Some(_) => true,
-        None => false,
-    };
-    if !passes {
+    if !is_away(&error) {
         return Err(error);
     }
     if context.json {
@@ -111,79 +255,46 @@ fn not_done(what: &str, error: anyhow::Error, context: &Context) -> anyhow::Resu
     Ok(())
 }
 
-/// Whom this machine let in to a screening: kept in a file, so that one can be taken back also after a restart.
-struct LetIn(PathBuf);
-
-impl LetIn {
-    fn of(server: &Server, screening: ScreeningId, context: &Context) -> Self {
-        let plain = |c: char| if c.is_ascii_alphanumeric() || c == '.' { c } else { '_' };
-        let origin: String = server.origin().as_str().chars().map(plain).collect();
-        Self(context.data("door").join(format!("{origin}-{screening}.json")))
-    }
-
-    /// Their scans, as the file has them now.
-    fn scans(&self) -> anyhow::Result<Vec<ScanResult>> {
-        match std::fs::read(&self.0) {
-            Ok(bytes) => serde_json::from_slice(&bytes).with_context(|| self.0.display().to_string()),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
-            Err(error) => Err(error).with_context(|| self.0.display().to_string()),
-        }
-    }
-
-    fn change(&self, change: impl FnOnce(&mut Vec<ScanResult>)) -> anyhow::Result<()> {
-        let mut scans = self.scans()?;
-        change(&mut scans);
-        // Nobody takes back more, one by one.
-        scans.drain(..scans.len().saturating_sub(100));
-        let new = self.0.with_extension("new");
-        std::fs::create_dir_all(self.0.parent().unwrap_or(Path::new(".")))?;
-        std::fs::write(&new, serde_json::to_vec(&scans)?).with_context(|| new.display().to_string())?;
-        std::fs::rename(&new, &self.0).with_context(|| self.0.display().to_string())
-    }
-}
-
 /// Scans one code, now.
-pub(crate) async fn scan(scanner: &Scanner, screening: ScreeningId, code: &str) -> anyhow::Result<ScanResult> {
-    upload(scanner, screening, (ScanKind::Entry, code, None)).await
+pub(crate) async fn scan(
+    scanner: &Scanner,
+    screening: ScreeningId,
+    id: ScanId,
+    code: &str,
+) -> anyhow::Result<ScanResult> {
+    upload(scanner, screening, (id, ScanKind::Entry, code, None)).await
 }
 
-/// Takes back that somebody was let in.
+/// Takes back that somebody was let in: by which scan.
 async fn undo(
     scanner: &Scanner,
     screening: ScreeningId,
+    id: ScanId,
     let_in: &LetIn,
     layout: &Layout,
     context: &Context,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Option<ScanId>> {
     let Some(scan) = let_in.scans()?.pop() else {
-        show::warn("nobody is left whom this machine let in: who else let somebody in takes it back");
-        return Ok(());
+        show::warn(NOBODY_LEFT);
+        return Ok(None);
     };
-    let result = upload(scanner, screening, (ScanKind::Undo, "", Some(scan.id))).await?;
+    let result = upload(scanner, screening, (id, ScanKind::Undo, "", Some(scan.id))).await?;
     let_in.change(|scans| scans.retain(|known| known.id != scan.id))?;
     if context.json {
-        return show::json(&result);
+        show::json(&result)?;
+        return Ok(Some(scan.id));
     }
     let seat = scan.seat.map(|s| format!(": seat {}", show::seat(s, layout))).unwrap_or_default();
     show::line(&format!("taken back{seat}, the ticket lets in again"));
-    Ok(())
+    Ok(Some(scan.id))
 }
 
 async fn upload(
     scanner: &Scanner,
     screening: ScreeningId,
-    (kind, code, undoes): (ScanKind, &str, Option<ScanId>),
+    (id, kind, code, undoes): (ScanId, ScanKind, &str, Option<ScanId>),
 ) -> anyhow::Result<ScanResult> {
-    // A random name: never used again, also after a restart.
-    let id = serde_json::to_value(RequestKey::new()?)?;
-    let scan = Scan {
-        id: id.as_str().context("a name")?.parse()?,
-        kind,
-        code: code.to_owned(),
-        undoes,
-        at: Timestamp::now(),
-        offline: false,
-    };
+    let scan = Scan { id, kind, code: code.to_owned(), undoes, at: Timestamp::now(), offline: false };
     let results = scanner.upload(screening, &UploadScans { scans: vec![scan] }).await?;
     results.results.into_iter().next().context("the server did not say what came of the scan")
 }
@@ -225,16 +336,7 @@ fn print(
         types.iter().find(|t| t.id == id).map_or_else(|| id.to_string(), |t| show::text(&t.name).to_owned())
     };
     let kind = result.ticket_type.map(|id| format!("  {}{proof}", called(id))).unwrap_or_default();
-    let (code, word) = match result.verdict {
-        Verdict::Green => ("1;42;30", " COME IN "),
-        Verdict::Duplicate => ("1;41;37", " USED BEFORE "),
-        Verdict::Unpaid => ("1;43;30", " TO THE BOX OFFICE: NOT PAID "),
-        Verdict::WrongShow => ("1;41;37", " ANOTHER SCREENING "),
-        Verdict::Expired if Timestamp::now() < starts => ("1;41;37", " TOO EARLY "),
-        Verdict::Expired => ("1;41;37", " TOO LATE "),
-        Verdict::Revoked => ("1;41;37", " CANCELLED, REPLACED, OR NOT IN THE BOOKS "),
-        _ => ("1;41;37", " NO TICKET OF OURS "),
-    };
+    let word = in_words(result.verdict, if Timestamp::now() < starts { " TOO EARLY " } else { " TOO LATE " });
     let first = result.first.as_ref().filter(|_| result.verdict == Verdict::Duplicate);
     let first = first.map(|f| {
         let at =
@@ -243,6 +345,20 @@ fn print(
     });
     let first = first.unwrap_or_default();
     let good_for = good_for.unwrap_or_default();
-    show::line(&format!("{}{seat}{kind}{first}{good_for}", show::colour(code, word)));
+    show::line(&format!("{word}{seat}{kind}{first}{good_for}"));
     Ok(())
+}
+
+/// What the person at the door sees from afar.
+fn in_words(verdict: Verdict, not_in_time: &str) -> String {
+    let (code, word) = match verdict {
+        Verdict::Green => ("1;42;30", " COME IN "),
+        Verdict::Duplicate => ("1;41;37", " USED BEFORE "),
+        Verdict::Unpaid => ("1;43;30", " TO THE BOX OFFICE: NOT PAID "),
+        Verdict::WrongShow => ("1;41;37", " ANOTHER SCREENING "),
+        Verdict::Expired => ("1;41;37", not_in_time),
+        Verdict::Revoked => ("1;41;37", " CANCELLED, REPLACED, OR NOT IN THE BOOKS "),
+        _ => ("1;41;37", " NO TICKET OF OURS "),
+    };
+    show::colour(code, word)
 }

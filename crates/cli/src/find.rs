@@ -64,7 +64,7 @@ pub(crate) fn hurried_client(context: &Context) -> anyhow::Result<Client> {
     Ok(Client::new(options)?)
 }
 
-fn options(context: &Context) -> Options {
+pub(crate) fn options(context: &Context) -> Options {
     let origins = if context.development { OriginPolicy::Loopback } else { OriginPolicy::Public };
     Options { origins, ..Options::default() }
 }

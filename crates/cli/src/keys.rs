@@ -34,6 +34,8 @@ pub(crate) enum KeysCommand {
         /// The folder. Its server must not be running.
         folder: PathBuf,
         /// The key, as `admit keys list` names it.
+        // One name in 64 begins with `-`.
+        #[arg(allow_hyphen_values = true)]
         key: KeyId,
     },
     /// The identity key is lost, or in wrong hands: a new one in its place, by the word of the recovery key. Apps and indexes go on

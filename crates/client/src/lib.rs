@@ -30,6 +30,7 @@
 
 mod choosing;
 mod clock;
+mod door;
 mod error;
 mod index;
 mod live;
@@ -40,6 +41,7 @@ mod wallet;
 
 pub use admit_protocol as protocol;
 pub use choosing::{Choice, Choosing, LeftOver};
+pub use door::{Checked, Door, DoorError, new_scan_id};
 pub use error::ClientError;
 pub use index::{Index, Indexes, Near, Search};
 pub use jiff;

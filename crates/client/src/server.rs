@@ -508,11 +508,22 @@ impl Server {
 }
 
 impl Scanner {
+    /// The server whose door it is.
+    #[must_use]
+    pub fn server(&self) -> &Server {
+        &self.server
+    }
+
     /// Every ticket of a screening, so that the door works without a network.
     ///
     /// # Errors
     /// When it cannot be had, or is not signed by a ticket key of this server.
     pub async fn allow_list(&self, screening: ScreeningId) -> Result<AllowList, ClientError> {
+        Ok(self.signed_allow_list(screening).await?.1)
+    }
+
+    /// As it came, and what it says.
+    pub(crate) async fn signed_allow_list(&self, screening: ScreeningId) -> Result<(Vec<u8>, AllowList), ClientError> {
         let url = self.server.url(at::GET_ALLOW_LIST, &[screening.as_str()]);
         let ask = Ask::get(url, admit_protocol::door::ALLOW_LIST_BYTES_MAX);
         let bytes = self.server.client.ask(self.server.origin(), &ask.by(&self.token)).await?;
@@ -521,7 +532,7 @@ impl Scanner {
         if list.screening != screening {
             return Err(bad_answer(self.server.origin(), format!("a list of {} for {screening}", list.screening)));
         }
-        Ok(list)
+        Ok((bytes.to_vec(), list))
     }
 
     /// Checks tickets in. Scans have names of their own, so sending them again changes nothing.

@@ -207,6 +207,24 @@ mod tests {
     }
 
     #[test]
+    fn what_only_fits_the_equation_is_no_signature() {
+        let vectors = include_str!("../../../spec/v1/vectors/signatures.json");
+        let vectors: serde_json::Value = serde_json::from_str(vectors).expect("json");
+        let bytes = |text: &serde_json::Value| -> Vec<u8> {
+            let text = text.as_str().expect("a text");
+            (0..text.len() / 2).map(|n| u8::from_str_radix(&text[2 * n..2 * n + 2], 16).expect("hex")).collect()
+        };
+        for case in vectors["signatures"].as_array().expect("cases") {
+            let input = &case["input"];
+            let key = PublicKey::from_bytes(&bytes(&input["public"]).try_into().expect("32 bytes"));
+            let signature: Result<[u8; 64], _> = bytes(&input["signature"]).try_into();
+            let message = input["message"].as_str().expect("a text").as_bytes();
+            let fits = key.is_ok_and(|key| signature.is_ok_and(|s| key.verify(message, &s).is_ok()));
+            assert_eq!(serde_json::Value::from(fits), case["valid"], "{case}");
+        }
+    }
+
+    #[test]
     fn weak_keys_are_refused() {
         // The neutral element and a point of order 8, as listed by ed25519-speccheck.
         let mut neutral = [0; 32];

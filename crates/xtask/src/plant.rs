@@ -19,6 +19,7 @@ struct Bug {
     tests: &'static [&'static str],
 }
 
+const PROTOCOL: &str = "admit-protocol";
 const BOOKING: &str = "admit-booking";
 const SERVER: &str = "admit-server";
 
@@ -132,6 +133,36 @@ const BUGS: &[Bug] = &[
         after: "    false && (entry",
         package: BOOKING,
         tests: &["waitlist"],
+    },
+    Bug {
+        number: 19,
+        what: "non-strict signature check",
+        file: "crates/protocol/src/key.rs",
+        before: "self.0.verify_strict(message, &signature)",
+        after: "ed25519_dalek::Verifier::verify(&self.0, message, &signature)",
+        package: PROTOCOL,
+        tests: &["key::"],
+    },
+    Bug {
+        number: 20,
+        what: "ignore the generation",
+        file: "crates/protocol/src/ticket.rs",
+        before: "&line.to_be_bytes(), &generation.to_be_bytes()]",
+        after: "&line.to_be_bytes(), &generation.min(0).to_be_bytes()]",
+        package: PROTOCOL,
+        tests: &["ticket::"],
+    },
+    Bug {
+        number: 21,
+        what: "duplicate check before validity",
+        file: "crates/booking/src/door.rs",
+        before: "    if ticket.screening != screening_digest(&screening) {\n        return Verdict::WrongShow;\n    }\n    \
+                 let in_time = match state(ticket.id) {",
+        after: "    let known = state(ticket.id);\n    if known == Some(AllowState::Used) {\n        return Verdict::Duplicate;\n    }\n    \
+                if ticket.screening != screening_digest(&screening) {\n        return Verdict::WrongShow;\n    }\n    \
+                let in_time = match known {",
+        package: BOOKING,
+        tests: &["door"],
     },
     Bug {
         number: 26,

@@ -134,7 +134,7 @@ async fn what_a_stolen_ticket_key_signed_opens_nothing_once_it_is_revoked() {
     };
     let keys = said(&run(&["--json", "keys", "list", folder.text()]));
     let key = keys["ticket"][0]["id"].as_str().expect("a key");
-    let revoke = || run(&["--json", "keys", "revoke", folder.text(), "--", key]);
+    let revoke = || run(&["--json", "keys", "revoke", folder.text(), key]);
     let revoked = said(&revoke());
     assert_eq!(revoked["ticket"].as_array().map(Vec::len), Some(2), "another one signs: {revoked}");
     assert!(says(&revoke()).contains("is no ticket key that is believed"), "once");

@@ -1,0 +1,142 @@
+//! A door whose server can be reached.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use admit_client::{Client, Door, Options, Scanner, Secret};
+use admit_protocol::door::{ScanResult, Verdict};
+use admit_protocol::id::ScanId;
+use admit_protocol::layout::Layout;
+use admit_protocol::origin::Origin;
+use admit_protocol::price::TicketType;
+use admit_protocol::screening::Screening;
+use admit_protocol::time::after;
+use anyhow::Context as _;
+use jiff::Timestamp;
+
+use super::{LetIn, Where, good_for, print, printed_on, scan, undo};
+use crate::showing::Showing;
+use crate::{Context, find, show};
+
+/// What is known while there is a network.
+pub(super) struct Post {
+    pub(super) scanner: Scanner,
+    shown: Screening,
+    layout: Layout,
+    types: Vec<TicketType>,
+}
+
+impl Where {
+    /// Where this machine keeps what it knows of this door.
+    pub(super) fn file(&self, context: &Context) -> anyhow::Result<PathBuf> {
+        let options = find::options(context);
+        let origin = Origin::parse(&self.server, options.origins).with_context(|| self.server.clone())?;
+        let plain = |c: char| if c.is_ascii_alphanumeric() || c == '.' { c } else { '_' };
+        let origin: String = origin.as_str().chars().map(plain).collect();
+        Ok(context.data("door").join(format!("{origin}-{}.json", self.screening)))
+    }
+}
+
+impl Post {
+    /// Finds the server. Who stands before a door does not wait for half a minute.
+    pub(super) async fn reach(at: &Where, context: &Context) -> anyhow::Result<Self> {
+        let token: Secret =
+            at.token.parse().context("this is not a scanner's token, as `admit cinema device` prints it")?;
+        let (connect_timeout, timeout) = (Duration::from_secs(1), Duration::from_secs(3));
+        let client = Client::new(Options { tries: 1, connect_timeout, timeout, ..find::options(context) })?;
+        let server = client.server(&at.server, None).await?;
+        let shown = find::screening(&server, at.screening).await?;
+        let layout = server.layout(shown.layout).await?;
+        let types = server.price_table(shown.price_table).await?.ticket_types;
+        Ok(Self { scanner: server.scanner(token), shown, layout, types })
+    }
+
+    /// Says which door it is.
+    pub(super) async fn welcome(&self, context: &Context) -> anyhow::Result<()> {
+        if context.json {
+            return Ok(());
+        }
+        let shown = &self.shown;
+        show::line(&Showing::of(self.scanner.server(), shown).await?.title());
+        if !shown.status.takes_place() {
+            let off = shown.status.as_str().to_uppercase();
+            show::line(&show::colour(
+                "1;31",
+                &format!("IT IS {off}: none of its tickets lets in, and all that was paid comes back"),
+            ));
+        }
+        let doors = shown.doors_at.as_ref().unwrap_or(&shown.starts_at);
+        if Timestamp::now() < after(doors.at(), -3600) {
+            show::warn(&format!("doors open {}: who is let in now has used the ticket", show::moment(doors)));
+        }
+        Ok(())
+    }
+
+    /// One code, or `undo`.
+    pub(super) async fn does(
+        &self,
+        id: ScanId,
+        code: &str,
+        let_in: &LetIn,
+        door: Option<&mut Door>,
+        context: &Context,
+    ) -> anyhow::Result<()> {
+        let Self { scanner, shown, layout, types } = self;
+        if code.eq_ignore_ascii_case("undo") {
+            let undone = undo(scanner, shown.id, id, let_in, layout, context).await?;
+            return Ok(door.zip(undone).map_or(Ok(()), |(door, scan)| door.heard_back(scan))?);
+        }
+        let result = scan(scanner, shown.id, id, code).await?;
+        let good_for = match result.verdict {
+            Verdict::WrongShow => good_for(scanner.server(), code).await,
+            Verdict::Revoked => printed_on(scanner.server(), code),
+            _ => None,
+        };
+        // The door's clock is the cinema's.
+        let when = (shown.starts_at.zone(), shown.starts_at.at());
+        print(&result, good_for, (layout, types), when, context)?;
+        if result.verdict == Verdict::Green {
+            door.map_or(Ok(()), |door| door.heard(&result, Timestamp::now()))?;
+            let_in.change(|scans| scans.push(result))?;
+        }
+        Ok(())
+    }
+
+    /// Tells the server what was done without it, and gets the list of now. Nothing, if this server gives none out.
+    pub(super) async fn catch_up(&self, path: &Path, context: &Context) -> anyhow::Result<Option<Door>> {
+        self.send_unsent(path, context).await?;
+        match Door::fetch(path, &self.scanner, self.shown.id).await {
+            Ok(door) => Ok(Some(door)),
+            Err(error) => {
+                show::warn(&format!("without a list of the tickets this door needs its network: {error}"));
+                Ok(None)
+            }
+        }
+    }
+
+    /// Sends what was done without a network; says who is in and should not be. How many scans there were.
+    pub(super) async fn send_unsent(&self, path: &Path, context: &Context) -> anyhow::Result<usize> {
+        let Some(mut door) = Door::open(path, self.shown.id, Timestamp::now())? else { return Ok(0) };
+        let results = door.send(&self.scanner).await?;
+        for result in results.iter().filter(|result| result.verdict != Verdict::Green && !context.json) {
+            show::warn(&self.in_by_mistake(result));
+        }
+        Ok(results.len())
+    }
+
+    fn in_by_mistake(&self, result: &ScanResult) -> String {
+        let who = match result.seat {
+            Some(seat) => format!("seat {}", show::seat(seat, &self.layout)),
+            None => "somebody".to_owned(),
+        };
+        let why = match (result.verdict, &result.first) {
+            (Verdict::Duplicate, Some(first)) => {
+                format!("came in twice: also {} at {}", show::here(first.at), first.device)
+            }
+            (Verdict::Duplicate, None) => "came in twice".to_owned(),
+            (Verdict::Unpaid, _) => "had not paid".to_owned(),
+            _ => "had a ticket that is good no more".to_owned(),
+        };
+        format!("let in without a network: {who} {why}")
+    }
+}
