@@ -260,7 +260,7 @@ async fn run(command: Command, context: &Context) -> anyhow::Result<()> {
         Command::Cancel(cancel) => cancel.run(context).await,
         Command::Ticket(ticket) => ticket.run(context).await,
         Command::BoxOffice(office) => Box::pin(office.run(context)).await,
-        Command::Door(door) => door.run(context).await,
+        Command::Door(door) => Box::pin(door.run(context)).await,
         Command::Conformance { arguments } => conformance(&arguments, context),
     }
 }
