@@ -227,6 +227,11 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
     ("TIME-005", "spec/v1/vectors/times.json", "locals"),
     ("MAN-013", "crates/server/src/keys/folder.rs", "the_recovery_key_replaces_an_identity_that_was_lost_or_stolen"),
     (
+        "IDX-006",
+        "crates/cli/tests/it/federation.rs",
+        "an_entry_is_claimed_from_the_host_of_its_website_and_by_nobody_else",
+    ),
+    (
         "IDX-009",
         "crates/cli/tests/it/federation.rs",
         "a_server_with_other_keys_is_in_quarantine_for_14_days_or_until_the_operator_has_asked",

@@ -556,7 +556,7 @@ pub enum StoreError {
     },
     /// Another process has this store.
     #[error(
-        "{0}: another process is using it: its server runs, perhaps. Then `admit cinema import` and `export` take the server's address in place of the folder (--login), and everything else goes through /manage/v1; or stop the server before"
+        "{0}: another process is using it: its server runs, perhaps. Then `admit cinema import`, `export`, `staff` and `device` take the server's address in place of the folder (--login), and the rest goes through /manage/v1; or stop the server before"
     )]
     InUse(String),
     /// There is no such screening.

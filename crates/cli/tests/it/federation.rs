@@ -243,6 +243,40 @@ async fn a_merge_hides_one_of_two_and_never_both() {
     assert_eq!(found().await.len(), 2);
 }
 
+/// IDX-006: a list says where a cinema's website is; who announces from that very host is that cinema, and nobody else is.
+#[tokio::test]
+async fn an_entry_is_claimed_from_the_host_of_its_website_and_by_nobody_else() {
+    let cinema = Folder::new(1, 1);
+    let _cinema = cinema.serve();
+    cinema.meet(&client(1)).await;
+    let other_port = cinema.origin.rsplit_once(':').map(|(host, _)| format!("{host}:9")).expect("a port");
+    let subdomain = cinema.origin.replace("127.0.0.1", "www.127.0.0.1");
+    let path = format!("{}/about-us", cinema.origin);
+    for (website, claimed) in
+        [(&cinema.origin, true), (&path, true), (&other_port, false), (&subdomain, false), (&String::new(), false)]
+    {
+        let index = index();
+        let list = index.path.join("list.geojson");
+        // Where the cinema says that it is.
+        let entry = serde_json::json!({"id": "a", "properties": {"name": "Kino", "website": website},
+            "geometry": {"type": "Point", "coordinates": [14.0, 50.0]}});
+        let file = serde_json::json!({"type": "FeatureCollection", "features": [entry]});
+        std::fs::write(&list, file.to_string()).expect("writes");
+        let imported = run(&["index", "import", index.text(), list.to_str().expect("a path"), "--country", "CZ"]);
+        assert!(imported.status.success(), "{}", says(&imported));
+        let _serving = index.serve().await;
+        let listed = run(&["index", "announce", &index.origin, &cinema.origin]);
+        assert!(listed.status.success(), "{}", says(&listed));
+        let output = run(&["--json", "find", "--index", &index.origin, "kino"]);
+        let found: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", says(&output)));
+        let mut kinds: Vec<&str> =
+            found.as_array().expect("a list").iter().filter_map(|listing| listing["kind"].as_str()).collect();
+        kinds.sort_unstable();
+        let wanted: &[&str] = if claimed { &["server"] } else { &["unclaimed", "unconfirmed"] };
+        assert_eq!(kinds, wanted, "{website:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_double_bill_is_found_by_either_film() {
     let cinema = Folder::of(|programme| {
