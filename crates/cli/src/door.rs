@@ -70,10 +70,10 @@ impl DoorCommand {
             }
             Self::Fetch(at) => {
                 let (post, path) = (Post::reach(&at, context).await?, at.file(context)?);
-                post.send_unsent(&path, context).await?;
-                let door = Door::fetch(&path, &post.scanner, at.screening).await?;
+                let mut door = Door::open(&path, at.screening, Timestamp::now())?;
+                post.catch_up(&mut door, &path, context).await?;
                 if context.json {
-                    return show::json(&json!({"screening": at.screening, "list_of": door.list_of()}));
+                    return show::json(&json!({"screening": at.screening, "list_of": door.map(|door| door.list_of())}));
                 }
                 show::line(&format!(
                     "{} can be scanned without a network on this machine, by the list of now",
@@ -82,7 +82,13 @@ impl DoorCommand {
                 Ok(())
             }
             Self::Send(at) => {
-                let sent = Post::reach(&at, context).await?.send_unsent(&at.file(context)?, context).await?;
+                let door = Door::open(&at.file(context)?, at.screening, Timestamp::now())?;
+                let sent = match door {
+                    Some(mut door) if door.unsent() > 0 => {
+                        Post::reach(&at, context).await?.send_unsent(&mut door, context).await?
+                    }
+                    _ => 0,
+                };
                 if context.json {
                     return show::json(&json!({"sent": sent}));
                 }
@@ -110,15 +116,20 @@ struct Machine<'a> {
 impl<'a> Machine<'a> {
     async fn begin(at: &'a Where, context: &'a Context) -> anyhow::Result<Self> {
         let path = at.file(context)?;
-        let door = Door::open(&path, at.screening, Timestamp::now())?;
+        let door = match Door::open(&path, at.screening, Timestamp::now()) {
+            Err(error @ DoorError::Damaged { .. }) => {
+                // It is kept, to be looked at; with a network there will be another.
+                std::fs::rename(&path, path.with_extension("damaged"))?;
+                show::warn(&format!("{error}: it was put aside, as {}", path.with_extension("damaged").display()));
+                None
+            }
+            opened => opened?,
+        };
         let (let_in, tried) = (LetIn::of(at, context)?, Instant::now());
         let mut this = Self { at, path, let_in, door, post: None, tried, context };
-        match Post::reach(at, context).await {
-            Ok(post) => {
-                post.welcome(context).await?;
-                this.comes_back(post).await?;
-            }
-            Err(error) if is_away(&error) && this.door.is_some() => this.goes_on_alone(&error),
+        match this.reach().await {
+            Ok(()) => {}
+            Err(error) if this.door.is_some() => this.goes_on_alone(&error),
             Err(error) if is_away(&error) => {
                 let next = "this machine has no list of the tickets: get one beforehand with `admit door fetch`";
                 return Err(error.context(next));
@@ -128,9 +139,17 @@ impl<'a> Machine<'a> {
         Ok(this)
     }
 
-    /// There is a network: the server hears what it missed, and the list is that of now.
-    async fn comes_back(&mut self, post: Post) -> anyhow::Result<()> {
-        self.door = post.catch_up(&self.path, self.context).await?;
+    /// Finds the server: it hears what it missed, and the list is that of now.
+    async fn reach(&mut self) -> anyhow::Result<()> {
+        let post = Post::reach(self.at, self.context).await?;
+        post.welcome(self.context).await?;
+        match post.catch_up(&mut self.door, &self.path, self.context).await {
+            // A server without lists: as long as there is a network, it is asked.
+            Err(error) if self.door.is_none() && !is_away(&error) => {
+                show::warn(&format!("without a list of the tickets this door needs its network: {error}"));
+            }
+            caught_up => caught_up?,
+        }
         self.post = Some(post);
         Ok(())
     }
@@ -145,10 +164,10 @@ impl<'a> Machine<'a> {
     /// One code, or `undo`.
     async fn does(&mut self, typed: &str) -> anyhow::Result<()> {
         if self.post.is_none() && self.tried.elapsed() >= LOOK_AGAIN {
-            self.tried = Instant::now();
-            if let Ok(back) = Post::reach(self.at, self.context).await {
-                show::warn("the server is there again");
-                self.comes_back(back).await?;
+            match self.reach().await {
+                Ok(()) => show::warn("the server is there again"),
+                // People queue: whatever it was, the list will do.
+                Err(error) => self.goes_on_alone(&error),
             }
         }
         // Of one name, whether the server hears of it now or later: a scan whose answer was lost is no second one.
@@ -156,10 +175,11 @@ impl<'a> Machine<'a> {
         if let Some(post) = &self.post {
             match post.does(id, typed, &self.let_in, self.door.as_mut(), self.context).await {
                 Ok(()) => {
-                    let list_life = |door: &Door| Timestamp::now().duration_since(door.list_of()).as_secs();
-                    let is_old = self.door.as_ref().is_none_or(|door| list_life(door) > LIST_LIFE_S);
-                    if is_old && let Ok(fresh) = Door::fetch(&self.path, &post.scanner, self.at.screening).await {
-                        self.door = Some(fresh);
+                    if let Some(door) = &mut self.door
+                        && Timestamp::now().duration_since(door.list_of()).as_secs() > LIST_LIFE_S
+                    {
+                        // What cannot be had now is had the next time.
+                        let _ = door.renew(&post.scanner).await;
                     }
                     return Ok(());
                 }
@@ -175,18 +195,15 @@ impl<'a> Machine<'a> {
 
     /// Nobody comes any more.
     async fn end(self) -> anyhow::Result<()> {
-        let unsent = self.door.as_ref().map_or(0, Door::unsent);
-        if unsent == 0 {
+        let Some(mut door) = self.door.filter(|door| door.unsent() > 0) else { return Ok(()) };
+        if let Ok(back) = Post::reach(self.at, self.context).await
+            && back.send_unsent(&mut door, self.context).await.is_ok()
+        {
             return Ok(());
         }
-        match Post::reach(self.at, self.context).await {
-            Ok(back) => back.send_unsent(&self.path, self.context).await.map(drop),
-            Err(_) => {
-                let scans = show::count(unsent, "scan");
-                show::warn(&format!("{scans} to be told when there is a network again: `admit door send`"));
-                Ok(())
-            }
-        }
+        let scans = show::count(door.unsent(), "scan");
+        show::warn(&format!("{scans} to be told when there is a network again: `admit door send`"));
+        Ok(())
     }
 }
 
@@ -235,8 +252,11 @@ fn is_away(error: &anyhow::Error) -> bool {
             _ => cause.downcast_ref::<ClientError>(),
         };
         match client {
-            Some(ClientError::Unreachable { .. }) => true,
             Some(ClientError::Refused(problem)) => problem.retryable,
+            // A proxy that answers in the server's place is none.
+            Some(
+                ClientError::Unreachable { .. } | ClientError::BadAnswer { .. } | ClientError::OutcomeUnknown { .. },
+            ) => true,
             _ => false,
         }
     };
@@ -265,7 +285,7 @@ pub(crate) async fn scan(
     upload(scanner, screening, (id, ScanKind::Entry, code, None)).await
 }
 
-/// Takes back that somebody was let in: by which scan.
+/// Takes back that somebody was let in: which scan it was.
 async fn undo(
     scanner: &Scanner,
     screening: ScreeningId,
@@ -273,7 +293,7 @@ async fn undo(
     let_in: &LetIn,
     layout: &Layout,
     context: &Context,
-) -> anyhow::Result<Option<ScanId>> {
+) -> anyhow::Result<Option<ScanResult>> {
     let Some(scan) = let_in.scans()?.pop() else {
         show::warn(NOBODY_LEFT);
         return Ok(None);
@@ -282,11 +302,11 @@ async fn undo(
     let_in.change(|scans| scans.retain(|known| known.id != scan.id))?;
     if context.json {
         show::json(&result)?;
-        return Ok(Some(scan.id));
+        return Ok(Some(scan));
     }
     let seat = scan.seat.map(|s| format!(": seat {}", show::seat(s, layout))).unwrap_or_default();
     show::line(&format!("taken back{seat}, the ticket lets in again"));
-    Ok(Some(scan.id))
+    Ok(Some(scan))
 }
 
 async fn upload(

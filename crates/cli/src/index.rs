@@ -8,6 +8,7 @@ use admit_index::import::{List, read_cnc, read_geojson};
 use admit_index::{Index, SqliteStore};
 use admit_protocol::cinema::Country;
 use admit_protocol::directory::Announcement;
+use admit_protocol::key::KeyId;
 use admit_protocol::problem::ProblemCode;
 use admit_protocol::time::after;
 use anyhow::{Context as _, bail, ensure};
@@ -57,6 +58,10 @@ pub(crate) enum IndexCommand {
         folder: PathBuf,
         /// The server.
         server: String,
+        /// The name of its identity key, as its operator has read it to you from `admit keys list`.
+        // One name in 64 begins with `-`.
+        #[arg(allow_hyphen_values = true)]
+        key: KeyId,
     },
     /// Let one listing speak for another. Stop the index before.
     Merge {
@@ -115,10 +120,10 @@ impl IndexCommand {
                 ensure!(!unknown, "nobody announced {server} to this index: `admit index announce {index} {server}`");
                 report(&found?, false, context)
             }
-            Self::Trust { folder, server } => {
-                open(&folder)?.trust(&server)?;
+            Self::Trust { folder, server, key } => {
+                open(&folder)?.trust(&server, key)?;
                 if context.json {
-                    return show::json(&json!({"trusted": server}));
+                    return show::json(&json!({"trusted": server, "key": key}));
                 }
                 show::line(&format!("{server} is believed from the next look on: `admit index announce`"));
                 Ok(())

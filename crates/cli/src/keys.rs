@@ -57,7 +57,8 @@ enum Alone {
 
 impl Alone {
     fn with(folder: &Folder) -> anyhow::Result<Self> {
-        Ok(match folder.file("index.sqlite").exists() {
+        // An index has no rules of the house, also where it was never served yet.
+        Ok(match folder.server()?.rules.is_none() {
             true => Self::Index(Box::new(admit_index::SqliteStore::open(&folder.0)?)),
             false => Self::Cinema(folder.cinema_store_alone()?),
         })

@@ -10,7 +10,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use admit_booking::door::verdict;
-use admit_protocol::door::{AllowList, AllowState, SCANS_MAX, Scan, ScanKind, ScanResult, UploadScans, Verdict};
+use admit_protocol::door::{AllowList, AllowState, Scan, ScanKind, ScanResult, UploadScans, Verdict};
 use admit_protocol::id::{ScanId, ScreeningId};
 use admit_protocol::manifest::TicketKey;
 use admit_protocol::ticket::{Ticket, TicketId};
@@ -22,12 +22,17 @@ use serde::{Deserialize, Serialize};
 use crate::error::ClientError;
 use crate::server::Scanner;
 
-/// A door of one screening that can do without a network.
+/// Scans that are sent at once: their answer is far below what a client reads.
+const SENT_AT_ONCE: usize = 200;
+
+/// A door of one screening that can do without a network. Of one file there is one at a time.
 #[derive(Debug)]
 pub struct Door {
     path: PathBuf,
     kept: Kept,
     list: AllowList,
+    /// Held as long as this door is.
+    _lock: fs::File,
 }
 
 /// Its file.
@@ -39,7 +44,7 @@ struct Kept {
     list: String,
     /// Whom it let in itself, and the list does not know of.
     let_in: BTreeMap<TicketId, LetIn>,
-    /// Whom it let in and took back without a network: the list may still have them as used.
+    /// Whom it let in and took back: the list may still have them as used.
     taken_back: BTreeSet<TicketId>,
     /// Scans that the server has not heard of, oldest first.
     unsent: Vec<Scan>,
@@ -75,6 +80,9 @@ pub enum DoorError {
         #[source]
         source: std::io::Error,
     },
+    /// Another program has this door: two would not know whom the other let in.
+    #[error("another program on this machine scans at this door ({})", .0.display())]
+    InUse(PathBuf),
     /// Its file has something else in it.
     #[error("{} is damaged: {why}", path.display())]
     Damaged {
@@ -89,40 +97,64 @@ pub enum DoorError {
 }
 
 impl Door {
-    /// Gets the list of now, and keeps it in this file, with what the door did before.
+    /// The door of this screening as its file has it; nothing, if there is none.
     ///
     /// # Errors
-    /// When the list cannot be had, or the file not be written.
-    pub async fn fetch(path: &Path, scanner: &Scanner, screening: ScreeningId) -> Result<Self, DoorError> {
-        let (bytes, list) = scanner.signed_allow_list(screening).await?;
-        let before = read(path)?.filter(|kept| kept.screening == screening);
-        let before = before.map(|kept| (kept.let_in, kept.taken_back, kept.unsent));
-        let (mut let_in, mut taken_back, unsent) = before.unwrap_or_default();
-        if unsent.is_empty() {
-            taken_back.clear();
+    /// When another program has it, the file cannot be read, or its list is not signed by the cinema.
+    pub fn open(path: &Path, screening: ScreeningId, now: Timestamp) -> Result<Option<Self>, DoorError> {
+        let file = |source| DoorError::File { path: path.to_owned(), source };
+        let bytes = match fs::read(path) {
+            Ok(bytes) => bytes,
+            Err(source) if source.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(file(source)),
+        };
+        let lock = lock(path)?;
+        let damaged = |why: String| DoorError::Damaged { path: path.to_owned(), why };
+        let kept: Kept = serde_json::from_slice(&bytes).map_err(|e| damaged(e.to_string()))?;
+        let bytes = URL_SAFE_NO_PAD.decode(&kept.list).map_err(|e| damaged(e.to_string()))?;
+        let keys = |short| kept.keys.iter().filter(move |k| k.verifies(short, now)).map(|k| k.key);
+        let list = AllowList::verify(&bytes, keys).map_err(|e| damaged(e.to_string()))?;
+        if list.screening != screening || kept.screening != screening {
+            return Err(damaged(format!("it is of {}", list.screening)));
         }
-        let_in.retain(|ticket, _| list.find(*ticket).is_some_and(|entry| entry.state != AllowState::Used));
+        Ok(Some(Self { path: path.to_owned(), kept, list, _lock: lock }))
+    }
+
+    /// A door that never was: gets the list of now, and keeps it in this file.
+    ///
+    /// # Errors
+    /// When another program has it, the list cannot be had, or the file not be written.
+    pub async fn begin(path: &Path, scanner: &Scanner, screening: ScreeningId) -> Result<Self, DoorError> {
+        let lock = lock(path)?;
+        let (bytes, list) = scanner.signed_allow_list(screening).await?;
         let keys = scanner.server().manifest().keys.ticket.clone();
-        let kept = Kept { screening, keys, list: URL_SAFE_NO_PAD.encode(bytes), let_in, taken_back, unsent };
-        let door = Self { path: path.to_owned(), kept, list };
+        let kept = Kept {
+            screening,
+            keys,
+            list: URL_SAFE_NO_PAD.encode(bytes),
+            let_in: BTreeMap::new(),
+            taken_back: BTreeSet::new(),
+            unsent: Vec::new(),
+        };
+        let door = Self { path: path.to_owned(), kept, list, _lock: lock };
         door.keep()?;
         Ok(door)
     }
 
-    /// The door of this screening as its file has it; nothing, if there is none.
+    /// Gets the list of now.
     ///
     /// # Errors
-    /// When the file cannot be read, or its list is not signed by the cinema.
-    pub fn open(path: &Path, screening: ScreeningId, now: Timestamp) -> Result<Option<Self>, DoorError> {
-        let Some(kept) = read(path)?.filter(|kept| kept.screening == screening) else { return Ok(None) };
-        let damaged = |why: String| DoorError::Damaged { path: path.to_owned(), why };
-        let bytes = URL_SAFE_NO_PAD.decode(&kept.list).map_err(|e| damaged(e.to_string()))?;
-        let keys = |short| kept.keys.iter().filter(move |k| k.verifies(short, now)).map(|k| k.key);
-        let list = AllowList::verify(&bytes, keys).map_err(|e| damaged(e.to_string()))?;
-        if list.screening != screening {
-            return Err(damaged(format!("its list is of {}", list.screening)));
+    /// When it cannot be had, or the file not be written: the door goes on with the list that it has.
+    pub async fn renew(&mut self, scanner: &Scanner) -> Result<(), DoorError> {
+        let (bytes, list) = scanner.signed_allow_list(self.kept.screening).await?;
+        self.kept.keys = scanner.server().manifest().keys.ticket.clone();
+        self.kept.list = URL_SAFE_NO_PAD.encode(bytes);
+        self.kept.let_in.retain(|ticket, _| list.find(*ticket).is_some_and(|entry| entry.state != AllowState::Used));
+        if self.kept.unsent.is_empty() {
+            self.kept.taken_back.clear();
         }
-        Ok(Some(Self { path: path.to_owned(), kept, list }))
+        self.list = list;
+        self.keep()
     }
 
     /// When its list was made: what was sold or cancelled since, it does not know.
@@ -160,7 +192,8 @@ impl Door {
             self.kept.let_in.insert(ticket.id, LetIn { scan, at: now });
             self.kept.taken_back.remove(&ticket.id);
             if let Err(error) = self.keep() {
-                self.forget(scan);
+                self.kept.let_in.remove(&ticket.id);
+                self.kept.unsent.retain(|known| known.id != scan);
                 return Err(error);
             }
         }
@@ -174,17 +207,19 @@ impl Door {
     pub fn heard(&mut self, result: &ScanResult, at: Timestamp) -> Result<(), DoorError> {
         if let (Verdict::Green, Some(ticket)) = (result.verdict, result.ticket) {
             self.kept.let_in.insert(ticket, LetIn { scan: result.id, at });
+            self.kept.taken_back.remove(&ticket);
             self.keep()?;
         }
         Ok(())
     }
 
-    /// The server took back that somebody was let in by this scan.
+    /// The server took back that somebody was let in with this ticket.
     ///
     /// # Errors
     /// When the file cannot be written.
-    pub fn heard_back(&mut self, scan: ScanId) -> Result<(), DoorError> {
-        self.forget(scan);
+    pub fn heard_back(&mut self, ticket: Option<TicketId>) -> Result<(), DoorError> {
+        self.kept.let_in.retain(|id, _| Some(*id) != ticket);
+        self.kept.taken_back.extend(ticket);
         self.keep()
     }
 
@@ -198,26 +233,24 @@ impl Door {
         (scan, ticket): (ScanId, Option<TicketId>),
         now: Timestamp,
     ) -> Result<(), DoorError> {
-        self.kept.let_in.retain(|_, let_in| let_in.scan != scan);
-        self.kept.taken_back.extend(ticket);
         self.note(undo, ScanKind::Undo, "", Some(scan), now);
-        self.keep()
+        self.heard_back(ticket)
     }
 
-    /// Tells the server what was done without it. What it says of each scan is returned: of one that is not green, somebody is in who
-    /// should not be, by a copy, or with a ticket that was cancelled meanwhile.
+    /// Tells the server what was done without it: the oldest 200, and nothing where there are none. What it says of each scan is returned:
+    /// of one that is not green, somebody is in who should not be, by a copy, or with a ticket that was cancelled meanwhile.
     ///
     /// # Errors
     /// When the server cannot be reached: they are sent the next time. Sent twice, they count once (DOOR-002).
     pub async fn send(&mut self, scanner: &Scanner) -> Result<Vec<ScanResult>, DoorError> {
-        let mut results = Vec::new();
-        while !self.kept.unsent.is_empty() {
-            let some = self.kept.unsent.iter().take(SCANS_MAX).cloned().collect::<Vec<_>>();
-            let sent = some.len();
-            results.extend(scanner.upload(self.kept.screening, &UploadScans { scans: some }).await?.results);
-            self.kept.unsent.drain(..sent);
-            self.keep()?;
+        let scans = self.kept.unsent.iter().take(SENT_AT_ONCE).cloned().collect::<Vec<_>>();
+        if scans.is_empty() {
+            return Ok(Vec::new());
         }
+        let sent = scans.len();
+        let results = scanner.upload(self.kept.screening, &UploadScans { scans }).await?.results;
+        self.kept.unsent.drain(..sent);
+        self.keep()?;
         Ok(results)
     }
 
@@ -225,22 +258,22 @@ impl Door {
         self.kept.unsent.push(Scan { id, kind, code: code.to_owned(), undoes, at, offline: true });
     }
 
-    fn forget(&mut self, scan: ScanId) {
-        self.kept.let_in.retain(|_, let_in| let_in.scan != scan);
-        self.kept.unsent.retain(|known| known.id != scan);
-    }
-
-    /// Written beside, synced and renamed: after a loss of power it is whole, as it was or as it is.
+    /// Written beside, synced and renamed: after a loss of power it is whole, as it was or as it is. There are tickets in it: it is for
+    /// its owner's eyes.
     fn keep(&self) -> Result<(), DoorError> {
         let file = |source| DoorError::File { path: self.path.clone(), source };
         let new = self.path.with_extension("new");
         let text = serde_json::to_vec(&self.kept).map_err(|e| file(e.into()))?;
         let write = || {
-            fs::create_dir_all(self.path.parent().unwrap_or(Path::new(".")))?;
-            let mut written = fs::File::create(&new)?;
+            let mut options = fs::OpenOptions::new();
+            options.write(true).create(true).truncate(true);
+            #[cfg(unix)]
+            std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+            let mut written = options.open(&new)?;
             written.write_all(&text)?;
             written.sync_all()?;
-            fs::rename(&new, &self.path)
+            fs::rename(&new, &self.path)?;
+            fs::File::open(folder_of(&self.path))?.sync_all()
         };
         write().map_err(file)
     }
@@ -257,13 +290,15 @@ pub fn new_scan_id() -> Result<ScanId, getrandom::Error> {
         .unwrap_or_else(|_| unreachable!("base64url has the letters of an id")))
 }
 
-fn read(path: &Path) -> Result<Option<Kept>, DoorError> {
-    match fs::read(path) {
-        Ok(bytes) => {
-            let damaged = |e: serde_json::Error| DoorError::Damaged { path: path.to_owned(), why: e.to_string() };
-            serde_json::from_slice(&bytes).map(Some).map_err(damaged)
-        }
-        Err(source) if source.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(DoorError::File { path: path.to_owned(), source }),
-    }
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+fn lock(path: &Path) -> Result<fs::File, DoorError> {
+    let beside = path.with_extension("lock");
+    let file = |source| DoorError::File { path: beside.clone(), source };
+    fs::create_dir_all(folder_of(path)).map_err(file)?;
+    let lock = fs::File::create(&beside).map_err(file)?;
+    lock.try_lock().map_err(|_| DoorError::InUse(path.to_owned()))?;
+    Ok(lock)
 }

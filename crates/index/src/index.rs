@@ -10,7 +10,7 @@ use admit_protocol::cinema::Country;
 use admit_protocol::directory::{Announcement, Listing, ListingKind};
 use admit_protocol::id::ListingId;
 use admit_protocol::jws::Jws;
-use admit_protocol::key::{PublicKey, SecretKey};
+use admit_protocol::key::{KeyId, PublicKey, SecretKey};
 use admit_protocol::manifest::{Contact, Keys, Manifest};
 use admit_protocol::origin::{Origin, OriginError, OriginPolicy};
 use admit_protocol::text::Texts;
@@ -220,16 +220,18 @@ impl Index {
         let index = self.clone();
         let save = move || -> Result<Announcement, StoreError> {
             index.0.store.put_look(&announcement, Timestamp::now())?;
-            if quarantine != quarantined {
-                index.0.store.put_quarantine(&announcement.origin, quarantine)?;
-            }
             if let Some((seen, cinemas)) = server {
                 let (listings, claimed) = index.claim(&seen, &cinemas);
                 index.0.store.put_server(&seen, &listings)?;
+                if quarantined.is_some() {
+                    index.0.store.put_quarantine(&announcement.origin, None)?;
+                }
                 for (entry, by) in claimed {
                     index.0.store.merge(entry, Some(by))?;
                 }
                 index.rebuild()?;
+            } else if quarantine != quarantined {
+                index.0.store.put_quarantine(&announcement.origin, quarantine)?;
             }
             Ok(announcement)
         };
@@ -281,13 +283,20 @@ impl Index {
     /// them.
     ///
     /// # Errors
-    /// When the address is none of a server, or it came with no other keys.
-    pub fn trust(&self, text: &str) -> Result<(), IndexError> {
+    /// When the address is none of a server, or it did not come with this identity key.
+    pub fn trust(&self, text: &str, identity: KeyId) -> Result<(), IndexError> {
         let origin = self.read_origin(text)?;
         let Some(quarantine) = self.0.store.quarantine(&origin)? else {
             let why = format!("{origin} came with no other keys than those that are known: there is nothing to trust");
             return Err(StoreError::Refused(why).into());
         };
+        let came_with = quarantine.identity.id();
+        if came_with != identity {
+            let why = format!(
+                "{origin} came with the identity key {came_with}, and not with {identity}: ask again which is its own"
+            );
+            return Err(StoreError::Refused(why).into());
+        }
         let trusted = Quarantine { since: Timestamp::UNIX_EPOCH, ..quarantine };
         Ok(self.0.store.put_quarantine(&origin, Some(trusted))?)
     }

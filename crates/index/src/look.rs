@@ -61,12 +61,13 @@ impl Steps {
         let changed = match met {
             Ok(server) => return Ok(server),
             Err(ClientError::Manifest { source, .. }) => source,
-            Err(other) => return Err(fetch_failure(&other)),
+            Err(other) => {
+                self.quarantine = before;
+                return Err(fetch_failure(&other));
+            }
         };
-        if !matches!(
-            changed,
-            ManifestError::KeyChanged { .. } | ManifestError::RecoveryChanged { .. } | ManifestError::Replaced(_)
-        ) {
+        // A key that the recovery key replaced is believed by nobody again, however long it waits.
+        if !matches!(changed, ManifestError::KeyChanged { .. } | ManifestError::RecoveryChanged { .. }) {
             self.quarantine = before;
             return Err(changed.to_string());
         }
@@ -75,10 +76,11 @@ impl Steps {
         let same = before.filter(|before| (before.identity, before.recovery) == (identity, recovery));
         let quarantine = same.unwrap_or(Quarantine { identity, recovery, since: now });
         let over = after(quarantine.since, QUARANTINE_S);
+        // It is over when everything was taken over, and not before.
+        self.quarantine = Some(quarantine);
         if over <= now {
             return Ok(stranger);
         }
-        self.quarantine = Some(quarantine);
         let over = over.strftime("%Y-%m-%d");
         Err(format!(
             "{changed}. Let the recovery key say so (`admit keys replace-identity`), or go back to the known key; else these keys are \
@@ -127,6 +129,7 @@ impl Steps {
         let known = server.known();
         let seen =
             SeenServer { origin: origin.clone(), manifest: jws, known, verified_at: Timestamp::now(), programme };
+        self.quarantine = None;
         Some((seen, cinemas))
     }
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use admit_protocol::jws::Jws;
 use admit_protocol::key::{KeyId, PublicKey, SecretKey};
-use admit_protocol::manifest::{Keys, TicketKey};
+use admit_protocol::manifest::{Keys, TICKET_KEYS_MAX, TicketKey};
 use admit_protocol::time::after;
 use jiff::Timestamp;
 
@@ -112,6 +112,18 @@ impl KeyRing {
         }
     }
 
+    /// Ticket keys that a manifest lists now: those whose tickets may still be used, and as many as it may have. Of more, the first to
+    /// go are revoked ones, which are believed no more than one that nobody lists; then the oldest.
+    pub(crate) fn listed(&self, now: Timestamp) -> Vec<TicketKey> {
+        let mut listed: Vec<TicketKey> =
+            self.ticket.iter().map(|(_, key)| key).filter(|key| now < key.verify_until).cloned().collect();
+        while listed.len() > TICKET_KEYS_MAX {
+            let goes = listed.iter().position(|key| key.revoked_at.is_some()).unwrap_or(0);
+            listed.remove(goes);
+        }
+        listed
+    }
+
     /// The key that signs tickets now (T1): the newest inside its window.
     #[must_use]
     pub fn signing(&self, now: Timestamp) -> Option<&SecretKey> {
@@ -181,6 +193,12 @@ mod tests {
         assert_eq!(keys.revoke(before.id(), now), Ok(false), "once");
         assert_eq!(keys.revoke(keys.identity.public().id(), now), Ok(false), "ticket keys only");
         assert_eq!(keys.revoke(stolen.id(), now), Ok(stolen != before));
+        let many = (0..40).fold(keys.clone(), |mut keys, _| {
+            keys.add_ticket_key(now).expect("random");
+            keys
+        });
+        assert_eq!(many.listed(now).len(), TICKET_KEYS_MAX);
+        assert!(keys.listed(after(start, 1300 * day)).is_empty(), "what nobody can use any more is not listed");
         // After a year in a drawer there is no key left: a new one signs at once.
         let late = after(start, 1200 * day);
         assert!(keys.signing(late).is_none() && keys.renew(late).expect("random") && keys.signing(late).is_some());

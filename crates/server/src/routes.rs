@@ -81,10 +81,11 @@ fn queue(cinema: &Cinema) -> Router<Cinema> {
     Router::new().route(at::JOIN_QUEUE.path, if cinema.has_queues() { place } else { any(not_offered) })
 }
 
-async fn manifest(State(cinema): State<Cinema>, request: HeaderMap) -> Response {
-    let bytes = cinema.manifest();
+async fn manifest(State(cinema): State<Cinema>, request: HeaderMap) -> Result<Response, Reply> {
+    // It may ask the store.
+    let bytes = tokio::task::spawn_blocking(move || cinema.manifest()).await.map_err(|e| Reply::internal(&e))?;
     let etag = admit_protocol::digest::ContentName::of(&bytes).to_string();
-    admit_http::conditional::json(&request, &etag, admit_http::conditional::Keep::AskAgain, bytes)
+    Ok(admit_http::conditional::json(&request, &etag, admit_http::conditional::Keep::AskAgain, bytes))
 }
 
 async fn nothing_here() -> Reply {

@@ -20,7 +20,6 @@ use admit_protocol::digest::ContentName;
 use admit_protocol::film::Film;
 use admit_protocol::id::{CinemaId, DeviceId, EpochId, ScreeningId};
 use admit_protocol::jws::Jws;
-use admit_protocol::key::PublicKey;
 use admit_protocol::money::Money;
 use admit_protocol::screening::Screening;
 use axum::body::Bytes;
@@ -38,8 +37,8 @@ pub struct KeptManifest {
     pub programme: u64,
     /// The hash of what it says, but for when it was signed.
     pub content: ContentName,
-    /// Who signed it.
-    pub identity: PublicKey,
+    /// The hash of the keys in it.
+    pub keys: ContentName,
     /// Higher than every one before (MAN-010).
     pub serial: u64,
     /// When it ends.

@@ -30,9 +30,11 @@ impl LetIn {
         change(&mut scans);
         // Nobody takes back more, one by one.
         scans.drain(..scans.len().saturating_sub(100));
-        let new = self.0.with_extension("new");
+        let new = self.0.with_extension("let-in.new");
         std::fs::create_dir_all(self.0.parent().unwrap_or(Path::new(".")))?;
-        std::fs::write(&new, serde_json::to_vec(&scans)?).with_context(|| new.display().to_string())?;
+        let mut file = std::fs::File::create(&new).with_context(|| new.display().to_string())?;
+        std::io::Write::write_all(&mut file, &serde_json::to_vec(&scans)?)?;
+        file.sync_all()?;
         std::fs::rename(&new, &self.0).with_context(|| self.0.display().to_string())
     }
 }

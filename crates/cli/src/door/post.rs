@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use admit_client::{Client, Door, Options, Scanner, Secret};
+use admit_protocol::digest::ContentName;
 use admit_protocol::door::{ScanResult, Verdict};
 use admit_protocol::id::ScanId;
 use admit_protocol::layout::Layout;
@@ -13,6 +14,7 @@ use admit_protocol::screening::Screening;
 use admit_protocol::time::after;
 use anyhow::Context as _;
 use jiff::Timestamp;
+use serde_json::json;
 
 use super::{LetIn, Where, good_for, print, printed_on, scan, undo};
 use crate::showing::Showing;
@@ -33,7 +35,9 @@ impl Where {
         let origin = Origin::parse(&self.server, options.origins).with_context(|| self.server.clone())?;
         let plain = |c: char| if c.is_ascii_alphanumeric() || c == '.' { c } else { '_' };
         let origin: String = origin.as_str().chars().map(plain).collect();
-        Ok(context.data("door").join(format!("{origin}-{}.json", self.screening)))
+        // What one scanner let in is no other's to send.
+        let scanner = ContentName::of(self.token.as_bytes()).to_string();
+        Ok(context.data("door").join(format!("{origin}-{}-{}.door", self.screening, &scanner[7..15])))
     }
 }
 
@@ -84,7 +88,7 @@ impl Post {
         let Self { scanner, shown, layout, types } = self;
         if code.eq_ignore_ascii_case("undo") {
             let undone = undo(scanner, shown.id, id, let_in, layout, context).await?;
-            return Ok(door.zip(undone).map_or(Ok(()), |(door, scan)| door.heard_back(scan))?);
+            return Ok(door.zip(undone).map_or(Ok(()), |(door, scan)| door.heard_back(scan.ticket))?);
         }
         let result = scan(scanner, shown.id, id, code).await?;
         let good_for = match result.verdict {
@@ -102,26 +106,33 @@ impl Post {
         Ok(())
     }
 
-    /// Tells the server what was done without it, and gets the list of now. Nothing, if this server gives none out.
-    pub(super) async fn catch_up(&self, path: &Path, context: &Context) -> anyhow::Result<Option<Door>> {
-        self.send_unsent(path, context).await?;
-        match Door::fetch(path, &self.scanner, self.shown.id).await {
-            Ok(door) => Ok(Some(door)),
-            Err(error) => {
-                show::warn(&format!("without a list of the tickets this door needs its network: {error}"));
-                Ok(None)
+    /// Tells the server what was done without it, and gets the list of now. A server that gives none out leaves the door as it is.
+    pub(super) async fn catch_up(&self, door: &mut Option<Door>, path: &Path, context: &Context) -> anyhow::Result<()> {
+        match door {
+            Some(door) => {
+                self.send_unsent(door, context).await?;
+                door.renew(&self.scanner).await?;
             }
+            None => *door = Some(Door::begin(path, &self.scanner, self.shown.id).await?),
         }
+        Ok(())
     }
 
     /// Sends what was done without a network; says who is in and should not be. How many scans there were.
-    pub(super) async fn send_unsent(&self, path: &Path, context: &Context) -> anyhow::Result<usize> {
-        let Some(mut door) = Door::open(path, self.shown.id, Timestamp::now())? else { return Ok(0) };
-        let results = door.send(&self.scanner).await?;
-        for result in results.iter().filter(|result| result.verdict != Verdict::Green && !context.json) {
-            show::warn(&self.in_by_mistake(result));
+    pub(super) async fn send_unsent(&self, door: &mut Door, context: &Context) -> anyhow::Result<usize> {
+        let mut sent = 0;
+        while door.unsent() > 0 {
+            let results = door.send(&self.scanner).await?;
+            for result in results.iter().filter(|result| result.verdict != Verdict::Green) {
+                if context.json {
+                    show::json(&json!({"let_in_by_mistake": result}))?;
+                } else {
+                    show::warn(&self.in_by_mistake(result));
+                }
+            }
+            sent += results.len();
         }
-        Ok(results.len())
+        Ok(sent)
     }
 
     fn in_by_mistake(&self, result: &ScanResult) -> String {
@@ -131,7 +142,7 @@ impl Post {
         };
         let why = match (result.verdict, &result.first) {
             (Verdict::Duplicate, Some(first)) => {
-                format!("came in twice: also {} at {}", show::here(first.at), first.device)
+                format!("came in twice: the first time {} at {}", show::here(first.at), first.device)
             }
             (Verdict::Duplicate, None) => "came in twice".to_owned(),
             (Verdict::Unpaid, _) => "had not paid".to_owned(),

@@ -140,7 +140,7 @@ impl<'a> Machine<'a> {
     fn file(&self) -> std::path::PathBuf {
         let files = std::fs::read_dir(self.data.path().join("admit/door")).expect("a folder");
         let mut files = files.map(|file| file.expect("a file").path());
-        files.find(|path| !path.to_string_lossy().contains("let-in")).expect("the door's file")
+        files.find(|path| path.extension().is_some_and(|end| end == "door")).expect("the door's file")
     }
 }
 
@@ -213,5 +213,17 @@ async fn a_door_goes_on_without_a_network_and_tells_the_server_afterwards() {
     kept["list"] = format!("{}{other_letter}{}", &list[..60], &list[61..]).into();
     std::fs::write(&file, kept.to_string()).expect("writes");
     let damaged = other.door("scan", &format!("{a}\n"));
-    assert!(damaged.contains("is damaged"), "{damaged}");
+    assert!(damaged.contains("is damaged") && damaged.contains("USED BEFORE"), "with a network it goes on: {damaged}");
+    // Two programs at one door would not know whom the other let in.
+    let mut first = admit(&["door", "scan", &folder.origin, "show-0", &other.token]);
+    first.env("XDG_DATA_HOME", other.data.path());
+    let mut first = first.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("starts");
+    let mut hears = std::io::BufReader::new(first.stdout.take().expect("piped")).lines();
+    assert!(hears.next().expect("what it is").expect("text").contains("Film"));
+    writeln!(first.stdin.as_ref().expect("piped"), "{a}").expect("written");
+    assert!(hears.next().expect("an answer").expect("text").contains("USED BEFORE"));
+    let second = other.door("scan", &format!("{a}\n"));
+    assert!(second.contains("another program on this machine"), "{second}");
+    drop(first.stdin.take());
+    first.wait().expect("ends");
 }

@@ -130,11 +130,18 @@ async fn a_server_with_other_keys_is_in_quarantine_for_14_days_or_until_the_oper
     assert!(!looked_at_again(&index, &cinema, A_MINUTE_SHORT).await.0);
     assert!(looked_at_again(&index, &cinema, A_MINUTE).await.0, "14 days of the same");
     drop(other);
-    let trust = || run(&["index", "trust", index.text(), &cinema.origin]);
-    assert!(says(&trust()).contains("there is nothing to trust"));
+    let trust = |key: &str| run(&["index", "trust", index.text(), &cinema.origin, key]);
+    let own = || {
+        let keys = run(&["--json", "keys", "list", cinema.text()]);
+        let keys: Value = serde_json::from_slice(&keys.stdout).unwrap_or_else(|_| panic!("{}", says(&keys)));
+        keys["identity"].as_str().expect("a key").to_owned()
+    };
+    let before = own();
+    assert!(says(&trust(&before)).contains("there is nothing to trust"));
     let _other = with_key(&cinema, 11).await;
     assert!(!looked_at_again(&index, &cinema, "").await.0);
-    assert!(trust().status.success());
+    assert!(says(&trust(&before)).contains("ask again which is its own"), "whoever is there now is not meant");
+    assert!(trust(&own()).status.success());
     let (listed, why) = looked_at_again(&index, &cinema, "").await;
     assert!(listed, "the operator has asked: {why}");
 }

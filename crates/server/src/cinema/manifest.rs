@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError};
 
 use admit_protocol::capability::{AuthMethod, Capability, Role};
 use admit_protocol::digest::ContentName;
-use admit_protocol::manifest::Manifest;
+use admit_protocol::manifest::{Keys, Manifest};
 use admit_protocol::time::after;
 use axum::body::Bytes;
 use jiff::Timestamp;
@@ -36,7 +36,12 @@ pub(super) struct Published {
     kept: KeptManifest,
     bytes: Bytes,
     of: Arc<Catalogue>,
+    /// When the store said that it is in force.
+    asked: Timestamp,
 }
+
+/// Another process may have published a newer one: the store is asked again after so many seconds.
+const ASK_AGAIN_S: i64 = 60;
 
 impl Cinema {
     /// The signed manifest, as bytes. When something in it changed, or it nears its end, the store is asked first which one is in
@@ -49,8 +54,9 @@ impl Cinema {
         let now = self.now();
         let (keys, catalogue) = (self.keys(), self.catalogue());
         let mut published = self.0.manifest.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(Published { kept, bytes, of }) = &*published
+        if let Some(Published { kept, bytes, of, asked }) = &*published
             && kept.expires > after(now, MANIFEST_RENEW_S)
+            && now < after(*asked, ASK_AGAIN_S)
             && Arc::ptr_eq(of, &catalogue)
         {
             return bytes.clone();
@@ -61,12 +67,15 @@ impl Cinema {
             let before = [before, known.clone()].into_iter().flatten().max_by_key(|before| before.serial);
             next(before, &described, &keys, catalogue.programme)
         };
-        let kept = self.0.store.publish(&next).unwrap_or_else(|error| {
-            tracing::warn!(%error, "the manifest could not be kept: other processes may publish an older one");
-            next(None)
-        });
+        let (kept, asked) = match self.0.store.publish(&next) {
+            Ok(kept) => (kept, now),
+            Err(error) => {
+                tracing::warn!(%error, "the manifest could not be kept: other processes may publish an older one");
+                (next(None), Timestamp::UNIX_EPOCH)
+            }
+        };
         let bytes = crate::answers::json(&kept.jws);
-        *published = Some(Published { kept, bytes: bytes.clone(), of: catalogue });
+        *published = Some(Published { kept, bytes: bytes.clone(), of: catalogue, asked });
         bytes
     }
 
@@ -79,7 +88,7 @@ impl Cinema {
             api_base: inner.api_base.clone(),
             operator: inner.operator.clone(),
             cinema_pages: catalogue.pages(),
-            keys: keys.public(),
+            keys: Keys { ticket: keys.listed(now), ..keys.public() },
             capabilities: CAPABILITIES
                 .into_iter()
                 .chain(inner.programme.rules.waitlist.then_some(Capability::Waitlist))
@@ -107,10 +116,10 @@ fn next(before: Option<KeptManifest>, described: &Manifest, keys: &KeyRing, prog
     let timeless =
         Manifest { serial: 0, issued: Timestamp::UNIX_EPOCH, expires: Timestamp::UNIX_EPOCH, ..described.clone() };
     let content = ContentName::of(&crate::answers::json(&timeless));
-    let identity = keys.identity.public();
+    let keys_of = ContentName::of(&crate::answers::json(&described.keys));
     let serves = |before: &KeptManifest| {
-        let says = before.content == content || before.programme > programme;
-        says && before.identity == identity && before.expires > after(now, MANIFEST_RENEW_S)
+        let newer = before.programme > programme && before.keys == keys_of;
+        (before.content == content || newer) && before.expires > after(now, MANIFEST_RENEW_S)
     };
     match before {
         Some(before) if serves(&before) => before,
@@ -118,7 +127,7 @@ fn next(before: Option<KeptManifest>, described: &Manifest, keys: &KeyRing, prog
             let serial = before.map_or(0, |before| before.serial + 1).max(described.serial);
             let manifest = Manifest { serial, ..described.clone() };
             let jws = manifest.sign(&keys.identity);
-            KeptManifest { programme, content, identity, serial, expires: manifest.expires, jws }
+            KeptManifest { programme, content, keys: keys_of, serial, expires: manifest.expires, jws }
         }
     }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use admit_protocol::jws::Jws;
 use admit_protocol::key::{KeyId, PublicKey, SecretKey};
-use admit_protocol::manifest::TicketKey;
+use admit_protocol::manifest::{TICKET_KEYS_MAX, TicketKey};
 use admit_protocol::origin::Origin;
 use admit_protocol::succession::Succession;
 use jiff::Timestamp;
@@ -49,10 +49,28 @@ pub enum KeyFileError {
 /// The identity key in its file: with the recovery key's word for it, where it is not the first. One file, so that none is without the
 /// other.
 #[derive(Serialize, Deserialize)]
+#[serde(from = "AnyIdentityFile")]
 struct IdentityFile {
     seed: [u8; 32],
     #[serde(default, skip_serializing_if = "Option::is_none")]
     succession: Option<Jws>,
+}
+
+/// A file that was written before keys could be replaced has the seed alone.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum AnyIdentityFile {
+    Seed([u8; 32]),
+    Whole { seed: [u8; 32], succession: Option<Jws> },
+}
+
+impl From<AnyIdentityFile> for IdentityFile {
+    fn from(file: AnyIdentityFile) -> Self {
+        match file {
+            AnyIdentityFile::Seed(seed) => Self { seed, succession: None },
+            AnyIdentityFile::Whole { seed, succession } => Self { seed, succession },
+        }
+    }
 }
 
 /// A ticket key in its file.
@@ -119,6 +137,11 @@ impl KeyRing {
     /// # Errors
     /// When a file cannot be written, or the system has no randomness to give.
     pub fn add_and_keep(&mut self, now: Timestamp) -> Result<(), KeyFileError> {
+        if self.listed(now).len() >= TICKET_KEYS_MAX {
+            let why = format!("{TICKET_KEYS_MAX} keys are listed already, as many as a manifest may have");
+            let path = self.kept_in.as_ref().map(|folder| folder.join(TICKETS)).unwrap_or_default();
+            return Err(KeyFileError::Damaged { path, why });
+        }
         self.add_ticket_key(now)?;
         self.keep_ticket_keys()
     }
@@ -146,11 +169,8 @@ impl KeyRing {
             return Err(KeyFileError::Damaged { path: folder.join(RECOVERY_PUBLIC), why });
         }
         let path = folder.join(IDENTITY);
-        // Where the file is lost, so is the number of the last word: seconds since 1970 are higher than any.
-        let before = match path.exists() {
-            true => read::<IdentityFile>(&path)?.succession,
-            false => None,
-        };
+        // Where the file is lost or damaged, so is the number of the last word: seconds since 1970 are higher than any.
+        let before = read::<IdentityFile>(&path).ok().and_then(|file| file.succession);
         let before = before.and_then(|jws| Succession::open(&jws, listed).ok()).map_or(0, |word| word.number);
         let now = u32::try_from(Timestamp::now().as_second()).unwrap_or(u32::MAX);
         let identity = super::random_key()?;
@@ -221,7 +241,11 @@ fn replace<T: Serialize>(path: &Path, secret: &T) -> Result<(), KeyFileError> {
     let beside = path.with_extension("new");
     let _ = fs::remove_file(&beside);
     write_new(&beside, secret)?;
-    fs::rename(&beside, path).map_err(|source| KeyFileError::File { path: path.to_owned(), source })
+    let renamed = fs::rename(&beside, path).and_then(|()| {
+        // The new name, too, is there after a loss of power.
+        path.parent().map_or(Ok(()), |folder| fs::File::open(folder)?.sync_all())
+    });
+    renamed.map_err(|source| KeyFileError::File { path: path.to_owned(), source })
 }
 
 fn write_text(path: &Path, text: &str) -> Result<(), KeyFileError> {
@@ -261,6 +285,9 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path();
         let first = KeyRing::open_or_create(path, at("2026-11-21T12:00:00Z")).expect("made");
+        // As files were before keys could be replaced.
+        fs::write(path.join(IDENTITY), serde_json::to_vec(&first.identity.seed()).expect("json")).expect("written");
+        assert_eq!(KeyRing::open(path).expect("read").public(), first.public());
         let origin: Origin = serde_json::from_str(r#""https://kino.example""#).expect("an origin");
         let recovery = KeyRing::read_recovery_key(&path.join(RECOVERY)).expect("there");
         let number = |keys: &KeyRing| {

@@ -97,7 +97,9 @@ impl SqliteStore {
             .map_err(StoreError::at(STEP))?;
         let copy = Connection::open(&copy).map_err(StoreError::at(STEP))?;
         let sql = "UPDATE setting SET value = ?1 WHERE name = 'epoch'";
-        copy.execute(sql, [new_epoch()?]).map(drop).map_err(StoreError::at(STEP))
+        copy.execute(sql, [new_epoch()?]).map_err(StoreError::at(STEP))?;
+        // What was published since is newer: the copy begins by its clock.
+        copy.execute("DELETE FROM setting WHERE name = 'manifest'", []).map(drop).map_err(StoreError::at(STEP))
     }
 
     /// A store that was never used gets its first epoch.

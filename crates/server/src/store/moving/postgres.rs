@@ -113,7 +113,8 @@ impl Side for Rows {
         let filter = match table.name {
             // A house that nobody changed yet has no row in SQLite.
             "house" => " WHERE version > 0",
-            "setting" => " WHERE name <> 'programme'",
+            // What is published from there on is newer.
+            "setting" => " WHERE name NOT IN ('programme', 'manifest')",
             _ => "",
         };
         let (name, columns) = (table.name, table.names());

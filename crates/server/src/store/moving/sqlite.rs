@@ -120,6 +120,8 @@ impl Side for Rows {
             "house" => "SELECT screening, max(version) FROM (SELECT screening, version FROM house \
                         UNION ALL SELECT screening, version FROM hold) GROUP BY screening ORDER BY screening"
                 .to_owned(),
+            // What is published from there on is newer.
+            "setting" => "SELECT name, value FROM setting WHERE name <> 'manifest' ORDER BY name".to_owned(),
             _ => format!("SELECT {} FROM {} ORDER BY {}", table.names(), table.name, table.order),
         };
         let answers = table.columns.iter().position(|(name, _)| *name == "answers");
