@@ -392,8 +392,12 @@ fn forged(path: &str, value: &mut Value) {
 
 async fn forged_is_no_ticket(stage: &mut Stage) -> Checked {
     let did = stage.buy(&[0], 100_000).await?;
+    let (sold, _) = stage.taken().await?;
     let tickets = match did {
         Did::Done(done) => done["tickets"].as_array().map_or(0, Vec::len),
+        Did::Refused(_) if sold > 0 => {
+            return Err(Stop::Fails("its seat is sold, and it says that nothing was done".into()));
+        }
         Did::Refused(_) | Did::Unknown(_) => 0,
     };
     Ok(must(tickets == 0, || "it takes a ticket with another signature for one".into())?)

@@ -111,7 +111,11 @@ async fn buy(
             return Err(error);
         }
     };
-    let tickets = server.tickets(screening, &purchase.secret, booking.id).await?;
-    let codes: Vec<&str> = tickets.tickets.iter().map(|ticket| ticket.code.as_str()).collect();
+    let codes: Vec<String> = match server.tickets(screening, &purchase.secret, booking.id).await {
+        Ok(tickets) => tickets.tickets.into_iter().map(|ticket| ticket.code).collect(),
+        // It is bought all the same.
+        Err(ClientError::Ticket { .. }) => Vec::new(),
+        Err(other) => return Err(other.into()),
+    };
     Ok(json!({"booking": booking.id, "total": booking.total, "tickets": codes}))
 }
