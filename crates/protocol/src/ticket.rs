@@ -372,6 +372,14 @@ mod tests {
     }
 
     #[test]
+    fn every_generation_of_a_ticket_has_a_name_of_its_own() {
+        let name = |line, generation| TicketId::derive(&[1; 16], line, generation);
+        assert_ne!(name(0, 1), name(0, 2), "a ticket that was made anew is another one at the door (TICK-008)");
+        assert_ne!(name(0, 1), name(1, 1));
+        assert_eq!(name(0, 1), name(0, 1));
+    }
+
+    #[test]
     fn long_labels_are_shortened_at_a_character() {
         assert_eq!(short_label("Grand balcony", 12), "Grand bal…");
         assert_eq!(short_label("スクリーン大", 12), "スクリ…");
