@@ -53,16 +53,21 @@ fn a_token_that_begins_with_a_hyphen_is_a_token() {
     assert!(says(&nowhere).contains("cannot be reached") && !nowhere.status.success(), "{}", says(&nowhere));
 }
 
-#[tokio::test]
-async fn who_let_somebody_in_by_mistake_takes_it_back() {
+/// A cinema whose tickets cost nothing, two hours before the start: its doors are open.
+fn tonight() -> Folder {
     let soon = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(2);
     let soon = soon.in_tz("Europe/Prague").expect("a zone").strftime("%Y-%m-%dT%H:%M:%S%:z").to_string();
-    let folder = Folder::of(|programme| {
+    Folder::of(|programme| {
         programme["screenings"][0]["starts"] = soon.clone().into();
         let free = serde_json::json!({"amount": 0, "currency": "EUR"});
         programme["price_tables"]["all"]["offers"][0]["base"] = free.clone();
         programme["price_tables"]["all"]["offers"][0]["total"] = free;
-    });
+    })
+}
+
+#[tokio::test]
+async fn who_let_somebody_in_by_mistake_takes_it_back() {
+    let folder = tonight();
     let device = run(&["--json", "cinema", "device", folder.text(), "door-1"]);
     let device: Value = serde_json::from_slice(&device.stdout).unwrap_or_else(|_| panic!("{}", says(&device)));
     let serving = folder.serve();
@@ -146,14 +151,7 @@ impl<'a> Machine<'a> {
 
 #[tokio::test]
 async fn a_door_goes_on_without_a_network_and_tells_the_server_afterwards() {
-    let soon = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(2);
-    let soon = soon.in_tz("Europe/Prague").expect("a zone").strftime("%Y-%m-%dT%H:%M:%S%:z").to_string();
-    let folder = Folder::of(|programme| {
-        programme["screenings"][0]["starts"] = soon.clone().into();
-        let free = serde_json::json!({"amount": 0, "currency": "EUR"});
-        programme["price_tables"]["all"]["offers"][0]["base"] = free.clone();
-        programme["price_tables"]["all"]["offers"][0]["total"] = free;
-    });
+    let folder = tonight();
     let (one, other) = (Machine::new(&folder, "door-1"), Machine::new(&folder, "door-2"));
     let serving = folder.serve();
     folder.meet(&client(1)).await;

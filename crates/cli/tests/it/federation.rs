@@ -76,6 +76,19 @@ async fn an_index_says_why_a_server_is_not_listed_and_remembers_over_a_restart()
     assert!(another.cinemas(&Search::default()).await.expect("answers").listings.is_empty());
 }
 
+/// An index that runs, and a cinema that it lists and that is down again.
+async fn listed() -> (Folder, IndexFolder, Serving) {
+    let cinema = Folder::new(2, 1);
+    let index = index();
+    let serving = index.serve().await;
+    {
+        let _cinema = cinema.serve();
+        cinema.meet(&client(1)).await;
+        assert!(run(&["index", "announce", &index.origin, &cinema.origin]).status.success());
+    }
+    (cinema, index, serving)
+}
+
 /// Announces a server once more, as if the last look were long ago; `meanwhile` is done to what the index has on disk.
 async fn looked_at_again(index: &IndexFolder, cinema: &Folder, meanwhile: &str) -> (bool, String) {
     let db = rusqlite::Connection::open(index.path.join("index.sqlite")).expect("opens");
@@ -97,14 +110,7 @@ async fn with_key(cinema: &Folder, n: u8) -> Serving {
 
 #[tokio::test]
 async fn a_server_with_other_keys_is_in_quarantine_for_14_days_or_until_the_operator_has_asked() {
-    let cinema = Folder::new(2, 1);
-    let index = index();
-    let serving = index.serve().await;
-    {
-        let _cinema = cinema.serve();
-        cinema.meet(&client(1)).await;
-        assert!(run(&["index", "announce", &index.origin, &cinema.origin]).status.success());
-    }
+    let (cinema, index, serving) = listed().await;
     let other = with_key(&cinema, 9).await;
     // Within five minutes it does not look again, also after a restart: it says what it found last.
     drop(serving);
@@ -148,14 +154,7 @@ async fn a_server_with_other_keys_is_in_quarantine_for_14_days_or_until_the_oper
 
 #[tokio::test]
 async fn a_server_whose_recovery_key_has_spoken_stays_listed() {
-    let cinema = Folder::new(2, 1);
-    let index = index();
-    let serving = index.serve().await;
-    {
-        let _cinema = cinema.serve();
-        cinema.meet(&client(1)).await;
-        assert!(run(&["index", "announce", &index.origin, &cinema.origin]).status.success());
-    }
+    let (cinema, index, serving) = listed().await;
     drop(serving);
     let stolen = std::fs::read(cinema.path.join("keys/identity.json")).expect("reads");
     let recovery = cinema.path.join("keys/recovery.json");

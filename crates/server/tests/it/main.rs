@@ -11,6 +11,7 @@ mod hostile;
 mod idempotency;
 mod live;
 mod management;
+mod manifest;
 mod moving;
 mod on;
 mod postgres;

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use admit_protocol::digest::sha256;
+use admit_protocol::jws::Jws;
 use admit_protocol::manifest::Contact;
+use admit_protocol::manifest::Manifest;
 use admit_protocol::origin::{Origin, OriginPolicy};
 use admit_protocol::text::Texts;
 use admit_server::bundle::Bundle;
@@ -105,6 +107,12 @@ impl Stage {
             On::Sqlite | On::Postgres => kept,
         };
         Self::with(store, Arc::new(ManualClock::new(now)), keys, folder)
+    }
+
+    /// What the server says of itself.
+    pub(crate) fn manifest(&self) -> Manifest {
+        let jws: Jws = serde_json::from_slice(&self.cinema.manifest()).expect("a jws");
+        jws.unverified(1 << 20).expect("a manifest")
     }
 
     pub(crate) fn with(
