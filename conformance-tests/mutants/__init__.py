@@ -13,6 +13,7 @@ from admit_python.house import House
 from admit_python.keys import ManifestSigner
 from admit_python.prices import PriceTable
 from admit_python.server import Api
+from admit_python.signatures import Signatures
 from admit_python.tickets import Tickets
 from admit_python.views import Views
 from admit_python.wire import Idempotency
@@ -26,6 +27,7 @@ PARTS = {
     Cinema: "cinema",
     Idempotency: "idempotency",
     Api: "api",
+    Signatures: "signatures",
     Control: "control",
 }
 

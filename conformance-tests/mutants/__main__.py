@@ -5,7 +5,19 @@ import sys
 from admit_python.__main__ import main
 from admit_python.server import Parts
 
-from . import MUTANTS, bookings, cancelling, control, holds, published, repeats, requests, seats, tickets  # noqa: F401
+from . import (  # noqa: F401
+    MUTANTS,
+    bookings,
+    buyer_keys,
+    cancelling,
+    control,
+    holds,
+    published,
+    repeats,
+    requests,
+    seats,
+    tickets,
+)
 
 
 def run() -> None:

@@ -14,7 +14,7 @@ from datetime import datetime, timezone
 from typing import Any
 from urllib.parse import urlsplit
 
-from vectors.check import Refused, b64_of, known_by, must, read_json, read_manifest, read_texts, read_ticket
+from vectors.check import Refused, b64_of, check_moved_from, known_by, must, read_json, read_manifest, read_texts, read_ticket
 
 MANIFEST_BYTES = 256 * 1024
 TRIES = 6
@@ -29,6 +29,7 @@ class Client:
     def __init__(self) -> None:
         self.secret = ""
         self.known: dict[str, dict[str, Any]] = {}
+        self.moves = 0
 
     # ---- asking
 
@@ -96,7 +97,23 @@ class Client:
         must(manifest["role"] == "server", "no cinema's server")
         base = manifest["api_base"]
         must(base.startswith("/") and not base.startswith("//"), "its API is elsewhere")
-        return manifest
+        return self.follow(manifest)
+
+    def follow(self, manifest: dict[str, Any]) -> dict[str, Any]:
+        """MAN-015: a server that moved is the one there."""
+        if "moved_to" not in manifest:
+            return manifest
+        must(self.moves < 8, "it moves and moves")
+        self.moves += 1
+        try:
+            there = self.meet(manifest["moved_to"])
+        finally:
+            self.moves -= 1
+        self.check_moved_from(manifest, there)
+        return there
+
+    def check_moved_from(self, old: dict[str, Any], new: dict[str, Any]) -> None:
+        check_moved_from(old, new)
 
     def payload(self, jws: dict[str, str]) -> bytes:
         import base64
@@ -130,6 +147,7 @@ class Client:
 
     def free(self, origin: str, screening: str) -> dict[str, Any]:
         manifest = self.meet(origin)
+        origin = manifest["origin"]
         seats = json.loads(self.get(origin, f"{manifest['api_base']}/screenings/{screening}/seats"))
         layout = self.document(origin, manifest, "layouts", seats["layout"])
         taken = self.taken(seats["not_free"])
@@ -147,6 +165,7 @@ class Client:
 
     def buy(self, origin: str, screening: str, seats: list[str], at_most: dict[str, Any]) -> dict[str, Any]:
         manifest = self.meet(origin)
+        origin = manifest["origin"]
         base = f"{manifest['api_base']}/screenings/{screening}"
         now = json.loads(self.get(origin, f"{base}/seats"))
         must(self.is_on_sale(now["sales"]), "not on sale")
@@ -280,6 +299,24 @@ class AnyRecoveryKey(Client):
         return known and known | {"recovery": json.loads(self.payload(jws))["keys"]["recovery"]}
 
 
+@careless("MAN-015: stays where a server was")
+class StaysBehind(Client):
+    def follow(self, manifest):
+        return manifest
+
+
+@careless("MAN-015: goes wherever a server says that it went")
+class TakesAnyWord(Client):
+    def check_moved_from(self, old, new):
+        pass
+
+
+@careless("MAN-015: looks whether both say so, and not at their keys")
+class TheSameByName(Client):
+    def check_moved_from(self, old, new):
+        super().check_moved_from(old | {"keys": new["keys"]}, new)
+
+
 @careless("IDX-008: holds seats as it heard of them, without a look at the cinema")
 class HoldsAtOnce(Client):
     def buy(self, origin, screening, seats, at_most):
@@ -374,7 +411,8 @@ def answer(client: Client, asked: dict[str, Any]) -> dict[str, Any]:
     try:
         match asked["do"]:
             case "meet":
-                client.check_cinemas(asked["origin"], client.meet(asked["origin"]))
+                manifest = client.meet(asked["origin"])
+                client.check_cinemas(manifest["origin"], manifest)
                 return {"ok": {}}
             case "free":
                 return {"ok": client.free(asked["origin"], asked["screening"])}

@@ -1,6 +1,7 @@
 //! What is checked, in order: later checks use what earlier ones read.
 
 mod bookings;
+mod buyer_keys;
 mod cancelling;
 mod catalogue;
 mod choosing;
@@ -132,6 +133,7 @@ checks! {
     act ["IDX-001"], "one address is not looked at again at once", None, index::looks_once;
     act ["IDX-002", "IDX-003"], "who lies about what they are is not listed, and told at which step", None, index::liars;
     act ["IDX-003"], "it says nothing in the words of a server", None, index::own_words;
+    act ["IDX-010"], "a server that moved is listed where it is, if it says so there, too", None, index::moved;
     act ["IDX-007"], "a record that cannot be used is dropped alone", None, index::bad_record;
 }
 
@@ -274,6 +276,8 @@ checks! {
     act ["WAIT-008"], "who was passed over five times is not passed over again", Some("waitlist"), waitlist::passed_over;
     act ["WAIT-010"], "nobody waits for what is not sold any more", Some("waitlist"), waitlist::over;
     act ["WAIT-011"], "nobody sees somebody else's place in line", Some("waitlist"), waitlist::of_somebody_else;
+    act ["KEY-001", "KEY-006"], "a buyer's key buys, and nobody else has what it bought", Some("buyer_keys"), buyer_keys::a_key_buys;
+    act ["KEY-001", "KEY-002", "KEY-003", "KEY-004", "KEY-005"], "what a buyer's key did not sign so is refused, and changes nothing", Some("buyer_keys"), buyer_keys::nothing_less;
     act ["QUEUE-001", "QUEUE-002", "QUEUE-003", "QUEUE-005", "QUEUE-007"], "turns are drawn as was committed to, and no closer than announced", Some("queue"), queue::drawn;
     act ["QUEUE-009", "QUEUE-010"], "who leaves and comes again has the turn that they had", Some("queue"), queue::leaving;
     act ["QUEUE-004", "QUEUE-006", "QUEUE-008", "HOLD-013"], "a pass is good for who has it, from its turn until its end", Some("queue"), queue::passes;

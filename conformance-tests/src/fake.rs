@@ -109,8 +109,34 @@ fn named(bytes: &str) -> String {
 impl Fake {
     /// Starts one that says all of this, changed by `lie`. Before signing it is told to change the documents, after it the JWS.
     pub(crate) async fn start(place: &Place, seed: [u8; 32], lie: impl Fn(&mut Said, bool)) -> Result<Self, String> {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.map_err(|e| e.to_string())?;
-        let origin = format!("http://{}", listener.local_addr().map_err(|e| e.to_string())?);
+        Self::start_on(listen().await?, place, seed, lie)
+    }
+
+    /// One that moved, and where it says that it is now. That one says where it was before, changed by `lie`.
+    pub(crate) async fn start_moved(
+        place: &Place,
+        seed: [u8; 32],
+        lie: impl Fn(&mut Said, bool),
+    ) -> Result<(Self, Self), String> {
+        let listener = listen().await?;
+        let there = origin_of(&listener)?;
+        let old = Self::start(place, seed, |said, _| said.manifest["moved_to"] = json!(there)).await?;
+        let new = Self::start_on(listener, place, seed, |said, signed| {
+            if !signed {
+                said.manifest["moved_from"] = json!([old.origin]);
+            }
+            lie(said, signed);
+        })?;
+        Ok((old, new))
+    }
+
+    fn start_on(
+        listener: tokio::net::TcpListener,
+        place: &Place,
+        seed: [u8; 32],
+        lie: impl Fn(&mut Said, bool),
+    ) -> Result<Self, String> {
+        let origin = origin_of(&listener)?;
         let key = |n: u8| key(&seed, n);
         let (identity, now) = (key(1), Timestamp::now());
         let now = Timestamp::from_second(now.as_second()).map_err(|e| e.to_string())?;
@@ -159,6 +185,14 @@ impl Fake {
         let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
         asked.iter().filter(|path| path.ends_with("/.well-known/admit")).count()
     }
+}
+
+async fn listen() -> Result<tokio::net::TcpListener, String> {
+    tokio::net::TcpListener::bind("127.0.0.1:0").await.map_err(|e| e.to_string())
+}
+
+fn origin_of(listener: &tokio::net::TcpListener) -> Result<String, String> {
+    Ok(format!("http://{}", listener.local_addr().map_err(|e| e.to_string())?))
 }
 
 async fn answer(State(said): State<Arc<Documents>>, request: Request) -> Response {

@@ -226,6 +226,8 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
     ("TIME-004", "spec/v1/vectors/times.json", "locals"),
     ("TIME-005", "spec/v1/vectors/times.json", "locals"),
     ("MAN-013", "crates/server/src/keys/folder.rs", "the_recovery_key_replaces_an_identity_that_was_lost_or_stolen"),
+    ("MAN-014", "crates/cli/tests/it/moving.rs", "who_knew_a_cinema_goes_with_it_man_014_man_015"),
+    ("KEY-007", "crates/cli/tests/it/wallet.rs", "who_has_a_key_of_their_own_buys_with_it_everywhere_key_007"),
     (
         "IDX-006",
         "crates/cli/tests/it/federation.rs",

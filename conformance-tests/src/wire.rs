@@ -36,10 +36,10 @@ impl Answer {
 /// A request that can be sent, and sent again.
 #[derive(Debug, Clone)]
 pub(crate) struct Ask {
-    method: Method,
-    path: String,
-    headers: Vec<(&'static str, String)>,
-    body: Vec<u8>,
+    pub(crate) method: Method,
+    pub(crate) path: String,
+    pub(crate) headers: Vec<(&'static str, String)>,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Ask {

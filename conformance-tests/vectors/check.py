@@ -172,7 +172,7 @@ def read_signature(case: dict[str, str]) -> None:
     verified(bytes.fromhex(case["public"]), case["message"].encode(), bytes.fromhex(case["signature"]))
 
 
-def succession(keys: dict[str, object], origin: str) -> int:
+def succession(keys: dict[str, object], origins: set[str]) -> int:
     """MAN-012: the number of the recovery key's word, 0 where the identity key is the first."""
     jws = keys.get("succession")
     if jws is None:
@@ -182,14 +182,19 @@ def succession(keys: dict[str, object], origin: str) -> int:
     kid = b64_of(hashlib.sha256(recovery).digest()[:16])
     must(header == {"alg": "EdDSA", "typ": "admit-succession+jws", "kid": kid}, "MAN-012")
     verified(recovery, f"{jws['protected']}.{jws['payload']}".encode(), b64(jws["signature"]))
-    must(word["origin"] == origin and word["identity"] == keys["identity"] and word["number"] >= 1, "MAN-012")
+    must(word["origin"] in origins and word["identity"] == keys["identity"] and word["number"] >= 1, "MAN-012")
     return word["number"]
+
+
+def origins_of(manifest: dict[str, object]) -> set[str]:
+    """Where it is, was, or went."""
+    return {manifest["origin"], manifest.get("moved_to", manifest["origin"]), *manifest.get("moved_from", [])}
 
 
 def known_by(manifest: dict[str, object]) -> dict[str, object]:
     """What a reader remembers of a manifest that it accepted."""
     keys = manifest["keys"]
-    number = succession(keys, manifest["origin"])
+    number = succession(keys, origins_of(manifest))
     return {"identity": keys["identity"], "recovery": keys["recovery"], "succession": number, "serial": manifest["serial"]}
 
 
@@ -205,7 +210,9 @@ def read_manifest(case: dict[str, object]) -> None:
     issued, expires = instant(payload["issued"]), instant(payload["expires"])
     must(now < expires and issued < expires <= issued + timedelta(days=7), "MAN-004")
     must(issued <= now + timedelta(minutes=5), "MAN-004")
-    number = succession(keys, payload["origin"])
+    number = succession(keys, origins_of(payload))
+    must(payload["origin"] not in (payload.get("moved_to"), *payload.get("moved_from", [])), "MAN-014")
+    must(len(payload.get("moved_from", [])) <= 8, "MAN-014")
     if case["known"]:
         known = case["known"]
         must(known["recovery"] == keys["recovery"], "MAN-005")
@@ -215,6 +222,63 @@ def read_manifest(case: dict[str, object]) -> None:
             must(payload["serial"] >= known["serial"], "MAN-005")
     every = [keys["identity"], keys["recovery"], *(ticket["key"] for ticket in keys["ticket"])]
     must(len(set(every)) == len(every), "MAN-006")
+
+
+# ---- signed requests
+
+
+ITEM = r'"((?:[^"\\\\]|\\\\.)*)"|(-?[0-9]+)|:([A-Za-z0-9+/=]*):'
+
+
+def members(field: str) -> dict[str, str]:
+    """The members of a dictionary (RFC 9651), each as it is written."""
+    found, at = {}, 0
+    member = re.compile(rf'\s*([a-z*][a-z0-9_.*-]*)=((?:\([^)]*\)|{ITEM})(?:;[a-z*][a-z0-9_.*-]*(?:=(?:{ITEM}))?)*)\s*(?:,|$)')
+    while at < len(field):
+        match = member.match(field, at)
+        must(match is not None, "no dictionary")
+        found[match[1]], at = match[2], match.end()
+    return found
+
+
+def parameters(member: str) -> dict[str, object]:
+    after = member[member.index(")") + 1 :]
+    every = re.finditer(rf";([a-z*][a-z0-9_.*-]*)(?:=(?:{ITEM}))?", after)
+    return {one[1]: int(one[3]) if one[3] else one[2] for one in every}
+
+
+def read_request(case: dict[str, object]) -> None:
+    parts = {"@method": case["method"], "@authority": case["authority"], "@path": case["path"], "@query": "?" + (case["query"] or "")}
+    for part in ("content-digest", "content-type", "idempotency-key"):
+        value = case[part.replace("-", "_")]
+        parts |= {part: value} if value is not None else {}
+    if case["body"] is not None:
+        digest = base64.b64encode(hashlib.sha256(case["body"].encode()).digest()).decode()
+        must(members(case["content_digest"]).get("sha-256") == f":{digest}:", "KEY-003")
+    must(len(case["signature_input"]) <= 1024 and len(case["signature"]) <= 1024, "KEY-001")
+    ours = [(label, text) for label, text in members(case["signature_input"]).items() if parameters(text).get("tag") == "admit-buyer"]
+    must(len(ours) == 1, "KEY-001")
+    label, text = ours[0]
+    covered = [part.strip('"') for part in text[1 : text.index(")")].split(" ")]
+    must(sorted(covered) == sorted(parts), "KEY-002")
+    says, now = parameters(text), instant(case["now"]).timestamp()
+    must(says["alg"] == "ed25519" and 16 <= len(says["nonce"]) <= 64, "KEY-001")
+    must(0 < says["expires"] - says["created"] <= 300 and says["created"] <= now + 60 and now < says["expires"], "KEY-004")
+    base = "".join(f'"{part}": {parts[part]}\n' for part in covered) + f'"@signature-params": {text}'
+    verified(b64(says["keyid"]), base.encode(), base64.b64decode(members(case["signature"])[label].strip(":")))
+
+
+def read_move(case: dict[str, object]) -> None:
+    """Two manifests that are good by themselves: whether the second is of the server that the first says moved there."""
+    for which in ("old", "new"):
+        read_manifest({"jws": case[which], "origin": case[f"{which}_origin"], "now": case["now"], "known": None})
+    old, new = (read_json(b64(case[which]["payload"]).decode(), whole_numbers=True) for which in ("old", "new"))
+    check_moved_from(old, new)
+
+
+def check_moved_from(old: dict[str, object], new: dict[str, object]) -> None:
+    must(old.get("moved_to") == new["origin"] and old["origin"] in new.get("moved_from", []), "MAN-015")
+    must(all(old["keys"][key] == new["keys"][key] for key in ("identity", "recovery")), "MAN-015")
 
 
 # ---- tickets
@@ -384,7 +448,10 @@ def main() -> None:
         checks.same("key id", b64_of(hashlib.sha256(public).digest()[:16]), case["key_id"])
         checks.same("signature", secret.sign(case["message"].encode()).hex(), case["signature"])
     checks.judge("signature", checks.load("signatures")["signatures"], read_signature)
-    checks.judge("manifest", checks.load("manifests")["manifests"], read_manifest)
+    manifests = checks.load("manifests")
+    checks.judge("manifest", manifests["manifests"], read_manifest)
+    checks.judge("move", manifests["moves"], read_move)
+    checks.judge("request", checks.load("requests")["requests"], read_request)
     tickets = checks.load("tickets")
     cddl = Cddl((checks.folder.parent / "ticket.cddl").read_text())
     for case in tickets["tickets"]:

@@ -3,7 +3,7 @@
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use super::index::LIARS;
+use super::index::{LIARS, Liar};
 use super::{Checked, Outcome, Stop, must};
 use crate::How;
 use crate::client::{Adapter, Between, Did, Passed, Trouble, Way, problem};
@@ -68,6 +68,7 @@ fn instead(ends: &'static str, asked: bool, status: u16, code: &'static str) -> 
 checks! {
     ["MAN-001", "MAN-002", "MAN-003", "MAN-004", "MAN-006", "MAN-009"], "a server that lies about what it is is not met", Trouble::none(), liars;
     ["MAN-005", "MAN-012"], "another key at a known address is believed by the recovery key's word alone", Trouble::none(), continuity;
+    ["MAN-015"], "a server that moved is met where it is, if it says so there, too", Trouble::none(), follows;
     ["IDX-008"], "it reads a screening at its cinema before it holds a seat", Trouble::none(), reads_first;
     ["HOLD-001", "BOOK-001", "TICK-006"], "it buys, and has its tickets", Trouble::none(), buys;
     ["IDEM-002", "IDEM-003"], "the answer to a hold is lost: it asks again with the same key, and has one", lost("/holds"), buys_once;
@@ -232,6 +233,31 @@ async fn continuity(stage: &mut Stage) -> Checked {
     let meet = json!({"do": "meet", "origin": fake.origin});
     stage.adapter.ask(&meet).await?.done()?;
     stage.adapter.ask(&meet).await?.must_not_be_done("an identity key that was replaced")?;
+    Ok(())
+}
+
+/// What the server at the new origin says, signed by its keys, and is not the one that moved.
+pub(super) const NOT_MOVED: &[Liar] = &[
+    ("it does not say that it came from there", |s, _| s.manifest["moved_from"] = json!([])),
+    ("it came from elsewhere", |s, _| s.manifest["moved_from"] = json!(["http://127.0.0.1:9"])),
+    ("it has another identity key", |s, signed| {
+        if signed {
+            s.jws = manifest(s, 4, |_| ());
+        }
+    }),
+    ("it has another recovery key", |s, _| s.manifest["keys"]["recovery"] = json!(s.key(5))),
+];
+
+async fn follows(stage: &mut Stage) -> Checked {
+    let place = place();
+    let (old, new) = Fake::start_moved(&place, stage.seed, |_, _| ()).await?;
+    let meet = |at: &Fake| json!({"do": "meet", "origin": at.origin});
+    stage.adapter.ask(&meet(&old)).await?.done()?;
+    must(new.looks() > 0, || "it did not ask at the new origin".into())?;
+    for (what, lie) in NOT_MOVED {
+        let (old, _new) = Fake::start_moved(&place, stage.seed, lie).await?;
+        stage.adapter.ask(&meet(&old)).await?.must_not_be_done(what)?;
+    }
     Ok(())
 }
 

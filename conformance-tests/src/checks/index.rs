@@ -256,6 +256,23 @@ pub(super) async fn liars(target: &mut Target) -> Checked {
     Ok(())
 }
 
+pub(super) async fn moved(target: &mut Target) -> Checked {
+    acts(target)?;
+    let place = place(target);
+    let (old, new) = Fake::start_moved(&place, target.fresh(), |_, _| ()).await?;
+    let said = announce(target, &old.origin).await?;
+    must(said["listed"] == false, || format!("it moved, and is listed where it was: {said}"))?;
+    let query = format!("q={}", encoded(&place.name));
+    must_find(target, &new, &query, true).await?;
+    must_find(target, &old, &query, false).await?;
+    for (what, lie) in super::client::NOT_MOVED {
+        let (old, _new) = Fake::start_moved(&place, target.fresh(), lie).await?;
+        let said = announce(target, &old.origin).await.map_err(|why| format!("{what}: {why}"))?;
+        must(said["listed"] == false, || format!("{what}, and it is listed where it was: {said}"))?;
+    }
+    Ok(())
+}
+
 pub(super) async fn own_words(target: &mut Target) -> Checked {
     acts(target)?;
     let place = place(target);

@@ -18,8 +18,9 @@ mod ticket;
 use clap::{Parser, Subcommand};
 
 /// As in the program that it stands for.
+#[cfg(not(target_env = "msvc"))]
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// Measures of the Admit project.
 #[derive(Parser)]

@@ -12,6 +12,7 @@ use crate::hold::{HoldKey, Network, Owner};
 
 /// The name of a waitlist entry within its server: a UUID, as `wait_…` on the wire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(Rust, packed(8))]
 pub struct EntryKey(pub u128);
 
 impl EntryKey {
@@ -21,7 +22,7 @@ impl EntryKey {
     /// Never: 37 characters are an id.
     #[must_use]
     pub fn id(self) -> WaitlistEntryId {
-        WaitlistEntryId::parse(&format!("wait_{:032x}", self.0)).expect("37 characters of an id")
+        WaitlistEntryId::parse(&crate::hold::written("wait_", self.0)).expect("37 characters of an id")
     }
 
     /// The entry of that id, if it can be one of ours.

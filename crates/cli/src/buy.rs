@@ -160,8 +160,10 @@ impl Wanted {
                 let secret = match (queued, spaces_beside(&wish, &layout)) {
                     // A pass is good for who has it.
                     (Some(secret), _) => secret,
-                    (None, spaces) if spaces.is_empty() => Secret::new()?,
-                    (None, spaces) => secret_of(&wallet, &server, id, &spaces)?.map_or_else(Secret::new, Ok)?,
+                    (None, spaces) => match secret_of(&wallet, &server, id, &spaces)? {
+                        Some(secret) => secret,
+                        None => wallet.new_secret(&server)?,
+                    },
                 };
                 let (best, asked) = (wish.best.clone(), wanted.len());
                 match wallet.hold_as(&server, id, keepsake, wish, secret).await {

@@ -31,6 +31,9 @@ pub(crate) struct ServerFile {
     pub(crate) origin: Origin,
     /// Where it listens. Behind a proxy that speaks TLS this is an address of this machine.
     pub(crate) listen: String,
+    /// Where it was before it moved to its origin.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) moved_from: Vec<Origin>,
     /// Who runs it.
     pub(crate) name: String,
     /// How to reach them.
@@ -226,7 +229,10 @@ impl Folder {
 
 /// What the members of `server.toml` mean, for who opens it.
 const MEANINGS: &[(&str, &str)] = &[
-    ("origin", "Where the world reaches it. It is the server's name: once announced, it stays."),
+    (
+        "origin",
+        "Where the world reaches it. It is the server's name: once announced, it stays, or is moved (docs/moving.md).",
+    ),
     ("listen", "Where it listens: behind a proxy that speaks TLS, an address of this machine."),
     ("name", "Who runs it, and how to reach them: shown to buyers."),
     ("database", "The PostgreSQL that its data is in. Several processes may sell from one."),
@@ -266,6 +272,7 @@ impl ServerFile {
         Self {
             origin,
             listen,
+            moved_from: vec![],
             name,
             email,
             database: None,
@@ -298,7 +305,7 @@ impl ServerFile {
 }
 
 /// The address of a new server, as people write it.
-fn read_origin(text: &str, development: bool) -> anyhow::Result<Origin> {
+pub(crate) fn read_origin(text: &str, development: bool) -> anyhow::Result<Origin> {
     let policy = if development { OriginPolicy::Loopback } else { OriginPolicy::Public };
     let with_scheme = if text.contains("://") { text.to_owned() } else { format!("https://{text}") };
     let hint = if development { "" } else { " (for http://127.0.0.1:PORT add --development)" };

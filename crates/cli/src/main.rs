@@ -23,6 +23,7 @@ mod showing;
 mod ticket;
 mod trust;
 mod waitlist;
+mod wallet;
 
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
@@ -34,9 +35,11 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory as _, Parser, Subcommand};
 use etcetera::BaseStrategy as _;
 
-/// A request makes some hundred small pieces of memory: this one hands them out in half the time of the usual.
+/// A request makes some hundred small pieces of memory: this one hands them out in half the time of the usual, and gives back those of
+/// ten thousand watchers who left (`.cargo/config.toml`).
+#[cfg(not(target_env = "msvc"))]
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// Cinema tickets without a middleman: run a cinema or an index, find a film, buy a seat, let people in.
 ///
@@ -107,6 +110,9 @@ enum Command {
     /// Cancel tickets of a booking.
     Cancel(bookings::Cancel),
     Trust(trust::Trust),
+    /// The wallet itself.
+    #[command(subcommand)]
+    Wallet(wallet::WalletCommand),
     /// Show your tickets, or check one.
     #[command(subcommand)]
     Ticket(ticket::TicketCommand),
@@ -247,6 +253,7 @@ async fn run(command: Command, context: &Context) -> anyhow::Result<()> {
         Command::Index(index) => index.run(context).await,
         Command::Keys(keys) => keys.run(context),
         Command::Trust(trust) => trust.run(context).await,
+        Command::Wallet(wallet) => wallet.run(context),
         Command::Find(find) => find.cinemas(context).await,
         Command::Films(find) => find.films(context).await,
         Command::Screenings(find) => find.screenings(context).await,

@@ -7,8 +7,8 @@ use admit_control::{Control, Stores};
 use admit_http::listen::{Limits, serve};
 use admit_http::{TrustedProxies, headers};
 use admit_index::{Index, SqliteStore as IndexStore};
-use admit_server::Cinema;
 use admit_server::management::Management;
+use admit_server::{Cinema, Farewell};
 use anyhow::{Context as _, anyhow, ensure};
 use clap::Subcommand;
 use jiff::Timestamp;
@@ -16,7 +16,7 @@ use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use crate::folder::{Folder, ServerFile};
+use crate::folder::{Folder, ServerFile, read_origin};
 use crate::{Context, show};
 
 #[derive(Subcommand)]
@@ -28,6 +28,16 @@ pub(crate) enum Serve {
         /// Another address to listen on than the one in server.toml: for a second process that sells from the same PostgreSQL.
         #[arg(long)]
         listen: Option<String>,
+    },
+    /// What is said at an address that a cinema left: where it is now. It needs the keys and settings of the folder, and no database.
+    Farewell {
+        /// The cinema's folder: its server.toml has the new origin, and this one under `moved_from`.
+        folder: PathBuf,
+        /// The origin that it left, such as https://old.example.
+        from: String,
+        /// Where to listen: behind the proxy that serves the old origin.
+        #[arg(long, default_value = "127.0.0.1:8081")]
+        listen: SocketAddr,
     },
     /// An index.
     Index {
@@ -49,6 +59,7 @@ impl Serve {
     pub(crate) async fn run(self, context: &Context) -> anyhow::Result<()> {
         match self {
             Self::Cinema { folder, listen } => cinema(Folder(folder), listen, context).await,
+            Self::Farewell { folder, from, listen } => farewell(&Folder(folder), &from, listen, context).await,
             Self::Index { folder } => index(Folder(folder), context).await,
             Self::Control { listen, postgres } => control(listen, postgres, context).await,
         }
@@ -71,6 +82,7 @@ async fn cinema(folder: Folder, listen: Option<String>, context: &Context) -> an
     let mut builder = Cinema::builder(server.origin.clone())
         .rules(rules)
         .operator(server.operator()?, server.contact())
+        .moved_from(server.moved_from.clone())
         .keys(folder.keys()?)
         .shared_store(store.clone())
         // The outcome of a commit is unknown: only a restart finds out, so do not go on for a moment (D2).
@@ -85,8 +97,30 @@ async fn cinema(folder: Folder, listen: Option<String>, context: &Context) -> an
     run(router, address, &server, context).await
 }
 
+async fn farewell(folder: &Folder, from: &str, listen: SocketAddr, context: &Context) -> anyhow::Result<()> {
+    let server = folder.server()?;
+    let left = read_origin(from, context.development || server.origin.is_loopback())?;
+    let file = folder.file("server.toml");
+    ensure!(
+        server.moved_from.contains(&left),
+        "{left} is not under `moved_from` of {}, whose origin is {}: write it there, and the new origin as `origin`, first",
+        file.display(),
+        server.origin
+    );
+    let farewell = Farewell {
+        from: left.clone(),
+        to: server.origin.clone(),
+        operator: server.operator()?,
+        contact: server.contact(),
+        keys: folder.keys()?,
+    };
+    let server = ServerFile { origin: left, ..server };
+    run(farewell.router(), listen, &server, context).await
+}
+
 async fn index(folder: Folder, context: &Context) -> anyhow::Result<()> {
     let server = folder.server()?;
+    ensure!(server.moved_from.is_empty(), "server.toml has `moved_from`: an index does not move");
     let address = server.check_listen()?;
     let index = Index::open(folder.index_settings()?, IndexStore::open(&folder.0)?)?;
     run(headers::everywhere(index.router(), Timestamp::now), address, &server, context).await

@@ -16,7 +16,7 @@ use admit_protocol::json::{self, DOCUMENT_BYTES_MAX, MANIFEST_BYTES_MAX, Numbers
 use admit_protocol::jws::Jws;
 use admit_protocol::key::PublicKey;
 use admit_protocol::layout::Layout;
-use admit_protocol::manifest::{Known, MANIFEST_PATH, Manifest, ManifestError};
+use admit_protocol::manifest::{Known, MANIFEST_PATH, MOVES_MAX, Manifest, ManifestError};
 use admit_protocol::origin::Origin;
 use admit_protocol::price::PriceTable;
 use admit_protocol::screening::{Programme, Screening};
@@ -44,11 +44,24 @@ pub struct Server {
 }
 
 impl Client {
-    /// Meets a server: fetches its manifest and verifies it. `known` is what was known of it before.
+    /// Meets a server: fetches its manifest and verifies it. `known` is what was known of it before. One that moved is met where it is
+    /// now (MAN-015): its [`Server::origin`] is another one then.
     ///
     /// # Errors
     /// When the address is none of a server, it does not answer, or its manifest is not to be believed.
     pub async fn server(&self, origin: &str, known: Option<Known>) -> Result<Server, ClientError> {
+        let mut server = self.server_at(origin, known).await?;
+        for _ in 0..MOVES_MAX {
+            let Some(to) = &server.manifest.moved_to else { return Ok(server) };
+            let there = self.server_at(to.as_str(), None).await?;
+            let refused = |source| ClientError::Manifest { origin: there.origin().to_string(), source };
+            there.manifest.check_moved_from(&server.manifest).map_err(refused)?;
+            server = there;
+        }
+        Err(bad_answer(server.origin(), format!("moved more than {MOVES_MAX} times")))
+    }
+
+    async fn server_at(&self, origin: &str, known: Option<Known>) -> Result<Server, ClientError> {
         let bad = |source| ClientError::Origin { text: origin.to_owned(), source };
         let origin = Origin::parse(origin, self.options.origins).map_err(bad)?;
         let jws = self.manifest(&origin).await?;
@@ -115,8 +128,7 @@ impl Server {
     /// # Errors
     /// When it does not answer, or its manifest is not to be believed any more.
     pub async fn again(&self) -> Result<Self, ClientError> {
-        let jws = self.client.manifest(self.origin()).await?;
-        self.client.server_from(self.origin(), &jws, Some(self.known()))
+        self.client.server(self.origin().as_str(), Some(self.known())).await
     }
 
     /// What time it is there, by its last answer (HTTP-020): `hold.expires_at` less this is what is left of a hold, whatever the

@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 use admit_protocol::json::{self, Numbers};
 use admit_protocol::origin::{Origin, OriginPolicy};
 use admit_protocol::problem::{Problem, ProblemCode};
+use admit_protocol::signature::Content;
+use admit_protocol::signature::Signing;
 use jiff::Timestamp;
 use reqwest::{Method, Response, StatusCode};
 use serde::Serialize;
@@ -14,7 +16,9 @@ use serde::de::DeserializeOwned;
 
 use crate::clock::Clocks;
 use crate::error::ClientError;
-use crate::secret::{RequestKey, Secret};
+use crate::secret::{Field, RequestKey, Secret};
+
+const JSON: &str = "application/json";
 
 /// How an app behaves towards servers.
 #[derive(Clone)]
@@ -131,14 +135,14 @@ impl Client {
     /// Asks once, and waits at most so long.
     async fn send(&self, origin: &Origin, ask: &Ask<'_>, wait: Duration) -> Result<(StatusCode, Vec<u8>), Sent> {
         let mut request = self.http.request(ask.method.clone(), &ask.url).timeout(wait);
-        if let Some(secret) = ask.secret {
-            request = request.bearer_auth(secret.as_str());
+        for (name, value) in self.proof(origin, ask).map_err(Sent::Final)? {
+            request = request.header(name, value);
         }
         if let Some(key) = ask.key {
             request = request.header("idempotency-key", key.as_str());
         }
         if let Some(body) = &ask.body {
-            request = request.header("content-type", "application/json").body(body.clone());
+            request = request.header("content-type", JSON).body(body.clone());
         }
         let lost = |source| Sent::Lost(ClientError::Unreachable { origin: origin.to_string(), source });
         let asked = Instant::now();
@@ -150,6 +154,26 @@ impl Client {
         let bytes = read(&mut response, ask.limit).await.map_err(lost)?;
         let too_large = || bad_answer(origin, format!("more than {} bytes", ask.limit));
         Ok((status, bytes.ok_or_else(too_large).map_err(Sent::Final)?))
+    }
+
+    /// What proves who asks.
+    fn proof(&self, origin: &Origin, ask: &Ask<'_>) -> Result<Vec<Field>, ClientError> {
+        let Some(secret) = ask.secret else { return Ok(Vec::new()) };
+        let content = ask.body.as_ref().map(|body| Content::of(JSON, body));
+        // All addresses are made below the origin: what follows it is what is sent.
+        let target = ask.url.strip_prefix(origin.as_str()).unwrap_or_default();
+        let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
+        let asked = Signing {
+            method: ask.method.as_str(),
+            authority: origin.authority(),
+            path,
+            query,
+            content: content.as_ref(),
+            idempotency_key: ask.key.map(RequestKey::as_str),
+        };
+        // The reader's clock is what counts (HTTP-020).
+        let now = self.clocks.now(origin).unwrap_or_else(Timestamp::now);
+        Ok(secret.prove(&asked, now)?)
     }
 
     /// Opens an answer without an end, to go on after an event.

@@ -13,6 +13,8 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use admit_protocol::booking::Booking;
+use admit_protocol::capability::AuthMethod;
+use admit_protocol::key::PublicKey;
 use admit_protocol::manifest::{Known, TicketKey};
 use admit_protocol::origin::Origin;
 use admit_protocol::problem::{Problem, ProblemCode};
@@ -25,6 +27,7 @@ pub use self::purchase::{Keepsake, Purchase};
 pub use self::queueing::Queueing;
 pub use self::waiting::Waiting;
 use crate::error::ClientError;
+use crate::secret::Secret;
 use crate::server::Server;
 use crate::transport::Client;
 
@@ -50,12 +53,23 @@ struct Pages {
     /// Places in queues.
     #[serde(default)]
     queueing: Vec<Queueing>,
+    /// The buyer's own key, if they have made one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    key: Option<Secret>,
     /// Servers that were met before.
     #[serde(default)]
     servers: BTreeMap<Origin, Met>,
 }
 
 impl Pages {
+    /// A server moved: what is of it is at its new address. Its keys at the old one stay known.
+    fn move_to(&mut self, from: &Origin, to: &Origin) {
+        let purchases = self.purchases.iter_mut().map(|p| &mut p.origin);
+        let lines =
+            self.waiting.iter_mut().map(|w| &mut w.origin).chain(self.queueing.iter_mut().map(|q| &mut q.origin));
+        purchases.chain(lines).filter(|origin| *origin == from).for_each(|origin| *origin = to.clone());
+    }
+
     /// Of what came to nothing last, nobody remembers the number.
     fn forget_number(&mut self, number: PurchaseNumber) {
         let waits = self.waiting.iter().map(|w| w.number).chain(self.queueing.iter().map(|q| q.number));
@@ -83,7 +97,14 @@ impl Met {
 
 impl Default for Pages {
     fn default() -> Self {
-        Self { next: 1, purchases: Vec::new(), waiting: Vec::new(), queueing: Vec::new(), servers: BTreeMap::new() }
+        Self {
+            next: 1,
+            purchases: Vec::new(),
+            waiting: Vec::new(),
+            queueing: Vec::new(),
+            key: None,
+            servers: BTreeMap::new(),
+        }
     }
 }
 
@@ -159,27 +180,65 @@ impl Wallet {
         Ok(wallet)
     }
 
-    /// Meets a server, and remembers it: at this address, nobody else is believed from then on (MAN-005).
+    /// Meets a server, and remembers it: at this address, nobody else is believed from then on (MAN-005). If it moved, what was bought
+    /// of it is at its new address from then on (MAN-015).
     ///
     /// # Errors
     /// When it does not answer, or is not the one that was met before.
     pub async fn meet(&self, client: &Client, origin: &str) -> Result<Server, WalletError> {
         let name = Origin::parse(origin, client.options.origins);
         let name = name.map_err(|source| ClientError::Origin { text: origin.to_owned(), source })?;
-        let before = self.read()?.servers.get(&name).cloned();
-        let server = client.server(origin, before.as_ref().map(|met| met.known)).await?;
-        let now = Met::of(&server);
-        if before.as_ref() != Some(&now) {
+        let before = self.read()?.servers;
+        let server = client.server(origin, before.get(&name).map(|met| met.known)).await?;
+        let (there, now) = (server.origin().clone(), Met::of(&server));
+        if there != name
+            && let Some(met) = before.get(&there)
+        {
+            let refused = |source| ClientError::Manifest { origin: there.to_string(), source };
+            met.known.check(server.manifest()).map_err(refused)?;
+        }
+        if there != name || before.get(&there) != Some(&now) {
             self.change(|pages| {
                 // Another program may have met a newer one meanwhile.
                 let age = |met: &Met| (met.known.succession, met.known.serial);
-                if pages.servers.get(&name).is_none_or(|met| age(met) <= age(&now)) {
-                    pages.servers.insert(name, now);
+                if pages.servers.get(&there).is_none_or(|met| age(met) <= age(&now)) {
+                    pages.servers.insert(there.clone(), now);
+                }
+                if there != name {
+                    pages.move_to(&name, &there);
                 }
                 Ok(())
             })?;
         }
         Ok(server)
+    }
+
+    /// Makes the buyer's own key (capability `buyer_keys`), unless there is one. What is bought from now on is bought with it, where a
+    /// server takes it; elsewhere, and for places in line, each purchase has a secret of its own.
+    ///
+    /// # Errors
+    /// When the wallet cannot be written, or the system has no randomness to give.
+    pub fn make_key(&self) -> Result<PublicKey, WalletError> {
+        let new = Secret::new_key()?;
+        let key = self.change(|pages| Ok(pages.key.get_or_insert(new).clone()))?;
+        key.public().ok_or(WalletError::NoSuchPurchase("what the wallet has as a key is none"))
+    }
+
+    /// The public half of the buyer's own key, if they have made one.
+    ///
+    /// # Errors
+    /// When the wallet cannot be read.
+    pub fn key(&self) -> Result<Option<PublicKey>, WalletError> {
+        Ok(self.read()?.key.and_then(|key| key.public()))
+    }
+
+    /// What a new purchase at a server is to be proved with.
+    ///
+    /// # Errors
+    /// When the wallet cannot be read, or the system has no randomness to give.
+    pub fn new_secret(&self, server: &Server) -> Result<Secret, WalletError> {
+        let key = self.read()?.key.filter(|_| server.manifest().auth_methods.contains(&AuthMethod::BuyerKey));
+        key.map_or_else(|| Ok(Secret::new()?), Ok)
     }
 
     /// What is known of a server that was met before.

@@ -1,14 +1,15 @@
 //! Headers that every answer has, and CORS for what any page may call.
 
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use admit_protocol::problem::ProblemCode;
 use axum::Router;
-use axum::extract::Request;
-use axum::middleware::{self, Next};
 use axum::response::Response;
 use http::{HeaderName, HeaderValue, Method, header};
 use jiff::Timestamp;
+use tower::util::MapResponseLayer;
 use tower_http::cors::{Any, CorsLayer};
 
 use crate::Reply;
@@ -23,7 +24,7 @@ pub const IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-
 pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// Lets pages of any origin call these routes, without cookies.
-pub fn cors() -> CorsLayer {
+fn cors() -> CorsLayer {
     let name = HeaderName::from_static;
     CorsLayer::new()
         .allow_origin(Any)
@@ -55,13 +56,18 @@ pub fn cors() -> CorsLayer {
 
 /// Gives every answer a request id, the server's time (C3), and the headers that keep browsers from guessing.
 pub fn layer(router: Router, clock: impl Fn() -> Timestamp + Clone + Send + Sync + 'static) -> Router {
-    router.layer(middleware::from_fn(move |request, next| common(request, next, clock.clone())))
+    router.layer(common(clock))
+}
+
+/// As [`layer`], for routes that pages of any origin may call, without cookies.
+pub fn public(router: Router, clock: impl Fn() -> Timestamp + Clone + Send + Sync + 'static) -> Router {
+    // In one: each layer of a router is a box around each of its routes.
+    router.layer((common(clock), cors()))
 }
 
 /// Answers with a problem where nothing is, too: for a router that is a whole server.
 pub fn everywhere(router: Router, clock: impl Fn() -> Timestamp + Clone + Send + Sync + 'static) -> Router {
-    let nothing = Router::new().fallback(async || Reply::not_found()).layer(cors());
-    router.fallback_service(layer(nothing, clock))
+    router.fallback_service(public(Router::new().fallback(async || Reply::not_found()), clock))
 }
 
 /// What is answered where an address is used with another method. The `Allow` header is added to it.
@@ -69,20 +75,28 @@ pub async fn wrong_method() -> Reply {
     Reply::new(ProblemCode::MethodNotAllowed, "the Allow header of this answer says which methods there are")
 }
 
-async fn common(request: Request, next: Next, clock: impl Fn() -> Timestamp) -> Response {
-    let id = request_id();
-    let mut response = next.run(request).await;
-    let headers = response.headers_mut();
-    headers.extend(HeaderValue::from_str(&format!("{:.3}", clock())).ok().map(|now| (ADMIT_NOW, now)));
-    headers.insert(REQUEST_ID, id);
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-    response
+fn common(
+    clock: impl Fn() -> Timestamp + Clone + Send + Sync + 'static,
+) -> MapResponseLayer<impl Fn(Response) -> Response + Clone + Send + Sync + 'static> {
+    MapResponseLayer::new(move |mut response: Response| {
+        let headers = response.headers_mut();
+        headers.extend(HeaderValue::from_str(&format!("{:.3}", clock())).ok().map(|now| (ADMIT_NOW, now)));
+        headers.insert(REQUEST_ID, request_id());
+        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+        response
+    })
 }
 
+/// A name that no other answer of this process has, and those of other processes hardly: nobody needs to be kept from guessing it.
 fn request_id() -> HeaderValue {
-    let mut bytes = [0; 8];
-    // Without randomness the id is a poor one; that is no reason to refuse a request.
-    let _ = getrandom::fill(&mut bytes);
-    HeaderValue::from_str(&format!("{:016x}", u64::from_be_bytes(bytes))).unwrap_or(HeaderValue::from_static("-"))
+    static NEXT: LazyLock<AtomicU64> = LazyLock::new(|| {
+        let mut bytes = [0; 8];
+        // Without randomness the ids are poor ones; that is no reason to refuse a request.
+        let _ = getrandom::fill(&mut bytes);
+        AtomicU64::new(u64::from_be_bytes(bytes))
+    });
+    // An odd step goes through all numbers, and looks like none (Weyl).
+    let id = NEXT.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed);
+    HeaderValue::from_str(&format!("{id:016x}")).unwrap_or(HeaderValue::from_static("-"))
 }

@@ -154,6 +154,8 @@ impl Index {
             waitlist_policy: None,
             queue_policy: None,
             contact: settings.contact.clone(),
+            moved_to: None,
+            moved_from: BTreeSet::new(),
             serial: now.as_millisecond().unsigned_abs(),
             issued: now,
             expires: after(now, 24 * 3600),
@@ -214,7 +216,7 @@ impl Index {
     pub async fn look(&self, origin: &Origin) -> Result<Announcement, IndexError> {
         let before = Before { known: self.0.store.known(origin)?, quarantine: self.0.store.quarantine(origin)? };
         let quarantined = before.quarantine;
-        let Found { announcement, server, quarantine } = look::look(&self.0.client, origin, before).await;
+        let Found { announcement, server, quarantine, moved_to } = look::look(&self.0.client, origin, before).await;
         let why = announcement.steps.iter().find(|step| !step.ok).map(|step| step.detail.as_str());
         tracing::info!(%origin, in_order = why.is_none(), why, "looked at a server");
         let index = self.clone();
@@ -236,7 +238,26 @@ impl Index {
             Ok(announcement)
         };
         let panicked = |_| IndexError::Busy;
-        Ok(tokio::task::spawn_blocking(save).await.map_err(panicked)??)
+        let announcement = tokio::task::spawn_blocking(save).await.map_err(panicked)??;
+        if let Some(to) = moved_to {
+            self.follow(origin, to).await?;
+        }
+        Ok(announcement)
+    }
+
+    /// A server moved. Once it is listed where it is now, it is listed there alone, and speaks for the entries that it spoke for.
+    async fn follow(&self, from: &Origin, to: Origin) -> Result<(), IndexError> {
+        // It is where the moves end: this goes no further.
+        Box::pin(self.look(&to)).await?;
+        if !self.world().lists(&to) {
+            return Ok(());
+        }
+        let (index, from) = (self.clone(), from.clone());
+        let take_over = move || {
+            index.0.store.move_server(&from, &to)?;
+            index.rebuild()
+        };
+        Ok(tokio::task::spawn_blocking(take_over).await.map_err(|_| IndexError::Busy)??)
     }
 
     /// Listings for a server's cinemas, and the imported entries that each of them speaks for.

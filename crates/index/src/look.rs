@@ -19,6 +19,8 @@ pub(crate) struct Found {
     pub(crate) server: Option<(SeenServer, Vec<Cinema>)>,
     /// Keys that it should not have, from now on or still.
     pub(crate) quarantine: Option<Quarantine>,
+    /// Where it is now, if it moved and says so there, too.
+    pub(crate) moved_to: Option<Origin>,
 }
 
 /// How long a server with other keys is not believed, in seconds: 14 days (F2).
@@ -32,16 +34,17 @@ pub(crate) struct Before {
 
 /// Fetches and checks everything of a server.
 pub(crate) async fn look(client: &Client, origin: &Origin, before: Before) -> Found {
-    let mut steps = Steps { noted: Vec::new(), quarantine: before.quarantine };
+    let mut steps = Steps { noted: Vec::new(), quarantine: before.quarantine, moved_to: None };
     let server = steps.run(client, origin, before.known).await;
     let listed = server.is_some();
     let announcement = Announcement { origin: origin.clone(), listed, steps: steps.noted };
-    Found { announcement, server, quarantine: steps.quarantine }
+    Found { announcement, server, quarantine: steps.quarantine, moved_to: steps.moved_to }
 }
 
 struct Steps {
     noted: Vec<Step>,
     quarantine: Option<Quarantine>,
+    moved_to: Option<Origin>,
 }
 
 impl Steps {
@@ -88,6 +91,18 @@ impl Steps {
         ))
     }
 
+    /// Looks where a server says that it moved (MAN-015), and says why it is not listed here.
+    async fn follow(&mut self, server: &Server) -> String {
+        match server.again().await {
+            Ok(there) => {
+                let to = there.origin().clone();
+                self.moved_to = Some(to.clone());
+                format!("it moved to {to}: ask about that address")
+            }
+            Err(error) => format!("it says that it moved, and where it is now: {}", manifest_failure(&error)),
+        }
+    }
+
     async fn run(
         &mut self,
         client: &Client,
@@ -103,6 +118,10 @@ impl Steps {
         let met = client.server_from(origin, &jws, known);
         let who = self.same_keys(stranger, met).and_then(|server| is_a_cinemas(&server).map(|()| server));
         let server: Server = self.note(StepName::Identity, who)?;
+        if server.manifest().moved_to.is_some() {
+            let moved = self.follow(&server).await;
+            return self.note(StepName::Moved, Err(moved));
+        }
         let cinemas = server.cinemas().await.map_err(|e| fetch_failure(&e));
         let cinemas: Vec<Cinema> = self.note(StepName::Cinemas, cinemas.and_then(check_cinemas))?;
         let mut programme = SeenProgramme::default();

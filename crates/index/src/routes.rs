@@ -1,7 +1,7 @@
 //! The index's API.
 
 use admit_http::conditional::{self, Keep};
-use admit_http::headers::{cors, layer, wrong_method};
+use admit_http::headers::{public, wrong_method};
 use admit_http::{Query, Reply, StrictJson};
 use admit_protocol::directory::{Announce, Day, FilmsShowing, Listings, PAGE_MAX, QUERY_BYTES_MAX, ScreeningHints};
 use admit_protocol::endpoint as at;
@@ -32,9 +32,8 @@ pub(crate) fn router(index: &Index) -> Router {
         .route(MANIFEST_PATH, get(manifest))
         .method_not_allowed_fallback(wrong_method)
         .nest("/v1", api)
-        .layer(cors())
         .with_state(index.clone());
-    layer(router, Timestamp::now)
+    public(router, Timestamp::now)
 }
 
 async fn nothing_here() -> Reply {

@@ -190,6 +190,33 @@ impl SqliteStore {
         transaction.commit().map_err(at(STEP))
     }
 
+    /// A server is at another origin now, and listed there: what it was is forgotten, and entries that its cinemas spoke for are spoken for
+    /// by the same cinemas there.
+    pub(crate) fn move_server(&self, from: &Origin, to: &Origin) -> Result<(), StoreError> {
+        const STEP: &str = "moving a server";
+        let mut db = self.db();
+        let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(at(STEP))?;
+        let left: Vec<String> = {
+            let mut statement = transaction.prepare("SELECT data FROM listing WHERE origin = ?1").map_err(at(STEP))?;
+            let rows = statement.query_map([from.as_str()], |row| row.get(0)).map_err(at(STEP))?;
+            rows.collect::<Result<_, _>>().map_err(at(STEP))?
+        };
+        for listing in &left {
+            let listing: Listing = json(listing)?;
+            let Some(cinema) = listing.cinema else { continue };
+            let there = listing_id(to, cinema);
+            let sql = "UPDATE listing SET merged_into = ?2 WHERE merged_into = ?1 \
+                       AND EXISTS (SELECT 1 FROM listing WHERE id = ?2)";
+            transaction.execute(sql, [listing.id.as_str(), there.as_str()]).map_err(at(STEP))?;
+            // Of a cinema that did not come along, entries are shown again.
+            let sql = "UPDATE listing SET merged_into = NULL WHERE merged_into = ?1";
+            transaction.execute(sql, [listing.id.as_str()]).map_err(at(STEP))?;
+        }
+        transaction.execute("DELETE FROM listing WHERE origin = ?1", [from.as_str()]).map_err(at(STEP))?;
+        transaction.execute("DELETE FROM server WHERE origin = ?1", [from.as_str()]).map_err(at(STEP))?;
+        transaction.commit().map_err(at(STEP))
+    }
+
     pub(crate) fn put_listings(&self, listings: &[StoredListing]) -> Result<(), StoreError> {
         const STEP: &str = "saving listings";
         let mut db = self.db();

@@ -208,6 +208,8 @@ open_enum! {
         Manifest = "manifest",
         /// It is a cinema's server, with the key it had before.
         Identity = "identity",
+        /// It is still there. A server that moved is listed where it is now.
+        Moved = "moved",
         /// Its cinemas can be read.
         Cinemas = "cinemas",
         /// Its programme can be read.

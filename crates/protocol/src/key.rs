@@ -56,6 +56,12 @@ impl PublicKey {
         self.0.verify_strict(message, &signature).map_err(|_| KeyError::Mismatch)
     }
 
+    /// The RFC 7638 thumbprint: SHA-256 of the key as a JWK in its one form. A buyer who comes with a key is known by it.
+    #[must_use]
+    pub fn thumbprint(&self) -> [u8; 32] {
+        sha256(&[format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{self}"}}"#).as_bytes()])
+    }
+
     /// The name of this key: the first 16 bytes of SHA-256 of the 32 bytes.
     #[must_use]
     pub fn id(&self) -> KeyId {

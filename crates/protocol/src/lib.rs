@@ -66,6 +66,7 @@ pub mod queue;
 pub mod schema;
 pub mod screening;
 pub mod seats;
+pub mod signature;
 pub mod succession;
 pub mod text;
 pub mod ticket;

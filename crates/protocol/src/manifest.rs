@@ -29,6 +29,8 @@ pub const ISSUED_AHEAD_MAX_S: i64 = 300;
 pub const CINEMA_PAGES_MAX: usize = 200;
 /// How many ticket keys are listed. A key signs 90 days and is listed until its last ticket has expired.
 pub const TICKET_KEYS_MAX: usize = 16;
+/// How many origins a server may have left.
+pub const MOVES_MAX: usize = 8;
 
 /// What a server says of itself, signed by its identity key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -69,6 +71,13 @@ pub struct Manifest {
     pub queue_policy: Option<QueuePolicy>,
     /// Where a person is reached.
     pub contact: Contact,
+    /// Where this server is now. It is not at `origin` any more, and sells nothing there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moved_to: Option<Origin>,
+    /// Where this server was before: what was bought there is good here.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    #[schemars(length(max = 8))]
+    pub moved_from: BTreeSet<Origin>,
     /// Goes up with every manifest. A lower one than known is refused.
     pub serial: u64,
     /// When it was signed.
@@ -204,6 +213,14 @@ pub enum ManifestError {
     /// Its identity key was replaced since.
     #[error("its identity key {0} was replaced by its recovery key")]
     Replaced(KeyId),
+    /// It does not say that it was at the origin which says that it moved there.
+    #[error("{from} says that it moved to {to}, which does not say that it came from there")]
+    NotMovedFrom {
+        /// Who says that it moved.
+        from: Origin,
+        /// Where it says it is.
+        to: Origin,
+    },
     /// Its serial is lower than one already seen.
     #[error("serial {found} is older than {known}, which was seen before")]
     Older {
@@ -253,7 +270,10 @@ impl Known {
     }
 
     /// Whether these are the same keys, or what the recovery key that is known has put in their place (F2).
-    fn check(self, manifest: &Manifest) -> Result<(), ManifestError> {
+    ///
+    /// # Errors
+    /// When they are not, or the manifest is older than what is known.
+    pub fn check(self, manifest: &Manifest) -> Result<(), ManifestError> {
         let now = Self::by(manifest);
         let changed = || ManifestError::KeyChanged { known: self.identity.id(), found: now.identity.id() };
         let recovery = self.recovery.unwrap_or(manifest.keys.recovery);
@@ -311,13 +331,37 @@ impl Manifest {
         if manifest.origin != *fetched {
             return Err(ManifestError::WrongOrigin { fetched: fetched.clone(), claimed: manifest.origin });
         }
-        if manifest.keys.succession()?.is_some_and(|word| word.origin != manifest.origin) {
+        if manifest.keys.succession()?.is_some_and(|word| !manifest.is_or_was_at(&word.origin)) {
             return Err(ManifestError::BadContent("the succession is of another origin"));
         }
         known.map_or(Ok(()), |known| known.check(&manifest))?;
         manifest.check_lifetime(now)?;
         manifest.check_content()?;
         Ok(manifest)
+    }
+
+    /// Whether `origin` is this server's, or one that it moved from or to.
+    fn is_or_was_at(&self, origin: &Origin) -> bool {
+        self.origin == *origin || self.moved_to.as_ref() == Some(origin) || self.moved_from.contains(origin)
+    }
+
+    /// Whether this is the server that `old` says moved here: it says so itself, and has the same keys. Both manifests were accepted
+    /// before (MAN-015).
+    ///
+    /// # Errors
+    /// When one of them does not name the other, or the keys are others.
+    pub fn check_moved_from(&self, old: &Self) -> Result<(), ManifestError> {
+        if old.moved_to.as_ref() != Some(&self.origin) || !self.moved_from.contains(&old.origin) {
+            return Err(ManifestError::NotMovedFrom { from: old.origin.clone(), to: self.origin.clone() });
+        }
+        let (then, now) = (&old.keys, &self.keys);
+        if then.recovery != now.recovery {
+            return Err(ManifestError::RecoveryChanged { known: then.recovery.id(), found: now.recovery.id() });
+        }
+        if then.identity != now.identity {
+            return Err(ManifestError::KeyChanged { known: then.identity.id(), found: now.identity.id() });
+        }
+        Ok(())
     }
 
     fn check_lifetime(&self, now: Timestamp) -> Result<(), ManifestError> {
@@ -349,6 +393,12 @@ impl Manifest {
         let Keys { identity, recovery, ticket, .. } = &self.keys;
         if identity == recovery || ticket.iter().any(|t| t.key == *identity || t.key == *recovery) {
             return bad("one key is listed in two roles");
+        }
+        if self.moved_from.len() > MOVES_MAX {
+            return bad("more origins that it moved from than a manifest may have");
+        }
+        if self.moved_to.as_ref() == Some(&self.origin) || self.moved_from.contains(&self.origin) {
+            return bad("it says that it moved to where it is, or from there");
         }
         Ok(())
     }
@@ -398,6 +448,8 @@ mod tests {
             waitlist_policy: None,
             queue_policy: None,
             contact: Contact { email: "box@kino.example".into(), website: None },
+            moved_to: None,
+            moved_from: BTreeSet::new(),
             serial: 7,
             issued: now(),
             expires: now() + SignedDuration::from_hours(24),
@@ -492,6 +544,42 @@ mod tests {
     }
 
     #[test]
+    fn a_server_that_moved_says_so_at_both_places_with_the_same_keys_man_015() {
+        let old = Manifest { moved_to: Some(origin("film.example")), ..manifest() };
+        let new =
+            Manifest { origin: origin("film.example"), moved_from: [origin("kino.example")].into(), ..manifest() };
+        let accept = |manifest: &Manifest, at: &str| {
+            Manifest::accept(&manifest.sign(&key(1)), &origin(at), None, now()).expect("good by itself")
+        };
+        let (left, met) = (accept(&old, "kino.example"), accept(&new, "film.example"));
+        met.check_moved_from(&left).expect("one server");
+        let elsewhere = Manifest { moved_to: Some(origin("other.example")), ..old.clone() };
+        let silent = Manifest { moved_from: BTreeSet::new(), ..new.clone() };
+        let stays = manifest();
+        for (from, to) in [(&elsewhere, &new), (&old, &silent), (&stays, &new)] {
+            let refused = to.check_moved_from(from);
+            assert!(matches!(refused, Err(ManifestError::NotMovedFrom { .. })), "{refused:?}");
+        }
+        let mut thief = new.clone();
+        thief.keys.identity = key(9).public();
+        assert!(matches!(thief.check_moved_from(&old), Err(ManifestError::KeyChanged { .. })));
+        thief.keys = Keys { recovery: key(9).public(), ..new.keys };
+        assert!(matches!(thief.check_moved_from(&old), Err(ManifestError::RecoveryChanged { .. })));
+    }
+
+    #[test]
+    fn the_recovery_keys_word_of_before_a_move_is_good_after_it() {
+        let (before, _) = succeeded(3, 1, 2);
+        let at_film = |manifest: &Manifest| {
+            Manifest::accept(&manifest.sign(&key(3)), &origin("film.example"), None, now()).map(drop)
+        };
+        let mut moved = Manifest { origin: origin("film.example"), ..before };
+        assert!(matches!(at_film(&moved), Err(ManifestError::BadContent(_))), "somebody else's word");
+        moved.moved_from = [origin("kino.example")].into();
+        at_film(&moved).expect("its own, of before");
+    }
+
+    #[test]
     fn an_older_serial_is_refused() {
         let known = Known { serial: 8, ..Known::by(&manifest()) };
         assert!(matches!(accept(&manifest(), Some(known)), Err(ManifestError::Older { known: 8, found: 7 })));
@@ -519,6 +607,14 @@ mod tests {
         for api_base in ["", "/", "v1", "/v1/", "//v1", "/../v1", "/v1?x", "/v 1", "https://x"] {
             let bad = Manifest { api_base: api_base.into(), ..manifest() };
             assert!(matches!(accept(&bad, None), Err(ManifestError::BadContent(_))), "{api_base}");
+        }
+        let here = origin("kino.example");
+        for bad in [
+            Manifest { moved_to: Some(here.clone()), ..manifest() },
+            Manifest { moved_from: [here].into(), ..manifest() },
+            Manifest { moved_from: (0..=MOVES_MAX).map(|n| origin(&format!("k{n}.example"))).collect(), ..manifest() },
+        ] {
+            assert!(matches!(accept(&bad, None), Err(ManifestError::BadContent(_))), "{bad:?}");
         }
         let mut shared = manifest();
         shared.keys.recovery = shared.keys.identity;

@@ -216,6 +216,8 @@ problem_codes! {
     QueuePassExpired = "queue_pass_expired", 410, false, "Your turn is over";
     /// The cursor is too old.
     CursorExpired = "cursor_expired", 410, false, "This place in the list is gone";
+    /// The server is at another origin now.
+    Moved = "moved", 410, false, "This server has moved";
     /// `If-Match` names another version.
     PreconditionFailed = "precondition_failed", 412, false, "This has changed since you read it";
     /// More bytes than this kind of message may have.

@@ -2,6 +2,7 @@
 
 mod manifest;
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use admit_booking::{Prices, Terms};
@@ -27,6 +28,7 @@ pub struct Cinema(Arc<Inner>);
 
 struct Inner {
     origin: Origin,
+    moved_from: BTreeSet<Origin>,
     api_base: String,
     operator: Texts,
     contact: Contact,
@@ -106,6 +108,7 @@ pub enum BuildError {
 /// Puts a server together.
 pub struct Builder {
     origin: Origin,
+    moved_from: BTreeSet<Origin>,
     development: bool,
     api_base: String,
     operator: Option<Texts>,
@@ -125,6 +128,7 @@ impl Cinema {
     pub fn builder(origin: Origin) -> Builder {
         Builder {
             origin,
+            moved_from: BTreeSet::new(),
             development: false,
             api_base: "/v1".into(),
             operator: None,
@@ -309,6 +313,14 @@ impl Builder {
         self
     }
 
+    /// Where this server was before: what was bought there is good here, with the same keys. There, a [`Farewell`](crate::Farewell)
+    /// says where it went.
+    #[must_use]
+    pub fn moved_from(mut self, origins: impl IntoIterator<Item = Origin>) -> Self {
+        self.moved_from = origins.into_iter().collect();
+        self
+    }
+
     /// The keys that sign manifests and tickets.
     #[must_use]
     pub fn keys(mut self, keys: KeyRing) -> Self {
@@ -400,6 +412,7 @@ impl Builder {
         )?;
         Ok(Cinema(Arc::new(Inner {
             origin: self.origin,
+            moved_from: self.moved_from,
             api_base: self.api_base,
             operator,
             contact,

@@ -31,6 +31,7 @@ mod cinema;
 pub mod clock;
 mod engine;
 mod exact;
+mod farewell;
 pub mod keys;
 mod live;
 pub mod management;
@@ -41,3 +42,4 @@ pub mod store;
 
 pub use catalogue::HouseRules;
 pub use cinema::{BuildError, Builder, Cinema};
+pub use farewell::Farewell;

@@ -18,7 +18,7 @@ mod queue;
 mod release_hold;
 mod waitlist;
 
-use admit_http::headers::{IDEMPOTENT_REPLAYED, cors};
+use admit_http::headers::IDEMPOTENT_REPLAYED;
 use admit_http::{Reply, headers};
 use admit_protocol::endpoint as at;
 use admit_protocol::manifest::MANIFEST_PATH;
@@ -26,7 +26,7 @@ use admit_protocol::problem::ProblemCode;
 use axum::Router;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{any, get, post};
+use axum::routing::{MethodRouter, any, get, post};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use crate::cinema::Cinema;
@@ -34,51 +34,55 @@ use crate::engine::{Done, Failed};
 
 /// All routes of the buyers' API, and the manifest.
 pub(crate) fn router(cinema: &Cinema) -> Router {
-    let api = Router::new()
-        .route(at::GET_CINEMA_PAGE.path, get(documents::cinema_page))
-        .route(at::GET_LAYOUT.path, get(documents::document))
-        .route(at::GET_PRICE_TABLE.path, get(documents::document))
-        .route(at::GET_PROGRAMME.path, get(get_programme::get_programme))
-        .route(at::GET_FEED.path, get(get_feed::get_feed))
-        .route(at::GET_SCREENING.path, get(get_programme::get_screening))
-        .route(at::GET_SEATS.path, get(get_seats::get_seats))
-        .route(at::GET_LIVE.path, get(get_live::get_live))
-        .route(at::PLACE_HOLD.path, post(place_hold::place_hold))
-        .route(at::GET_HOLD.path, get(get_hold::get_hold).delete(release_hold::release_hold))
-        .route(at::EXTEND_HOLD.path, post(extend_hold::extend_hold))
-        .route(at::BOOK.path, post(book::book))
-        .route(at::GET_BOOKING.path, get(get_booking::get_booking))
-        .route(at::GET_TICKETS.path, get(get_tickets::get_tickets))
-        .route(at::QUOTE_CANCELLATION.path, post(cancel::quote_cancellation))
-        .route(at::CANCEL.path, post(cancel::cancel))
-        .route(at::GET_ALLOW_LIST.path, get(door::get_allow_list))
-        .route(at::UPLOAD_SCANS.path, post(door::upload_scans))
-        .merge(waitlist(cinema))
-        .merge(queue(cinema))
-        .route(at::QUOTE_EXCHANGE.path, post(exchange::quote_exchange))
-        .route(at::EXCHANGE.path, post(exchange::exchange))
-        .method_not_allowed_fallback(headers::wrong_method)
-        .fallback(nothing_here);
+    let base = cinema.api_base();
+    // Written out for each: what is nested is routed twice.
+    let at = |endpoint: at::Endpoint| format!("{base}{}", endpoint.path);
     let router = Router::new()
         .route(MANIFEST_PATH, get(manifest))
+        .route(&at(at::GET_CINEMA_PAGE), get(documents::cinema_page))
+        .route(&at(at::GET_LAYOUT), get(documents::document))
+        .route(&at(at::GET_PRICE_TABLE), get(documents::document))
+        .route(&at(at::GET_PROGRAMME), get(get_programme::get_programme))
+        .route(&at(at::GET_FEED), get(get_feed::get_feed))
+        .route(&at(at::GET_SCREENING), get(get_programme::get_screening))
+        .route(&at(at::GET_SEATS), get(get_seats::get_seats))
+        .route(&at(at::GET_LIVE), get(get_live::get_live))
+        .route(&at(at::PLACE_HOLD), post(place_hold::place_hold))
+        .route(&at(at::GET_HOLD), get(get_hold::get_hold).delete(release_hold::release_hold))
+        .route(&at(at::EXTEND_HOLD), post(extend_hold::extend_hold))
+        .route(&at(at::BOOK), post(book::book))
+        .route(&at(at::GET_BOOKING), get(get_booking::get_booking))
+        .route(&at(at::GET_TICKETS), get(get_tickets::get_tickets))
+        .route(&at(at::QUOTE_CANCELLATION), post(cancel::quote_cancellation))
+        .route(&at(at::CANCEL), post(cancel::cancel))
+        .route(&at(at::GET_ALLOW_LIST), get(door::get_allow_list))
+        .route(&at(at::UPLOAD_SCANS), post(door::upload_scans))
+        .route(&at(at::JOIN_WAITLIST), join_waitlist(cinema))
+        .route(
+            &at(at::GET_WAITLIST_ENTRY),
+            // Who waits already is told, and may leave, also when nobody can begin to wait any more.
+            get(waitlist::get_waitlist_entry).delete(waitlist::leave_waitlist),
+        )
+        .route(&at(at::JOIN_QUEUE), queue(cinema))
+        .route(&at(at::QUOTE_EXCHANGE), post(exchange::quote_exchange))
+        .route(&at(at::EXCHANGE), post(exchange::exchange))
         .method_not_allowed_fallback(headers::wrong_method)
-        .nest(cinema.api_base(), api)
-        .layer(cors())
+        // All below the API is ours, and nothing else is.
+        .route(base, any(nothing_here))
+        .route(&format!("{base}/"), any(nothing_here))
+        .route(&format!("{base}/{{*nothing}}"), any(nothing_here))
         .with_state(cinema.clone());
     let clock = cinema.clone();
-    headers::layer(router, move || clock.now())
+    headers::public(router, move || clock.now())
 }
 
-fn waitlist(cinema: &Cinema) -> Router<Cinema> {
-    // Who waits already is told, and may leave, also when nobody can begin to wait any more.
-    let entry = get(waitlist::get_waitlist_entry).delete(waitlist::leave_waitlist);
-    let join = if cinema.has_waitlist() { post(waitlist::join_waitlist) } else { any(not_offered) };
-    Router::new().route(at::JOIN_WAITLIST.path, join).route(at::GET_WAITLIST_ENTRY.path, entry)
+fn join_waitlist(cinema: &Cinema) -> MethodRouter<Cinema> {
+    if cinema.has_waitlist() { post(waitlist::join_waitlist) } else { any(not_offered) }
 }
 
-fn queue(cinema: &Cinema) -> Router<Cinema> {
+fn queue(cinema: &Cinema) -> MethodRouter<Cinema> {
     let place = get(queue::get_queue_place).post(queue::join_queue).delete(queue::leave_queue);
-    Router::new().route(at::JOIN_QUEUE.path, if cinema.has_queues() { place } else { any(not_offered) })
+    if cinema.has_queues() { place } else { any(not_offered) }
 }
 
 async fn manifest(State(cinema): State<Cinema>, request: HeaderMap) -> Result<Response, Reply> {

@@ -64,7 +64,7 @@ fn endpoints() -> String {
     let mut page =
         "# Endpoints\n\nBelow `origin` + `api_base` of the manifest. Made from the code's own table; for programs: [server](openapi/server.json), \
          [index](openapi/index.json) (OpenAPI 3.1).\n\n\
-         By: `secret`, the buyer's own, as `Authorization: Bearer` (AUTH-001); `key`, an `Idempotency-Key` (IDEM-001); `scanner`, the token of a \
+         By: `secret`, the buyer's own, as `Authorization: Bearer` (AUTH-001), or a signature (KEY-001); `key`, an `Idempotency-Key` (IDEM-001); `scanner`, the token of a \
          scanner as `Authorization: Bearer`. Who sends a body sends JSON; `{}` where there is nothing to say. What is of a capability answers 404 \
          `capability_not_offered` where the manifest does not list it (HTTP-013). Refusals: [errors](errors.md). Beside these there is \
          `GET /.well-known/admit` below `origin`: 200, [jws](schema/jws.json), as `application/json`.\n"

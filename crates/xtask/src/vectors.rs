@@ -1,6 +1,7 @@
 //! Vectors: what every implementation must read, refuse and reckon alike. What is expected is written down here by hand, or follows from
 //! a published algorithm; our own code must agree, and so must the second implementation in `conformance-tests/vectors`.
 
+mod requests;
 mod signatures;
 
 use std::fs;
@@ -35,6 +36,7 @@ pub(crate) fn run(write: bool) -> anyhow::Result<()> {
         ("times", times()?),
         ("keys", keys()?),
         ("signatures", signatures::all()?),
+        ("requests", requests::all()?),
         ("manifests", manifests()?),
         ("tickets", tickets()?),
         ("policies", policies()?),
@@ -392,7 +394,48 @@ fn manifests() -> anyhow::Result<Value> {
         };
         read().is_ok()
     };
-    Ok(json!({"manifests": judged(&good, &bad, accepts)?}))
+    Ok(json!({"manifests": judged(&good, &bad, accepts)?, "moves": moves(&base, now)?}))
+}
+
+/// A server that says that it moved, and what is said where it says it is: good manifests both, of one server or not.
+fn moves(base: &Value, now: &str) -> anyhow::Result<Value> {
+    let (here, there) = ("https://kino.example", "https://film.example");
+    let pair = |old: &dyn Fn(&mut Value), new: &dyn Fn(&mut Value), signer: u8| {
+        let (mut left, mut met) = (base.clone(), base.clone());
+        left["moved_to"] = json!(there);
+        (met["origin"], met["moved_from"]) = (json!(there), json!([here]));
+        old(&mut left);
+        new(&mut met);
+        let signed = |manifest: &Value, key: &SecretKey| json!(Jws::sign("admit-manifest+jws", manifest, key));
+        json!({"old": signed(&left, &key(1)), "new": signed(&met, &key(signer)), "now": now,
+            "old_origin": here, "new_origin": there})
+    };
+    let same = |_: &mut Value| ();
+    let as_is = |new: &dyn Fn(&mut Value)| pair(&same, new, 1);
+    let good = [
+        as_is(&same),
+        as_is(&|m| m["moved_from"] = json!(["https://first.example", here])),
+        as_is(&|m| m["serial"] = json!(1)),
+    ];
+    let bad = [
+        (as_is(&|m| m["moved_from"] = json!([])), "the new one does not say where it was"),
+        (as_is(&|m| m["moved_from"] = json!(["https://other.example"])), "the new one was elsewhere"),
+        (pair(&|m| m["moved_to"] = json!("https://other.example"), &same, 1), "the old one went elsewhere"),
+        (pair(&|m| drop(m.as_object_mut().map(|m| m.remove("moved_to"))), &same, 1), "the old one is still there"),
+        (pair(&same, &|m| m["keys"]["identity"] = json!(key(4).public().to_string()), 4), "another identity key"),
+        (as_is(&|m| m["keys"]["recovery"] = json!(key(9).public().to_string())), "another recovery key"),
+        (as_is(&|m| m["moved_from"] = json!([here, there])), "it came from where it is"),
+    ];
+    let accepts = |case: &Value| -> bool {
+        let read = |which: &str| -> anyhow::Result<Manifest> {
+            let jws: Jws = serde_json::from_value(case[which].clone())?;
+            let at = case[format!("{which}_origin")].as_str().unwrap_or_default();
+            let origin = Origin::parse(at, OriginPolicy::Public)?;
+            Ok(Manifest::accept(&jws, &origin, None, case["now"].as_str().unwrap_or_default().parse()?)?)
+        };
+        read("old").and_then(|old| Ok(read("new")?.check_moved_from(&old)?)).is_ok()
+    };
+    judged(&good, &bad, accepts)
 }
 
 fn tickets() -> anyhow::Result<Value> {

@@ -216,8 +216,8 @@ class Cinema:
             "issued": instant(now),
             "expires": instant(now + MANIFEST_LIFE),
             "cinema_pages": [self.documents.publish("cinema_pages", {"cinemas": [self.cinema_document()]})],
-            "capabilities": list(self.capabilities),
-            "auth_methods": ["secret"],
+            "capabilities": ["buyer_keys", *self.capabilities],
+            "auth_methods": ["secret", "buyer_key"],
             "payment_methods": ["none", "at_cinema"],
             "hold_policy": asdict(self.policy),
         }

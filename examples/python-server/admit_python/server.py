@@ -17,6 +17,7 @@ from .house import House
 from .keys import ManifestSigner
 from .prices import PriceTable
 from .records import Wish
+from .signatures import Signatures
 from .tickets import Tickets
 from .views import API_BASE, Views
 from .web import App, HttpServer, Request, Response, Route, answer_json, bearer
@@ -90,7 +91,8 @@ class Api(App):
         allowed = {
             "Access-Control-Allow-Methods": "GET, POST, DELETE",
             "Access-Control-Allow-Headers": (
-                "Authorization, Content-Type, Idempotency-Key, If-None-Match, Last-Event-ID"
+                "Authorization, Content-Type, Idempotency-Key, If-None-Match, Last-Event-ID, "
+                "Content-Digest, Signature, Signature-Input"
             ),
             "Access-Control-Max-Age": "86400",
         }
@@ -99,7 +101,10 @@ class Api(App):
     # ---- who asks, and whether again --------------------------------------------------------------------------------
 
     def owner(self, request: Request) -> str:
-        """The principal: SHA-256 of the secret, which is all that is kept of it (AUTH-001, IDEM-002)."""
+        """The principal: SHA-256 of the secret, which is all that is kept of it (AUTH-001, IDEM-002), or of a key that signed."""
+        if "Signature-Input" in request.headers and "Authorization" not in request.headers:
+            authority = self.cinema.origin.split("://")[1]
+            return self.cinema.parts.signatures().owner(request, authority, self.cinema.clock() / 1000)
         secret = bearer(request)
         if secret is None or not SECRET.fullmatch(secret):
             raise Problem("unauthenticated", "send a secret of 32 random bytes, in unpadded base64url, as bearer token")
@@ -278,6 +283,7 @@ class Parts:
     cinema: type[Cinema] = Cinema
     idempotency: type[Idempotency] = Idempotency
     api: type[Api] = Api
+    signatures: type[Signatures] = Signatures
 
 
 def real_clock() -> int:

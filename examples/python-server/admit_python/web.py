@@ -8,8 +8,9 @@ import re
 import socket
 import threading
 from dataclasses import dataclass, field
+from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Iterator, Mapping
+from typing import Any, Iterator
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from .keys import base64url
@@ -24,7 +25,8 @@ class Request:
     method: str
     path: str
     query: dict[str, str]
-    headers: Mapping[str, str]
+    raw_query: str
+    headers: Message
     body: bytes
     is_too_large: bool = False
 
@@ -144,7 +146,7 @@ class Handler(BaseHTTPRequestHandler):
         except ValueError:
             self.send_error(400)
             return
-        request = Request(self.command, address.path, query, self.headers, body, is_too_large)
+        request = Request(self.command, address.path, query, address.query, self.headers, body, is_too_large)
         self.respond(self.server.app.answer(request))
 
     do_GET = do_HEAD = do_POST = do_DELETE = do_OPTIONS = do_PUT = do_PATCH = handle_request

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::folder::{Folder, Serving, admit, client, run, says};
 
-struct IndexFolder(Folder);
+pub(crate) struct IndexFolder(Folder);
 
 impl std::ops::Deref for IndexFolder {
     type Target = Folder;
@@ -16,12 +16,12 @@ impl std::ops::Deref for IndexFolder {
     }
 }
 
-fn index() -> IndexFolder {
+pub(crate) fn index() -> IndexFolder {
     IndexFolder(Folder::init("index"))
 }
 
 impl IndexFolder {
-    async fn serve(&self) -> Serving {
+    pub(crate) async fn serve(&self) -> Serving {
         let child = admit(&["serve", "index", self.text()]).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
         let serving = Serving(child.expect("starts"));
         for _ in 0..500 {

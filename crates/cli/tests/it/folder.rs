@@ -84,6 +84,18 @@ impl Folder {
         std::fs::write(&path, format!("database = {address:?}\n{settings}")).expect("writes");
     }
 
+    /// Goes to another address, where it says where it was; gives the old one.
+    pub(crate) fn move_to(&mut self, listen: &str) -> String {
+        let (path, before) = (self.path.join("server.toml"), self.listen().to_owned());
+        let settings = std::fs::read_to_string(&path).expect("reads").replace(&before, listen);
+        std::fs::write(&path, format!("moved_from = [{:?}]\n{settings}", self.origin)).expect("writes");
+        std::mem::replace(&mut self.origin, format!("http://{listen}"))
+    }
+
+    pub(crate) fn listen(&self) -> &str {
+        self.origin.trim_start_matches("http://")
+    }
+
     pub(crate) fn text(&self) -> &str {
         self.path.to_str().expect("a path")
     }

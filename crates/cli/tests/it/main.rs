@@ -12,6 +12,7 @@ mod keys;
 mod kill;
 mod left;
 mod live;
+mod moving;
 mod office;
 mod plans;
 mod queue;

@@ -245,3 +245,28 @@ async fn a_family_lets_the_server_choose_and_says_whose_tickets_they_are() {
     let booked = book(&["best:4", "--tickets", "adult,child,child,child"]);
     assert!(booked.status.success() && says(&booked).contains("25.00 EUR"), "{}", says(&booked));
 }
+
+#[tokio::test]
+async fn who_has_a_key_of_their_own_buys_with_it_everywhere_key_007() {
+    let (one, other) = (Folder::new(1, 1), Folder::new(1, 1));
+    let _serving = (one.serve(), other.serve());
+    let path = one.path.join("wallet.json");
+    let none = run(&path, &["wallet", "key"]);
+    assert!(says(&none).contains("has no key"), "{}", says(&none));
+    let made = run(&path, &["wallet", "key", "--new"]);
+    assert_eq!((made.stdout, true), (run(&path, &["wallet", "key"]).stdout, made.status.success()), "made once");
+    for folder in [&one, &other] {
+        folder.meet(&client(1)).await;
+        let booked = run(&path, &["book", &folder.origin, "show-0", "1-1", "1-2", "--at-most", "20"]);
+        assert!(booked.status.success(), "{}", says(&booked));
+    }
+    let rows = listed(&path);
+    assert!(rows.iter().all(|row| row["booking"]["state"] == "confirmed"), "{rows:?}");
+    let wallet = Wallet::open(&path).expect("a wallet");
+    let key = wallet.key().expect("reads");
+    assert!(key.is_some() && wallet.purchases().expect("reads").iter().all(|p| p.secret.public() == key));
+    for shown in [&["ticket", "show", "1", "--no-qr"][..], &["cancel", "1", "--yes"], &["cancel", "2", "--yes"]] {
+        let output = run(&path, shown);
+        assert!(output.status.success(), "{}", says(&output));
+    }
+}

@@ -42,7 +42,7 @@ impl Wallet {
         keepsake: impl Into<Keepsake>,
         wish: PlaceHold,
     ) -> Result<Purchase, WalletError> {
-        self.begin(server, screening, keepsake, wish, (Secret::new()?, None)).await
+        self.begin(server, screening, keepsake, wish, (self.new_secret(server)?, None)).await
     }
 
     /// As [`Wallet::hold`], as somebody who has bought there before: whoever has a wheelchair space gets the companion's seat beside

@@ -21,8 +21,9 @@ const MANIFEST_LIFE_S: i64 = 24 * 3600;
 const MANIFEST_RENEW_S: i64 = 18 * 3600;
 
 /// What a server of ours can do beyond the core.
-const CAPABILITIES: [Capability; 7] = [
+const CAPABILITIES: [Capability; 8] = [
     Capability::BestAvailable,
+    Capability::BuyerKeys,
     Capability::Door,
     Capability::Exchange,
     Capability::Extend,
@@ -95,12 +96,14 @@ impl Cinema {
                 .chain(self.has_queues().then_some(Capability::Queue))
                 .chain(inner.test_control.then_some(Capability::TestControl))
                 .collect(),
-            auth_methods: vec![AuthMethod::Secret],
+            auth_methods: vec![AuthMethod::Secret, AuthMethod::BuyerKey],
             payment_methods: inner.programme.rules.payment_methods.clone(),
             hold_policy: Some(inner.programme.rules.hold_policy.clone()),
             waitlist_policy: inner.programme.rules.waitlist.then(|| inner.programme.rules.waitlist_policy.clone()),
             queue_policy: self.has_queues().then(|| inner.programme.rules.queue_policy.clone()),
             contact: inner.contact.clone(),
+            moved_to: None,
+            moved_from: inner.moved_from.clone(),
             serial: now.as_millisecond().unsigned_abs(),
             issued: now,
             expires: after(now, MANIFEST_LIFE_S),

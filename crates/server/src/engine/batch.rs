@@ -265,7 +265,7 @@ fn log_entry(by: &str, did: &str, hold: Option<HoldKey>, changes: &Changes) -> L
     LogEntry {
         by: by.to_owned(),
         did: did.to_owned(),
-        hold: hold.map(|key| format!("{:032x}", key.0)),
+        hold: hold.map(HoldKey::hex),
         claimed: changes.claimed.iter().map(|(place, _)| place.0).collect(),
         freed: changes.freed.iter().map(|(place, _)| place.0).collect(),
     }

@@ -1,7 +1,7 @@
 //! Cancelling tickets: first what it brings back, then by that quote's name.
 
 use admit_booking::{Cancellation, Command, HoldKey};
-use admit_http::{Path, Reply, StrictJson};
+use admit_http::{Path, Reply};
 use admit_protocol::booking::{Cancel, QuoteCancellation};
 use admit_protocol::id::{BookingId, ScreeningId};
 use axum::extract::State;
@@ -9,7 +9,7 @@ use axum::response::Response;
 
 use super::{answer, private};
 use crate::answers::Subject;
-use crate::asker::{Asked, Buyer};
+use crate::asker::{Asked, Asking};
 use crate::cinema::Cinema;
 use crate::engine::{Failed, Request};
 use crate::refusals::reply;
@@ -18,14 +18,13 @@ use crate::refusals::reply;
 pub(super) async fn quote_cancellation(
     State(cinema): State<Cinema>,
     Path((screening, booking)): Path<(ScreeningId, BookingId)>,
-    buyer: Buyer,
-    body: StrictJson<QuoteCancellation>,
+    Asking { buyer, value: QuoteCancellation { seats } }: Asking<QuoteCancellation>,
 ) -> Result<Response, Reply> {
     let key = HoldKey::of_booking(booking).ok_or_else(Reply::not_found)?;
     let resident = cinema.engine().settle(screening).await.map_err(reply)?;
     let quoted = resident.read(|house| {
         let now = cinema.now().max(house.now());
-        let offer = house.quote_cancellation(key, buyer.owner, &body.value.seats, now);
+        let offer = house.quote_cancellation(key, buyer.owner, &seats, now);
         let offer = offer.map_err(|refusal| Failed::Refused(refusal, house.version()))?;
         let hold = house.hold(key);
         let shown = hold.and_then(|hold| Some(cinema.answers().cancellation(house, hold, hold.booking()?, &offer)));

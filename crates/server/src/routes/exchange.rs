@@ -1,7 +1,7 @@
 //! Exchanging tickets: first what it comes to, then by that quote's name (capability `exchange`).
 
 use admit_booking::{Command, ExchangeWish, HoldKey, Refusal};
-use admit_http::{Path, Reply, StrictJson};
+use admit_http::{Path, Reply};
 use admit_protocol::exchange::{Exchange, QuoteExchange};
 use admit_protocol::id::{BookingId, ScreeningId};
 use axum::extract::State;
@@ -9,7 +9,7 @@ use axum::response::Response;
 
 use super::{answer, private};
 use crate::answers::{Answers, Subject};
-use crate::asker::{Asked, Buyer};
+use crate::asker::{Asked, Asking, Buyer};
 use crate::cinema::Cinema;
 use crate::engine::{Exchanging, Failed, Request};
 use crate::refusals::reply;
@@ -18,10 +18,9 @@ use crate::refusals::reply;
 pub(super) async fn quote_exchange(
     State(cinema): State<Cinema>,
     Path((screening, booking)): Path<(ScreeningId, BookingId)>,
-    buyer: Buyer,
-    body: StrictJson<QuoteExchange>,
+    Asking { buyer, value: of }: Asking<QuoteExchange>,
 ) -> Result<Response, Reply> {
-    let wish = wish(&buyer, booking, body.value)?;
+    let wish = wish(&buyer, booking, of)?;
     let from = cinema.engine().settle(screening).await.map_err(reply)?;
     let to = cinema.engine().settle(wish.screening).await.map_err(reply)?;
     let quoted = from.read_both(&to, |house, other| {

@@ -66,7 +66,7 @@ struct LinkText(ScreeningId, String);
 
 impl LinkText {
     fn of(link: Link) -> Self {
-        Self(link.screening, format!("{:032x}", link.booking.0))
+        Self(link.screening, link.booking.hex())
     }
 
     fn read(&self, number: i64) -> Result<Link, StoreError> {

@@ -1,5 +1,6 @@
 //! What a server promises, asked through its front door.
 
+mod buyer_keys;
 mod buying;
 mod catalogue;
 mod commit;

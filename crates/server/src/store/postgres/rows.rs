@@ -195,7 +195,7 @@ impl<'a> Rows<'a> {
         for hold in &changes.placed {
             let placed = HoldMoved { number, version, placed: Some(hold), state: &hold.state, answers: Vec::new() };
             if self.holds.insert((number, hold.key), placed).is_some() {
-                return Err(format!("hold {:032x} is placed twice", hold.key.0));
+                return Err(format!("hold {} is placed twice", hold.key.hex()));
             }
         }
         for (key, state) in &changes.moved {

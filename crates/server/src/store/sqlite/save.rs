@@ -207,7 +207,7 @@ fn save_changes(
         let sql = "UPDATE hold SET version = ?3, state = ?4, at = ?5, answers = CAST(answers || ?6 AS BLOB), details = ?7 \
                    WHERE hold = ?2 AND screening = ?1";
         let row = params![number, key.0.to_be_bytes(), version, state, at, answers_of(About::Hold(*key)), details];
-        one(db.prepare_cached(sql)?.execute(row)?, || format!("hold {:032x} is not there", key.0))?;
+        one(db.prepare_cached(sql)?.execute(row)?, || format!("hold {} is not there", key.hex()))?;
     }
     for entry in &changes.entries {
         let ((state, hold), (best, buyer)) = (entry_state_columns(entry.state), entry_texts(entry));
