@@ -99,7 +99,7 @@ impl Steps {
                 self.moved_to = Some(to.clone());
                 format!("it moved to {to}: ask about that address")
             }
-            Err(error) => format!("it says that it moved, and where it is now: {}", manifest_failure(&error)),
+            Err(error) => format!("it says that it moved, and is not believed: {}", manifest_failure(&error)),
         }
     }
 

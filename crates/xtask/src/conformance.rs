@@ -26,6 +26,7 @@ impl Drop for Controlled {
 pub(crate) fn run(as_json: bool) -> anyhow::Result<()> {
     let build = ["build", "--quiet", "--locked", "-p", "admit-cli", "-p", "admit-conformance", "-p", "client-adapter"];
     ensure!(Command::new(env!("CARGO")).args(build).status()?.success(), "the programs were not built");
+    check_coverage()?;
     let mut reports = vec![
         ("ours on SQLite", suite(&ours(None)?, &[])?),
         ("our client", client(&ours(None)?, &beside("client-adapter").display().to_string(), &[])?),
@@ -49,7 +50,6 @@ pub(crate) fn run(as_json: bool) -> anyhow::Result<()> {
         Err(error) => return Err(error.context("a Python for the second server")),
     }
     let sum = |what: &str| reports.iter().filter_map(|(_, report)| report[what].as_u64()).sum::<u64>();
-    check_coverage()?;
     let coverage = coverage()?;
     let missed: Vec<&str> = caught.iter().filter(|(_, by)| by.is_none()).map(|(name, _)| name.as_str()).collect();
     if as_json {
