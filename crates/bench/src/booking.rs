@@ -20,7 +20,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::load::{Connection, Round, cpu_s, median, post, round3};
 use crate::report;
-use crate::stage::{Hall, PRICE, Stage};
+use crate::stage::{AMPLE_MB, Hall, PRICE, Stage};
 
 /// Hold and book over HTTP, durable, against the same server's trivial route and the textbook design.
 #[derive(Args)]
@@ -37,6 +37,9 @@ pub(crate) struct Booking {
     /// Alternating rounds.
     #[arg(long, default_value_t = 5)]
     rounds: usize,
+    /// Memory for houses, in MiB: a server has 192 if nothing is said, and reads again what does not fit.
+    #[arg(long, default_value_t = AMPLE_MB)]
+    houses_mb: usize,
     /// Only the trivial route and the spread load.
     #[arg(long)]
     brief: bool,
@@ -65,7 +68,7 @@ impl Booking {
         std::fs::create_dir_all(&here)?;
         let here = here.canonicalize()?;
         let folder = tempfile::tempdir_in(&here)?;
-        let stage = Stage::open(Arc::new(SqliteStore::open(folder.path())?), self.screenings, None)?;
+        let stage = Stage::open(Arc::new(SqliteStore::open(folder.path())?), self.screenings, None, self.houses_mb)?;
         let peer = if self.brief { None } else { Some(Peer::open(&here, self.screenings)?) };
         // The generator has one thread of the two cores that it shares with the server.
         let load = Builder::new_multi_thread().worker_threads(1).enable_all().build()?;

@@ -14,7 +14,7 @@ use clap::Args;
 use tokio::runtime::Runtime;
 
 use crate::load::Connection;
-use crate::stage::Stage;
+use crate::stage::{AMPLE_MB, Stage, USUAL_MB};
 use crate::textbook::Textbook;
 
 /// A server that is measured from outside, for the benches that start it.
@@ -31,6 +31,9 @@ pub(crate) struct ServeStage {
     textbook: bool,
     #[arg(long)]
     screenings: usize,
+    /// Memory for houses, in MiB.
+    #[arg(long, default_value_t = USUAL_MB)]
+    houses_mb: usize,
     /// From when one of them is sold in turns.
     #[arg(long)]
     sale_opens_at: Option<jiff::Timestamp>,
@@ -48,7 +51,7 @@ impl ServeStage {
             (None, Some(database)) => Arc::new(PostgresStore::open(database)?),
             _ => bail!("a folder or a database"),
         };
-        let stage = Stage::open(store, self.screenings, self.sale_opens_at)?;
+        let stage = Stage::open(store, self.screenings, self.sale_opens_at, self.houses_mb)?;
         until_nobody_listens(stage.address)
     }
 }
@@ -80,7 +83,9 @@ impl Server {
     }
 
     pub(crate) fn on_postgres(database: &str, screenings: usize) -> anyhow::Result<Self> {
-        Self::start(Command::new(std::env::current_exe()?).args(["serve-stage", "--database", database]), screenings)
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args(["serve-stage", "--database", database, "--houses-mb", &AMPLE_MB.to_string()]);
+        Self::start(&mut command, screenings)
     }
 
     pub(crate) fn textbook(database: &str) -> anyhow::Result<Self> {

@@ -79,6 +79,11 @@ impl Hall {
     }
 }
 
+/// Memory for houses that a server has if nothing is said, in MiB.
+pub(crate) const USUAL_MB: usize = 192;
+/// And so much that everything has room which a bench sells.
+pub(crate) const AMPLE_MB: usize = 1024;
+
 /// What a ticket costs.
 pub(crate) const PRICE: i64 = 1000;
 
@@ -130,6 +135,7 @@ impl Stage {
         store: Arc<dyn StaffStore>,
         screenings: usize,
         sale_opens_at: Option<jiff::Timestamp>,
+        houses_mb: usize,
     ) -> anyhow::Result<Self> {
         let now = jiff::Timestamp::now();
         if store.catalogue()?.screenings.is_empty() {
@@ -145,6 +151,7 @@ impl Stage {
             .development()
             .operator(Texts::one("en", "Bench")?, Contact { email: "bench@kino.example".into(), website: None })
             .keys(keys)
+            .memory_for_houses(houses_mb)
             .shared_store(store)
             .build()?;
         let router = cinema.router().merge(Router::new().route("/trivial", post(trivial)));

@@ -47,6 +47,9 @@ pub(crate) struct ServerFile {
     /// Connections from one address; listed proxies may have any number.
     #[serde(default = "sixty_four")]
     pub(crate) connections_per_address: usize,
+    /// Memory for the screenings that somebody looks at or buys for, in MiB.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) houses_mb: Option<usize>,
     /// How a cinema sells: how long seats are held, how they are paid. An index has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) rules: Option<HouseRules>,
@@ -238,6 +241,10 @@ const MEANINGS: &[(&str, &str)] = &[
     ("database", "The PostgreSQL that its data is in. Several processes may sell from one."),
     ("trusted_proxies", "Addresses of proxies in front of it. Without them all buyers look like one."),
     ("connections_per_address", "Connections from one address; proxies may have any number."),
+    (
+        "houses_mb",
+        "Memory for the screenings that somebody looks at or buys for, in MiB; 192 if nothing is said. A booking takes about 2 KiB.",
+    ),
     ("payment_methods", "none: nothing to pay. at_cinema: paid at the counter, in time, or the seats go back on sale."),
     ("waitlist", "Whether parties can wait for seats where there are none."),
     ("offer_ttl_s", "How long what comes free is held for the party that it is offered to, in seconds: 60 to 2700."),
@@ -278,6 +285,7 @@ impl ServerFile {
             database: None,
             trusted_proxies: vec![],
             connections_per_address: sixty_four(),
+            houses_mb: None,
             rules: None,
         }
     }

@@ -90,6 +90,9 @@ async fn cinema(folder: Folder, listen: Option<String>, context: &Context) -> an
     if server.origin.is_loopback() {
         builder = builder.development();
     }
+    if let Some(mib) = server.houses_mb {
+        builder = builder.memory_for_houses(mib);
+    }
     let cinema = builder.build()?;
     let management = Management::new(cinema.clone(), store);
     let router = management.with_counter().merge(management.router());

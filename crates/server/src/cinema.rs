@@ -119,6 +119,7 @@ pub struct Builder {
     clock: Option<Arc<dyn Clock>>,
     on_poisoned: Box<dyn Fn() + Send + Sync>,
     limits_by_network: bool,
+    houses_mb: usize,
     test_control: bool,
 }
 
@@ -139,6 +140,7 @@ impl Cinema {
             clock: None,
             on_poisoned: Box::new(|| ()),
             limits_by_network: true,
+            houses_mb: crate::engine::HOUSES_MB,
             test_control: false,
         }
     }
@@ -328,6 +330,14 @@ impl Builder {
         self
     }
 
+    /// How much memory screenings may take that somebody looks at or buys for, in MiB; 192 if nothing is said. What does not fit is
+    /// read again when it is asked for: a booking takes about 2 KiB.
+    #[must_use]
+    pub fn memory_for_houses(mut self, mib: usize) -> Self {
+        self.houses_mb = mib;
+        self
+    }
+
     /// Where everything is kept.
     #[must_use]
     pub fn store(mut self, store: impl Store) -> Self {
@@ -408,6 +418,7 @@ impl Builder {
             clock.clone(),
             answers.clone(),
             Box::new(programme.clone()),
+            self.houses_mb,
             self.on_poisoned,
         )?;
         Ok(Cinema(Arc::new(Inner {

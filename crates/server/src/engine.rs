@@ -12,6 +12,7 @@ mod resident;
 mod writer;
 
 use std::collections::HashMap;
+use std::hash::BuildHasher as _;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak, mpsc};
 use std::time::Duration;
@@ -39,9 +40,9 @@ use crate::store::{Answer, BodyPrint, KeyPrint, KnownKey, Store, StoreError};
 /// on top is told to come again.
 const QUEUE_MAX: usize = 1024;
 
-/// Memory for houses, in bytes, before those that nobody used for longest are put away: a hundred thousand
+/// Memory for houses, in MiB, before those that nobody used for longest are put away, if nothing else is said: a hundred thousand
 /// bookings.
-const HOUSES_BYTES_MAX: usize = 192 * 1024 * 1024;
+pub(crate) const HOUSES_MB: usize = 192;
 
 /// The seats of one server.
 pub(crate) struct Engine {
@@ -64,7 +65,9 @@ struct Shared {
     houses: Mutex<HashMap<ScreeningId, Arc<OnceCell<Arc<Resident>>>>>,
     /// Houses that somebody watched, or in which somebody waited, when they were looked at last: few of all.
     followed: Mutex<HashMap<ScreeningId, Weak<Resident>>>,
+    /// How much memory houses take, about, and how much they may take, in bytes.
     weight: AtomicUsize,
+    houses_bytes: usize,
     /// Set when a commit's outcome is not known: nothing is decided any more until a restart.
     poisoned: AtomicBool,
     /// Set while this machine's clock is too far from the store's.
@@ -171,6 +174,7 @@ impl Engine {
         clock: Arc<dyn Clock>,
         answers: crate::answers::Answers,
         terms: Box<dyn TermsSource>,
+        houses_mb: usize,
         on_poisoned: Box<dyn Fn() + Send + Sync>,
     ) -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
@@ -181,6 +185,7 @@ impl Engine {
             houses: Mutex::default(),
             followed: Mutex::default(),
             weight: AtomicUsize::new(0),
+            houses_bytes: houses_mb << 20,
             poisoned: AtomicBool::new(false),
             clock_is_wrong: AtomicBool::new(false),
             pass_keys: Mutex::default(),
@@ -453,25 +458,27 @@ impl Shared {
     }
 
     /// Puts away houses that nobody used for longest, until a new one of this weight has room. A house that somebody
-    /// works with right now stays.
+    /// works with right now stays. Of those that were used in the same minute chance decides: in order of their use, somebody who goes
+    /// round all of them would find each one gone.
     fn make_room(&self, weight: usize) {
         let total = self.weight.fetch_add(weight, Ordering::Relaxed) + weight;
-        if total <= HOUSES_BYTES_MAX {
+        if total <= self.houses_bytes {
             return;
         }
         let mut houses = self.houses.lock().unwrap_or_else(PoisonError::into_inner);
         // Cells are only cloned under this lock, so a count of one stays one.
         let idle = houses.iter().filter(|(_, cell)| Arc::strong_count(cell) == 1);
-        let mut idle: Vec<(u64, ScreeningId, usize)> = idle
+        let chance = std::hash::RandomState::new();
+        let mut idle: Vec<(u64, u64, ScreeningId, usize)> = idle
             .filter_map(|(id, cell)| {
                 // Where somebody waits, time must be let pass.
                 let resident = cell.get().filter(|r| Arc::strong_count(r) == 1 && !r.has_line())?;
-                Some((resident.last_used(), *id, resident.weight()))
+                Some((resident.last_used(), chance.hash_one(id), *id, resident.weight()))
             })
             .collect();
         idle.sort_unstable();
-        let mut excess = total - HOUSES_BYTES_MAX * 3 / 4;
-        for (_, id, weight) in idle {
+        let mut excess = total - self.houses_bytes / 8 * 7;
+        for (_, _, id, weight) in idle {
             if excess == 0 {
                 break;
             }

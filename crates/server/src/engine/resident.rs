@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Instant;
 
 use admit_booking::{Command, Hold, House};
 use admit_http::listen::Stopping;
@@ -41,8 +42,8 @@ pub(super) struct State {
     pub(super) quarantine: Option<String>,
 }
 
-/// Counts uses, so that houses can be put in order of their last.
-static USES: AtomicU64 = AtomicU64::new(0);
+/// What minutes are counted from.
+static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 impl Resident {
     pub(super) fn new(screening: ScreeningId, house: House, keys: Vec<KnownKey>) -> Self {
@@ -64,9 +65,10 @@ impl Resident {
     }
 
     pub(super) fn touch(&self) {
-        self.used.store(USES.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
+        self.used.store(BEGAN.elapsed().as_secs() / 60, Ordering::Relaxed);
     }
 
+    /// In which minute it was used last.
     pub(super) fn last_used(&self) -> u64 {
         self.used.load(Ordering::Relaxed)
     }
