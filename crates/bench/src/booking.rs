@@ -148,6 +148,11 @@ impl Target {
         Self::spread(hall, 1)
     }
 
+    /// The first screening that nobody was sent to, of those that are sold one after another.
+    pub(crate) fn after_all(&self) -> usize {
+        self.first + self.next.load(Ordering::Relaxed) / (self.hall.seats() / 4) + 1
+    }
+
     /// The number of a buyer, a screening, and the first of four seats side by side.
     fn take(&self) -> (usize, usize, usize, usize) {
         let n = self.next.fetch_add(1, Ordering::Relaxed);

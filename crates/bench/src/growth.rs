@@ -17,6 +17,9 @@ use crate::report;
 use crate::server::Server;
 use crate::stage::Hall;
 
+/// Halls that may be sold beyond those that were meant to be.
+const SPARE: usize = 5_000;
+
 /// Two million bookings stored, beside an empty store: rate, start, memory, disk.
 #[derive(Args)]
 pub(crate) struct Growth {
@@ -42,7 +45,8 @@ impl Growth {
         std::fs::create_dir_all(&here)?;
         let [empty, grown] = [tempfile::tempdir_in(&here)?, tempfile::tempdir_in(&here)?];
         let sold_out = self.bookings.div_ceil(Hall::Ordinary.seats() / 4);
-        let all = sold_out + self.screenings;
+        // The last fill goes on for its ten seconds.
+        let all = sold_out + SPARE + self.screenings;
         let load = Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let filling = Server::on_sqlite(grown.path(), all)?;
         let before = size(grown.path())?;
@@ -82,7 +86,9 @@ impl Growth {
         let ready = started.elapsed().as_secs_f64();
         let young = Server::on_sqlite(empty.path(), all)?;
         let time = Duration::from_secs(self.seconds);
-        let targets = [(); 2].map(|()| Target::from(Hall::Ordinary, sold_out, self.screenings));
+        let unsold = target.after_all();
+        ensure!(unsold + self.screenings <= all, "the last fill went on into the halls of the rounds");
+        let targets = [(); 2].map(|()| Target::from(Hall::Ordinary, unsold, self.screenings));
         let (mut on_full, mut on_young): (Vec<Round>, Vec<Round>) = (Vec::new(), Vec::new());
         for _ in 0..self.rounds {
             on_young.push(booking_round(&load, &[young.address], self.connections, time, &targets[0])?);

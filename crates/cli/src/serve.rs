@@ -110,7 +110,9 @@ async fn farewell(folder: &Folder, from: &str, listen: SocketAddr, context: &Con
         file.display(),
         server.origin
     );
+    ensure!(left != server.origin, "{left} is where it is now: write the new origin into {}", file.display());
     let farewell = Farewell {
+        before: server.moved_from.iter().filter(|origin| **origin != left).cloned().collect(),
         from: left.clone(),
         to: server.origin.clone(),
         operator: server.operator()?,

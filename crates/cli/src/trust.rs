@@ -23,7 +23,7 @@ impl Trust {
     pub(crate) async fn run(self, context: &Context) -> anyhow::Result<()> {
         let client = find::client(context)?;
         let wallet = Wallet::open(&context.wallet())?;
-        let (known, server) = (wallet.known(&client, &self.server)?, client.server(&self.server, None).await?);
+        let (known, server) = (wallet.known(&client, &self.server)?, client.server_at(&self.server, None).await?);
         let (before, now) = (known.map(|known| known.identity.id()), server.known().identity.id());
         if !context.json {
             if let Some(before) = before {
@@ -39,6 +39,9 @@ impl Trust {
             return show::json(&json!({"server": server.origin(), "before": before, "now": now}));
         }
         show::line(&format!("{} is believed by these keys from now on", server.origin()));
+        if let Some(to) = &server.manifest().moved_to {
+            show::line(&format!("it says that it is at {to} now: if that is not believed, ask about it, too"));
+        }
         Ok(())
     }
 }

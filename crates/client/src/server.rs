@@ -50,18 +50,39 @@ impl Client {
     /// # Errors
     /// When the address is none of a server, it does not answer, or its manifest is not to be believed.
     pub async fn server(&self, origin: &str, known: Option<Known>) -> Result<Server, ClientError> {
-        let mut server = self.server_at(origin, known).await?;
+        let first = self.server_at(origin, known).await?;
+        self.follow(first, |_| None, |_| ()).await
+    }
+
+    /// Goes on to where a server says that it moved, if it says so there, too; `known` is what was known of each origin, and `met` hears
+    /// of each.
+    pub(crate) async fn follow(
+        &self,
+        first: Server,
+        known: impl Fn(&Origin) -> Option<Known>,
+        mut met: impl FnMut(&Server),
+    ) -> Result<Server, ClientError> {
+        let mut server = first;
+        met(&server);
         for _ in 0..MOVES_MAX {
             let Some(to) = &server.manifest.moved_to else { return Ok(server) };
-            let there = self.server_at(to.as_str(), None).await?;
+            let there = self.server_at(to.as_str(), known(to)).await?;
             let refused = |source| ClientError::Manifest { origin: there.origin().to_string(), source };
             there.manifest.check_moved_from(&server.manifest).map_err(refused)?;
+            met(&there);
             server = there;
+        }
+        if server.manifest.moved_to.is_none() {
+            return Ok(server);
         }
         Err(bad_answer(server.origin(), format!("moved more than {MOVES_MAX} times")))
     }
 
-    async fn server_at(&self, origin: &str, known: Option<Known>) -> Result<Server, ClientError> {
+    /// Meets whatever is at this very address, also if it says that it moved.
+    ///
+    /// # Errors
+    /// As [`Client::server`].
+    pub async fn server_at(&self, origin: &str, known: Option<Known>) -> Result<Server, ClientError> {
         let bad = |source| ClientError::Origin { text: origin.to_owned(), source };
         let origin = Origin::parse(origin, self.options.origins).map_err(bad)?;
         let jws = self.manifest(&origin).await?;

@@ -289,6 +289,8 @@ pub(crate) fn is_decided(problem: &Problem) -> bool {
             | ProblemCode::Unauthenticated
             | ProblemCode::Forbidden
             | ProblemCode::NotFound
+            // Who says so has no bookings, and did not look.
+            | ProblemCode::Moved
             | ProblemCode::CapabilityNotOffered
             | ProblemCode::MethodNotAllowed
             | ProblemCode::TooLarge

@@ -189,23 +189,20 @@ impl Wallet {
         let name = Origin::parse(origin, client.options.origins);
         let name = name.map_err(|source| ClientError::Origin { text: origin.to_owned(), source })?;
         let before = self.read()?.servers;
-        let server = client.server(origin, before.get(&name).map(|met| met.known)).await?;
-        let (there, now) = (server.origin().clone(), Met::of(&server));
-        if there != name
-            && let Some(met) = before.get(&there)
-        {
-            let refused = |source| ClientError::Manifest { origin: there.to_string(), source };
-            met.known.check(server.manifest()).map_err(refused)?;
-        }
-        if there != name || before.get(&there) != Some(&now) {
+        let known = |origin: &Origin| before.get(origin).map(|met| met.known);
+        let first = client.server_at(origin, known(&name)).await?;
+        let mut met: Vec<(Origin, Met)> = Vec::new();
+        let server = client.follow(first, known, |server| met.push((server.origin().clone(), Met::of(server)))).await?;
+        let moved = server.origin() != &name;
+        if moved || met.iter().any(|(origin, now)| before.get(origin) != Some(now)) {
             self.change(|pages| {
                 // Another program may have met a newer one meanwhile.
                 let age = |met: &Met| (met.known.succession, met.known.serial);
-                if pages.servers.get(&there).is_none_or(|met| age(met) <= age(&now)) {
-                    pages.servers.insert(there.clone(), now);
-                }
-                if there != name {
-                    pages.move_to(&name, &there);
+                for (origin, now) in met {
+                    if pages.servers.get(&origin).is_none_or(|met| age(met) <= age(&now)) {
+                        pages.servers.insert(origin.clone(), now);
+                    }
+                    pages.move_to(&origin, server.origin());
                 }
                 Ok(())
             })?;

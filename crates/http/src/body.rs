@@ -28,7 +28,8 @@ impl<S: Sync, T: DeserializeOwned, const LIMIT: usize> FromRequest<S> for Strict
     type Rejection = Reply;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Reply> {
-        let bytes = json_bytes(request, LIMIT).await?;
+        let (parts, body) = request.into_parts();
+        let bytes = json_bytes(&parts.headers, body, LIMIT).await?;
         let value = json::read(&bytes, LIMIT, Numbers::Any).map_err(|e| unreadable(&e))?;
         Ok(Self { value, bytes })
     }
@@ -38,9 +39,8 @@ impl<S: Sync, T: DeserializeOwned, const LIMIT: usize> FromRequest<S> for Strict
 ///
 /// # Errors
 /// When it says it is something else, or cannot be read whole.
-pub async fn json_bytes(request: Request, limit: usize) -> Result<Bytes, Reply> {
-    let (parts, body) = request.into_parts();
-    check_form(&parts.headers)?;
+pub async fn json_bytes(headers: &HeaderMap, body: Body, limit: usize) -> Result<Bytes, Reply> {
+    check_form(headers)?;
     read_body(body, limit).await
 }
 

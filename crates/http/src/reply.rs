@@ -56,7 +56,12 @@ impl From<Problem> for Reply {
 impl IntoResponse for Reply {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let mut response = (status, serde_json::to_vec(&self.0).unwrap_or_default()).into_response();
+        // Room for some seats that are in the way, so that the buffer does not grow step by step.
+        let mut body = Vec::with_capacity(1024);
+        if serde_json::to_writer(&mut body, &self.0).is_err() {
+            body.clear();
+        }
+        let mut response = (status, body).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_MEDIA_TYPE));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -182,11 +182,7 @@ impl Index {
     /// When the address is none of a server, too many are being looked at, or the store fails.
     pub async fn announce(&self, text: &str) -> Result<Announcement, IndexError> {
         let origin = self.read_origin(text)?;
-        // F6: also after a restart.
-        let soon = SignedDuration::try_from(LOOK_AGAIN).unwrap_or_default();
-        let before = self.0.store.look(&origin)?;
-        let lately = before.filter(|(at, _)| Timestamp::now().duration_since(*at) < soon || !self.may_look(&origin));
-        if let Some((_, before)) = lately {
+        if let Some(before) = self.looked_lately(&origin)? {
             return Ok(self.as_of_now(before));
         }
         let _permit = self.0.looks.try_acquire().map_err(|_| IndexError::Busy)?;
@@ -197,6 +193,14 @@ impl Index {
     /// Whether a server is listed is a fact of now, not of the last look: one that fails once is still listed as it was.
     fn as_of_now(&self, found: Announcement) -> Announcement {
         Announcement { listed: self.world().lists(&found.origin), ..found }
+    }
+
+    /// What was found, where it is too soon to look again (F6), also after a restart.
+    fn looked_lately(&self, origin: &Origin) -> Result<Option<Announcement>, StoreError> {
+        let soon = SignedDuration::try_from(LOOK_AGAIN).unwrap_or_default();
+        let before = self.0.store.look(origin)?;
+        let lately = before.filter(|(at, _)| Timestamp::now().duration_since(*at) < soon || !self.may_look(origin));
+        Ok(lately.map(|(_, found)| found))
     }
 
     fn may_look(&self, origin: &Origin) -> bool {
@@ -248,8 +252,12 @@ impl Index {
     /// A server moved. Once it is listed where it is now, it is listed there alone, and speaks for the entries that it spoke for.
     async fn follow(&self, from: &Origin, to: Origin) -> Result<(), IndexError> {
         // It is where the moves end: this goes no further.
-        Box::pin(self.look(&to)).await?;
-        if !self.world().lists(&to) {
+        let found = match self.looked_lately(&to)? {
+            Some(found) => found,
+            None => Box::pin(self.look(&to)).await?,
+        };
+        // By that very look: one that is in quarantine takes nothing over, also where it is still listed as it was.
+        if found.steps.is_empty() || found.steps.iter().any(|step| !step.ok) {
             return Ok(());
         }
         let (index, from) = (self.clone(), from.clone());

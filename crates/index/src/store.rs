@@ -190,7 +190,7 @@ impl SqliteStore {
         transaction.commit().map_err(at(STEP))
     }
 
-    /// A server is at another origin now, and listed there: what it was is forgotten, and entries that its cinemas spoke for are spoken for
+    /// A server is at another origin now, and listed there: what it showed is forgotten, and entries that its cinemas spoke for are spoken for
     /// by the same cinemas there.
     pub(crate) fn move_server(&self, from: &Origin, to: &Origin) -> Result<(), StoreError> {
         const STEP: &str = "moving a server";
@@ -213,7 +213,9 @@ impl SqliteStore {
             transaction.execute(sql, [listing.id.as_str()]).map_err(at(STEP))?;
         }
         transaction.execute("DELETE FROM listing WHERE origin = ?1", [from.as_str()]).map_err(at(STEP))?;
-        transaction.execute("DELETE FROM server WHERE origin = ?1", [from.as_str()]).map_err(at(STEP))?;
+        // Its keys stay known: who comes to that address later is somebody else (F2).
+        let sql = "UPDATE server SET programme = ?2 WHERE origin = ?1";
+        transaction.execute(sql, [from.as_str(), &text(&SeenProgramme::default())?]).map_err(at(STEP))?;
         transaction.commit().map_err(at(STEP))
     }
 

@@ -207,8 +207,7 @@ impl<T: DeserializeOwned> FromRequest<Cinema> for Asked<T> {
         let (mut parts, body) = request.into_parts();
         let (buyer, vouched) = Buyer::of(&parts, cinema)?;
         let effect = OneEffect::from_request_parts(&mut parts, cinema).await?;
-        let path = RawPathParams::from_request_parts(&mut parts, cinema).await;
-        let bytes = json_bytes(Request::from_parts(parts, body), BUYER_REQUEST_BYTES_MAX).await?;
+        let bytes = json_bytes(&parts.headers, body, BUYER_REQUEST_BYTES_MAX).await?;
         vouched.check(&bytes)?;
         let key = effect.of(&buyer.owner.0, &bytes);
         let refused = match json::read(&bytes, BUYER_REQUEST_BYTES_MAX, Numbers::Any) {
@@ -216,6 +215,7 @@ impl<T: DeserializeOwned> FromRequest<Cinema> for Asked<T> {
             Err(error) => unreadable(&error),
         };
         // IDEM-004: before it is refused for what it says.
+        let path = RawPathParams::from_request_parts(&mut parts, cinema).await;
         let screening = path.ok().and_then(|path| path.iter().find(|(name, _)| *name == "screening")?.1.parse().ok());
         if let Some(screening) = screening {
             cinema.engine().refuse_known_key(screening, &key).await.map_err(crate::refusals::reply)?;

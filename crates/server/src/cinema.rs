@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use admit_booking::{Prices, Terms};
 use admit_protocol::digest::ContentName;
 use admit_protocol::id::ScreeningId;
-use admit_protocol::manifest::Contact;
+use admit_protocol::manifest::{Contact, MOVES_MAX};
 use admit_protocol::origin::Origin;
 use admit_protocol::text::Texts;
 use axum::Router;
@@ -94,6 +94,9 @@ pub enum BuildError {
     /// Something that a server cannot do without was not given.
     #[error("a server needs {0}")]
     Missing(&'static str),
+    /// Nobody would believe its manifest.
+    #[error("`moved_from` has {0} itself in it, or more than {MOVES_MAX} origins")]
+    MovedFrom(Origin),
     /// The rules of the house make no sense.
     #[error("{0}")]
     Rules(String),
@@ -274,11 +277,6 @@ impl Cinema {
         self.0.clock.now()
     }
 
-    /// What is sold of a screening.
-    pub(crate) fn terms(&self, screening: ScreeningId) -> Option<Arc<Terms>> {
-        self.0.programme.terms(screening)
-    }
-
     pub(crate) fn has_queues(&self) -> bool {
         self.0.store.queues().is_some()
     }
@@ -402,6 +400,9 @@ impl Builder {
         let operator = self.operator.ok_or(BuildError::Missing("the operator's name"))?;
         let contact = self.contact.ok_or(BuildError::Missing("a contact"))?;
         self.rules.check().map_err(BuildError::Rules)?;
+        if self.moved_from.contains(&self.origin) || self.moved_from.len() > MOVES_MAX {
+            return Err(BuildError::MovedFrom(self.origin));
+        }
         let listing = store.catalogue()?;
         let (epoch, latest) = (listing.epoch, listing.latest);
         let catalogue = Catalogue::new(listing, None)?;

@@ -28,6 +28,8 @@ const LIFE_S: i64 = 24 * 3600;
 pub struct Farewell {
     /// Where it was.
     pub from: Origin,
+    /// Where it was before that: as the manifest at the new origin says it, without `from`.
+    pub before: BTreeSet<Origin>,
     /// Where it is now: there, [`Builder::moved_from`](crate::Builder::moved_from) names the old origin.
     pub to: Origin,
     /// Who runs it.
@@ -65,7 +67,7 @@ impl Farewell {
             queue_policy: None,
             contact: self.contact.clone(),
             moved_to: Some(self.to.clone()),
-            moved_from: BTreeSet::new(),
+            moved_from: self.before.clone(),
             serial: now.as_millisecond().unsigned_abs(),
             issued: now,
             expires: after(now, LIFE_S),

@@ -189,11 +189,13 @@ impl Resident {
         {
             return if known.said == key.body { Ok(Some(Early::Replay(*known))) } else { Err(Failed::KeyReused) };
         }
-        // Who books has seats, and is seldom refused: the writer decides, once.
-        if matches!(request.command, Command::Book { .. }) {
+        let house = &state.house;
+        // Who books what they hold is seldom refused: the writer decides, once.
+        if let Command::Book { hold, owner, .. } = &request.command
+            && house.hold(*hold).is_some_and(|hold| hold.owner == *owner)
+        {
             return Ok(None);
         }
-        let house = &state.house;
         let now = clock.now().max(house.now());
         if house.next_deadline().is_some_and(|at| at <= now) {
             return Ok(None);

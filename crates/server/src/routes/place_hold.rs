@@ -52,7 +52,7 @@ pub(super) async fn admission(
     buyer: &Buyer,
     pass: Option<&str>,
 ) -> Result<Admission, Reply> {
-    let has_queue = cinema.terms(screening).is_some_and(|terms| terms.queue.is_some());
+    let has_queue = cinema.catalogue().screening(screening).is_some_and(|screening| screening.queue.is_some());
     match (has_queue, buyer.at_counter) {
         (false, _) => Ok(Admission::None),
         (true, true) => Ok(Admission::Counter),

@@ -18,10 +18,6 @@ const COPIED: i64 = 4000;
 /// A log of so many pages is begun again: 64 MiB.
 const LONG: i64 = 16_000;
 
-/// How much nicer than others the thread is that copies: a tenth of their share is more than it needs, also when all are busy.
-#[cfg(target_os = "linux")]
-const BEHIND_OTHERS: i32 = 10;
-
 /// The thread that copies.
 pub(super) struct Checkpoints {
     commits: u32,
@@ -69,9 +65,6 @@ impl Checkpoints {
 }
 
 fn copy(db: &Connection, looks: &Receiver<()>, long: &AtomicBool) {
-    // Whoever answers somebody goes first: else they wait for as long as the system lets a thread run, some milliseconds.
-    #[cfg(target_os = "linux")]
-    let _ = rustix::process::nice(BEHIND_OTHERS);
     let mut copied = 0;
     while looks.recv().is_ok() {
         match pages(db) {
