@@ -92,7 +92,7 @@ class Client:
         must(len(data) <= MANIFEST_BYTES, "larger than any manifest")
         jws = read_json(data.decode())
         self.check_manifest(jws, origin)
-        manifest = json.loads(self.payload(jws))
+        manifest = json.loads(self.payload(jws)) | {"met_at": origin}
         self.known[origin] = known_by(manifest)
         must(manifest["role"] == "server", "no cinema's server")
         base = manifest["api_base"]
@@ -147,7 +147,7 @@ class Client:
 
     def free(self, origin: str, screening: str) -> dict[str, Any]:
         manifest = self.meet(origin)
-        origin = manifest["origin"]
+        origin = manifest["met_at"]
         seats = json.loads(self.get(origin, f"{manifest['api_base']}/screenings/{screening}/seats"))
         layout = self.document(origin, manifest, "layouts", seats["layout"])
         taken = self.taken(seats["not_free"])
@@ -165,7 +165,7 @@ class Client:
 
     def buy(self, origin: str, screening: str, seats: list[str], at_most: dict[str, Any]) -> dict[str, Any]:
         manifest = self.meet(origin)
-        origin = manifest["origin"]
+        origin = manifest["met_at"]
         base = f"{manifest['api_base']}/screenings/{screening}"
         now = json.loads(self.get(origin, f"{base}/seats"))
         must(self.is_on_sale(now["sales"]), "not on sale")
@@ -412,7 +412,7 @@ def answer(client: Client, asked: dict[str, Any]) -> dict[str, Any]:
         match asked["do"]:
             case "meet":
                 manifest = client.meet(asked["origin"])
-                client.check_cinemas(manifest["origin"], manifest)
+                client.check_cinemas(manifest["met_at"], manifest)
                 return {"ok": {}}
             case "free":
                 return {"ok": client.free(asked["origin"], asked["screening"])}
