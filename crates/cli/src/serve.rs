@@ -33,7 +33,7 @@ pub(crate) enum Serve {
     Farewell {
         /// The cinema's folder: its server.toml has the new origin, and this one under `moved_from`.
         folder: PathBuf,
-        /// The origin that it left, such as https://old.example.
+        /// The origin that it left, such as `https://old.example`.
         from: String,
         /// Where to listen: behind the proxy that serves the old origin.
         #[arg(long, default_value = "127.0.0.1:8081")]
