@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use admit_index::import::{List, read_cnc, read_geojson};
-use admit_index::{Index, SqliteStore};
+use admit_index::{Index, Place, SqliteStore};
 use admit_protocol::cinema::Country;
-use admit_protocol::directory::Announcement;
+use admit_protocol::directory::{Announcement, Listing};
 use admit_protocol::key::KeyId;
 use admit_protocol::problem::ProblemCode;
 use admit_protocol::time::after;
@@ -63,11 +63,16 @@ pub(crate) enum IndexCommand {
         #[arg(allow_hyphen_values = true)]
         key: KeyId,
     },
+    /// Show where you decide: unconfirmed cinemas with the entries of lists that they may be, and what you merged. Stop the index before.
+    Merges {
+        /// The folder.
+        folder: PathBuf,
+    },
     /// Let one listing speak for another. Stop the index before.
     Merge {
         /// The folder.
         folder: PathBuf,
-        /// The listing that is hidden: its `id` in `admit find --json`.
+        /// The listing that is hidden: its name in `admit index merges` or `why`, its `id` in `admit find --json`.
         listing: String,
         /// The listing that speaks for it.
         into: String,
@@ -128,6 +133,7 @@ impl IndexCommand {
                 show::line(&format!("{server} is believed from the next look on: `admit index announce`"));
                 Ok(())
             }
+            Self::Merges { folder } => merges(&folder, context),
             Self::Merge { folder, listing, into } => {
                 open(&folder)?.merge(listing.parse()?, into.parse()?)?;
                 if context.json {
@@ -189,6 +195,37 @@ fn import(folder: &Path, file: &Path, country: Option<&str>, context: &Context) 
     Ok(())
 }
 
+/// Where the operator decides, or did.
+fn merges(folder: &Path, context: &Context) -> anyhow::Result<()> {
+    let places = open(folder)?.places();
+    if context.json {
+        return show::json(&places);
+    }
+    if places.is_empty() {
+        show::line("nothing is unconfirmed, and nothing was merged");
+    }
+    let command = |what: &str| format!("admit index {what} {}", folder.display());
+    for Place { listing, beside, speaks_for } in &places {
+        let at = listing.origin.as_ref().map(|origin| format!(", {origin}")).unwrap_or_default();
+        show::line(&format!("{} in {}{at}", show::text(&listing.name), show::text(&listing.address.city)));
+        for entry in beside {
+            show::line(&format!("  unconfirmed: is it the same as {}?", entry_in_words(entry)));
+            show::line(&format!("      {} {} {}", command("merge"), entry.id, listing.id));
+        }
+        for entry in speaks_for {
+            show::line(&format!("  speaks for {}", entry_in_words(entry)));
+            show::line(&format!("      {} {}", command("unmerge"), entry.id));
+        }
+    }
+    Ok(())
+}
+
+fn entry_in_words(entry: &Listing) -> String {
+    let of = entry.source.clone().or(entry.origin.as_ref().map(ToString::to_string)).unwrap_or_default();
+    let far = entry.distance_m.map(|metres| format!(", {metres} m away")).unwrap_or_default();
+    format!("{} ({of}){far}", show::text(&entry.name))
+}
+
 /// What an index found; `fresh`, if it looked just now.
 fn report(found: &Announcement, fresh: bool, context: &Context) -> anyhow::Result<()> {
     if context.json {
@@ -208,6 +245,19 @@ fn report(found: &Announcement, fresh: bool, context: &Context) -> anyhow::Resul
         let at =
             found.steps.last().map(|step| format!("; the index looked at {}", show::here(step.at))).unwrap_or_default();
         show::line(&format!("{} {listed}{at}", found.origin));
+        for cinema in &found.cinemas {
+            if let Some(into) = cinema.merged_into {
+                show::line(&format!("  {} is hidden: {into} speaks for it", cinema.listing));
+            } else if !cinema.beside.is_empty() {
+                let beside: Vec<String> = cinema.beside.iter().map(ToString::to_string).collect();
+                show::line(&format!(
+                    "  {} is shown as unconfirmed: a list has {} at its place, and the index's operator has not said whether that is the same \
+                     cinema",
+                    cinema.listing,
+                    beside.join(", ")
+                ));
+            }
+        }
     }
     if found.steps.iter().all(|step| step.ok) {
         return Ok(());

@@ -22,14 +22,12 @@ use url::Url;
 use crate::import::Imported;
 use crate::look::{self, Before, Found};
 use crate::store::{Quarantine, SqliteStore, StoreError, StoredListing};
-use crate::world::World;
+use crate::world::{Place, SAME_PLACE_M, World};
 
 /// F6: strangers cause at most one look at a server in this time.
 const LOOK_AGAIN: Duration = Duration::from_secs(300);
 /// Looks under way at once.
 const LOOKS_MAX: usize = 8;
-/// An imported entry this near with a similar name is taken for the same place, in metres.
-const SAME_PLACE_M: f64 = 300.0;
 
 /// Who an index is.
 #[derive(Debug, Clone)]
@@ -192,7 +190,8 @@ impl Index {
 
     /// Whether a server is listed is a fact of now, not of the last look: one that fails once is still listed as it was.
     fn as_of_now(&self, found: Announcement) -> Announcement {
-        Announcement { listed: self.world().lists(&found.origin), ..found }
+        let world = self.world();
+        Announcement { listed: world.lists(&found.origin), cinemas: world.cinemas_of(&found.origin), ..found }
     }
 
     /// What was found, where it is too soon to look again (F6), also after a restart.
@@ -328,6 +327,12 @@ impl Index {
         }
         let trusted = Quarantine { since: Timestamp::UNIX_EPOCH, ..quarantine };
         Ok(self.0.store.put_quarantine(&origin, Some(trusted))?)
+    }
+
+    /// Where the operator decides, or did: unconfirmed cinemas with the entries that they may be, and listings that speak for others.
+    #[must_use]
+    pub fn places(&self) -> Vec<Place> {
+        self.world().places()
     }
 
     /// Takes over entries of somebody's list, as unclaimed. The same entry again is the same listing, changed.

@@ -28,6 +28,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod cities;
 pub mod fetcher;
 mod fold;
 pub mod import;
@@ -40,3 +41,4 @@ mod world;
 
 pub use index::{Index, IndexError, Settings};
 pub use store::{SqliteStore, StoreError};
+pub use world::Place;

@@ -37,7 +37,7 @@ pub(crate) async fn look(client: &Client, origin: &Origin, before: Before) -> Fo
     let mut steps = Steps { noted: Vec::new(), quarantine: before.quarantine, moved_to: None };
     let server = steps.run(client, origin, before.known).await;
     let listed = server.is_some();
-    let announcement = Announcement { origin: origin.clone(), listed, steps: steps.noted };
+    let announcement = Announcement { origin: origin.clone(), listed, cinemas: Vec::new(), steps: steps.noted };
     Found { announcement, server, quarantine: steps.quarantine, moved_to: steps.moved_to }
 }
 

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use admit_protocol::cinema::five_in_the_morning;
-use admit_protocol::directory::{Day, FilmShowing, Listing, PAGE_MAX, ScreeningHint};
+use admit_protocol::directory::{Day, FilmShowing, ListedCinema, Listing, ListingKind, PAGE_MAX, ScreeningHint};
 use admit_protocol::film::Film;
 use admit_protocol::geo::Position;
 use admit_protocol::id::{CinemaId, FilmId, ListingId};
@@ -17,9 +17,24 @@ use jiff::{Timestamp, ToSpan as _};
 use rstar::RTree;
 use rstar::primitives::GeomWithData;
 
+use crate::cities::Cities;
 use crate::fold::words;
 use crate::names::Names;
 use crate::store::{SeenServer, StoredListing};
+
+/// An imported entry this near is taken for the same place until its operator says otherwise, in metres.
+pub(crate) const SAME_PLACE_M: f64 = 300.0;
+
+/// A listing with which something is to be decided, or was: is an entry of a list the same cinema?
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct Place {
+    /// The listing that is shown.
+    pub listing: Listing,
+    /// Entries of lists that may be the same cinema, nearest first, with their distance: as long as there are any, it is unconfirmed.
+    pub beside: Vec<Listing>,
+    /// Listings that are hidden, because this one speaks for them.
+    pub speaks_for: Vec<Listing>,
+}
 
 /// A place on the unit sphere, and the number of what is there. In three dimensions there are no poles and no antimeridian.
 type Spot = GeomWithData<[f64; 3], u32>;
@@ -59,8 +74,11 @@ struct SeenScreening {
 #[derive(Debug, Default)]
 pub(crate) struct World {
     listings: Vec<Listing>,
+    /// Those that another one speaks for.
+    hidden: Vec<StoredListing>,
     by_id: HashMap<ListingId, u32>,
     names: Names,
+    cities: Cities,
     spots: RTree<Spot>,
     films: Vec<SeenFilm>,
     titles: Names,
@@ -86,6 +104,7 @@ impl World {
                     world.names.add(number, &format!("{text} {city}"));
                 }
             }
+            world.cities.add(number, &listing.address.city);
             spots.push(Spot::new(listing.position.unit_vector(), number));
             if let (Some(origin), Some(cinema)) = (&listing.origin, listing.cinema) {
                 by_cinema.insert((origin.clone(), cinema), number);
@@ -93,11 +112,12 @@ impl World {
             world.by_id.insert(listing.id, number);
             world.listings.push(listing);
         }
-        for StoredListing { listing, merged_into } in hidden {
+        for StoredListing { listing, merged_into } in &hidden {
             if let Some(&number) = merged_into.and_then(|into| world.by_id.get(&into)) {
                 listing.name.iter().for_each(|(_, text)| world.names.add(number, text));
             }
         }
+        world.hidden = hidden;
         world.spots = RTree::bulk_load(spots);
         for server in servers {
             world.add_programme(server, &by_cinema);
@@ -136,6 +156,55 @@ impl World {
         self.listings.iter().any(|l| l.origin.as_ref() == Some(origin))
     }
 
+    /// How the cinemas of a server stand here, those that are hidden last.
+    pub(crate) fn cinemas_of(&self, origin: &Origin) -> Vec<ListedCinema> {
+        let of = |listing: &&Listing| listing.origin.as_ref() == Some(origin);
+        let shown = self.listings.iter().filter(of).map(|listing| ListedCinema {
+            listing: listing.id,
+            kind: listing.kind,
+            beside: self.beside(listing).iter().map(|entry| entry.id).collect(),
+            merged_into: None,
+        });
+        let hidden = self.hidden.iter().filter(|hidden| of(&&hidden.listing)).map(|hidden| ListedCinema {
+            listing: hidden.listing.id,
+            kind: hidden.listing.kind,
+            beside: Vec::new(),
+            merged_into: hidden.merged_into,
+        });
+        shown.chain(hidden).collect()
+    }
+
+    /// The entries that make a cinema unconfirmed, nearest first.
+    fn beside(&self, listing: &Listing) -> Vec<&Listing> {
+        match listing.kind {
+            ListingKind::Unconfirmed => self.unclaimed_near(listing.position, SAME_PLACE_M),
+            _ => Vec::new(),
+        }
+    }
+
+    /// What an operator decides: cinemas that are unconfirmed, and listings that speak for others.
+    pub(crate) fn places(&self) -> Vec<Place> {
+        let mut speaks_for: HashMap<ListingId, Vec<Listing>> = HashMap::new();
+        for hidden in &self.hidden {
+            if let Some(into) = hidden.merged_into {
+                speaks_for.entry(into).or_default().push(hidden.listing.clone());
+            }
+        }
+        let place = |listing: &Listing| {
+            let beside = self.beside(listing).into_iter().map(|entry| Listing {
+                distance_m: Some(metres(listing.position.distance_m(&entry.position))),
+                ..entry.clone()
+            });
+            let place = Place {
+                beside: beside.collect(),
+                speaks_for: speaks_for.remove(&listing.id).unwrap_or_default(),
+                listing: listing.clone(),
+            };
+            (!place.beside.is_empty() || !place.speaks_for.is_empty()).then_some(place)
+        };
+        self.listings.iter().filter_map(place).collect()
+    }
+
     pub(crate) fn counts(&self) -> (usize, usize) {
         (self.listings.len(), self.screenings.len())
     }
@@ -166,9 +235,11 @@ impl World {
             let any = Wanted { text: None, ..wanted.clone() };
             self.screenings_that_fit(&any, now).map(|s| s.listing).collect()
         });
+        let city = self.in_city(wanted);
         let fits = |number: &u32| {
             let shows = showing.as_ref().is_none_or(|showing| showing.contains(number));
-            shows && self.listing_fits(&self.listings[*number as usize], wanted)
+            let there = city.as_ref().is_none_or(|city| city.contains(number));
+            shows && there && self.listing_fits(&self.listings[*number as usize], wanted)
         };
         let numbers: Vec<u32> = match (&wanted.text, wanted.near) {
             // Enough to be left with a page after the other filters.
@@ -203,12 +274,13 @@ impl World {
             let inside = if west <= east { (west..=east).contains(&lon) } else { lon >= west || lon <= east };
             (south..=north).contains(&lat) && inside
         });
-        let city = wanted.city.as_ref().is_none_or(|city| {
-            let city = words(city);
-            listing.address.city.iter().any(|(_, name)| words(name).starts_with(&city))
-        });
         let country = wanted.country.as_ref().is_none_or(|c| listing.address.country.as_str() == c);
-        near && within && city && country
+        near && within && country
+    }
+
+    /// Who is in the city that is asked for, if one is.
+    fn in_city(&self, wanted: &Wanted) -> Option<HashSet<u32>> {
+        wanted.city.as_ref().map(|city| self.cities.find(city))
     }
 
     /// Films whose title is what was typed, or nearly; nothing, if no title was.
@@ -223,10 +295,12 @@ impl World {
         now: Timestamp,
     ) -> impl Iterator<Item = &'a SeenScreening> {
         let place = Wanted { text: None, ..wanted.clone() };
+        let city = self.in_city(wanted);
         let places: HashSet<u32> = (0..index(self.listings.len()))
             .filter(|n| {
                 let listing = &self.listings[*n as usize];
-                listing.origin.is_some() && self.listing_fits(listing, &place)
+                let there = city.as_ref().is_none_or(|city| city.contains(n));
+                listing.origin.is_some() && there && self.listing_fits(listing, &place)
             })
             .collect();
         let films = self.films_by_title(wanted).filter(|films| !films.is_empty());

@@ -37,8 +37,26 @@ pub struct Announcement {
     pub origin: Origin,
     /// Whether its cinemas are listed.
     pub listed: bool,
+    /// Its cinemas in this index.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cinemas: Vec<ListedCinema>,
     /// Each step of the last look, in order. The first that failed is why.
     pub steps: Vec<Step>,
+}
+
+/// A server's cinema in an index.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ListedCinema {
+    /// The index's own name for it.
+    pub listing: ListingId,
+    /// How far to believe it.
+    pub kind: ListingKind,
+    /// Entries of lists at that place, of which nobody knows yet whether they are this cinema: why it is unconfirmed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub beside: Vec<ListingId>,
+    /// The listing that is shown in its place: the index's operator merged the two.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub merged_into: Option<ListingId>,
 }
 
 /// One step of looking at a server.

@@ -270,7 +270,7 @@ async fn an_entry_is_claimed_from_the_host_of_its_website_and_by_nobody_else() {
         std::fs::write(&list, file.to_string()).expect("writes");
         let imported = run(&["index", "import", index.text(), list.to_str().expect("a path"), "--country", "CZ"]);
         assert!(imported.status.success(), "{}", says(&imported));
-        let _serving = index.serve().await;
+        let serving = index.serve().await;
         let listed = run(&["index", "announce", &index.origin, &cinema.origin]);
         assert!(listed.status.success(), "{}", says(&listed));
         let output = run(&["--json", "find", "--index", &index.origin, "kino"]);
@@ -280,6 +280,35 @@ async fn an_entry_is_claimed_from_the_host_of_its_website_and_by_nobody_else() {
         kinds.sort_unstable();
         let wanted: &[&str] = if claimed { &["server"] } else { &["unclaimed", "unconfirmed"] };
         assert_eq!(kinds, wanted, "{website:?}");
+        let asked = |arguments: &[&str]| {
+            let output = run(arguments);
+            assert!(output.status.success(), "{}", says(&output));
+            serde_json::from_slice::<Value>(&output.stdout).unwrap_or_else(|_| panic!("{}", says(&output)))
+        };
+        let id_of = |kind: &str| {
+            let of_kind = found.as_array()?.iter().find(|listing| listing["kind"] == kind)?;
+            Some(of_kind["id"].as_str()?.to_owned())
+        };
+        let why = asked(&["--json", "index", "why", &index.origin, &cinema.origin]);
+        assert_eq!(why["cinemas"].as_array().map(Vec::len), Some(1), "{why}");
+        assert_eq!(why["cinemas"][0]["beside"][0].as_str(), id_of("unclaimed").as_deref(), "{why}");
+        let words = says(&run(&["index", "why", &index.origin, &cinema.origin]));
+        assert_eq!(words.contains("is shown as unconfirmed"), !claimed, "{words}");
+        drop(serving);
+        // Where the operator decides: what is open, and what was merged.
+        let places = asked(&["--json", "index", "merges", index.text()]);
+        let Some((entry, newcomer)) = id_of("unclaimed").zip(id_of("unconfirmed")) else {
+            assert_eq!(places[0]["speaks_for"][0]["source"], "osm:a", "{places}");
+            continue;
+        };
+        assert_eq!(places[0]["listing"]["id"], *newcomer, "{places}");
+        assert_eq!(places[0]["beside"][0]["id"], *entry, "{places}");
+        let words = says(&run(&["index", "merges", index.text()]));
+        assert!(words.contains(&format!("admit index merge {} {entry} {newcomer}", index.text())), "{words}");
+        assert!(run(&["index", "merge", index.text(), &entry, &newcomer]).status.success());
+        let places = asked(&["--json", "index", "merges", index.text()]);
+        assert_eq!(places[0]["speaks_for"][0]["id"], *entry, "{places}");
+        assert_eq!(places[0]["beside"], serde_json::json!([]), "{places}");
     }
 }
 
