@@ -15,10 +15,12 @@ use rusqlite::Connection;
 const EVERY: u32 = 16;
 /// So many pages of 4 KiB are copied, by a thread that lets everybody else go first.
 const COPIED: i64 = 4000;
-/// If so many are left, that thread does not keep up: one that goes first as often as others copies them.
+/// If so many are left, that thread does not keep up: one that goes as others do copies them.
 const URGENT: i64 = 3 * COPIED;
-/// A log of so many pages is begun again: 64 MiB.
+/// A log of so many pages is begun again, 64 MiB; to copy the last of it is urgent.
 const LONG: i64 = 16_000;
+/// A log of so many pages is copied before anything else is written: 128 MiB.
+const FULL: i64 = 2 * LONG;
 
 /// The threads that copy.
 pub(super) struct Checkpoints {
@@ -27,13 +29,15 @@ pub(super) struct Checkpoints {
     urgent: Copier,
     /// Set when something was copied since the writer tried to begin the log again.
     copied: Arc<AtomicBool>,
+    /// Held by who copies.
+    turn: Arc<Mutex<()>>,
 }
 
 impl Checkpoints {
     pub(super) fn start(database: &Path) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
         let (copied, turn) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(())));
         let start = |gentle| Copier::start(database, gentle, turn.clone(), copied.clone());
-        Ok(Self { commits: 0, gentle: start(true)?, urgent: start(false)?, copied })
+        Ok(Self { commits: 0, gentle: start(true)?, urgent: start(false)?, copied, turn })
     }
 
     /// After a commit of the writer's.
@@ -46,12 +50,14 @@ impl Checkpoints {
             Ok((pages, copied)) => (pages, pages - copied),
             Err(error) => return tracing::warn!(%error, "the write-ahead log could not be looked at"),
         };
-        if pages > LONG && left < COPIED && self.copied.swap(false, Ordering::AcqRel) {
+        let nearly_copied = pages > LONG && left < COPIED && self.copied.swap(false, Ordering::AcqRel);
+        if nearly_copied || (pages > FULL && left >= COPIED) {
             // What comes next is written at the log's start. If a reader stands in the way, another time.
+            let _alone = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
             if let Err(error) = checkpoint(writer) {
                 tracing::warn!(%error, "the write-ahead log could not be begun again");
             }
-        } else if left >= URGENT {
+        } else if left >= URGENT || (pages > LONG && left >= COPIED) {
             self.urgent.wake();
         } else if left >= COPIED {
             self.gentle.wake();
