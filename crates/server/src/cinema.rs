@@ -79,6 +79,10 @@ impl TermsSource for Arc<ProgrammeSource> {
         self.current().prices(name)
     }
 
+    fn programme(&self) -> u64 {
+        self.current().programme
+    }
+
     fn keep_up(&self, programme: u64) -> Result<(), StoreError> {
         if self.current().programme < programme { self.reload().map(drop) } else { Ok(()) }
     }

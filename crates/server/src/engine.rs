@@ -83,6 +83,8 @@ pub(crate) trait TermsSource: Send + Sync + 'static {
     fn terms(&self, screening: ScreeningId) -> Option<Arc<Terms>>;
     /// A price table that some hold is pinned to.
     fn prices(&self, name: ContentName) -> Option<Arc<Prices>>;
+    /// The number of the programme that is in memory.
+    fn programme(&self) -> u64;
     /// Reads the programme again, if it is older than this one.
     fn keep_up(&self, programme: u64) -> Result<(), StoreError>;
 }
@@ -103,7 +105,7 @@ struct Job {
     /// Nothing: only let time pass.
     request: Option<Request>,
     reply: oneshot::Sender<Result<Done, Failed>>,
-    /// How often it met somebody else's save.
+    /// How often it met somebody else's save, or was decided on what may be over. Such a one is decided while nobody else can save.
     conflicts: u8,
 }
 

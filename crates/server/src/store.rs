@@ -148,6 +148,13 @@ pub trait SharedStore: Store {
         prices: &dyn Fn(ContentName) -> Option<Arc<Prices>>,
     ) -> Result<Box<dyn Taken + 'a>, StoreError>;
 
+    /// Saves a batch that was decided on what this process knew, without having taken its houses: if nobody saved one of them
+    /// meanwhile, and this programme is still the one in force. Otherwise nothing is saved, and the answer is `None`.
+    ///
+    /// # Errors
+    /// As [`Store::save`].
+    fn save_if_unchanged(&self, batch: &[Save<'_>], programme: u64) -> Result<Option<Vec<Outcome>>, CommitError>;
+
     /// What others saved of houses since the version that was seen, and the number of the programme in force. What is said was so
     /// after this was asked.
     ///

@@ -28,6 +28,8 @@ pub(super) struct Turn {
     log: Vec<LogEntry>,
     till: Vec<TillEntry>,
     outbox: Vec<Message>,
+    /// Whether nobody else can have saved this house meanwhile.
+    sure: bool,
     /// Why nothing more is decided in this turn.
     broken: Option<String>,
     /// Who hears what, once it is committed.
@@ -35,7 +37,17 @@ pub(super) struct Turn {
 }
 
 impl Turn {
+    /// A turn of a house that nobody else can save.
     pub(super) fn new(resident: Arc<Resident>) -> Self {
+        Self::begin(resident, true)
+    }
+
+    /// A turn of a house that somebody else may have saved: nobody is answered before it is known that nobody has.
+    pub(super) fn unsure(resident: Arc<Resident>) -> Self {
+        Self::begin(resident, false)
+    }
+
+    fn begin(resident: Arc<Resident>, sure: bool) -> Self {
         let (seen, now) = resident.read(|house| (house.version(), house.now()));
         Self {
             resident,
@@ -48,6 +60,7 @@ impl Turn {
             log: Vec::new(),
             till: Vec::new(),
             outbox: Vec::new(),
+            sure,
             broken: None,
             waiting: Vec::new(),
         }
@@ -58,7 +71,7 @@ impl Turn {
         let request = job.request.take();
         let result = self.decide(request.as_ref(), shared);
         job.request = request;
-        if self.changes.is_empty() {
+        if self.changes.is_empty() && self.sure {
             // The receiver may have gone away: its command is decided all the same.
             let _ = job.reply.send(result);
         } else {

@@ -23,6 +23,9 @@ use crate::store::{CommitError, Outcome, Save, SharedStore, StoreError, Taken};
 pub(super) const BATCH_MAX: usize = 1024;
 /// How often a command may meet somebody else's save before its caller is told to come again.
 const CONFLICTS_MAX: u8 = 5;
+/// So long after another process saved one of the houses that are sold from here, houses are taken before anything is decided: whoever
+/// decides on what is over decides in vain.
+const ALONE_AFTER: Duration = Duration::from_secs(1);
 /// How often what need not be kept any more is dropped, a part at a time: 40 million answers a day.
 const TIDY_EVERY: Duration = Duration::from_secs(2);
 /// How long the writer sleeps when nothing is due.
@@ -39,6 +42,8 @@ pub(super) struct Writer {
     again: VecDeque<Job>,
     /// Exchanges between two houses.
     exchanges: Vec<ExchangeJob>,
+    /// When another process was last seen to have saved a house that is sold from here.
+    others: Option<Instant>,
 }
 
 impl Writer {
@@ -50,6 +55,7 @@ impl Writer {
             watched: HashMap::new(),
             again: VecDeque::new(),
             exchanges: Vec::new(),
+            others: None,
         }
     }
 
@@ -74,17 +80,38 @@ impl Writer {
             }
             match shared.store.shared() {
                 None => {
-                    let turns = self.decide(batch);
-                    self.commit(turns, |saves| shared.store.save(saves));
+                    let turns = decide(batch, &shared, Turn::new);
+                    self.commit(turns, |saves| shared.store.save(saves).map(Some));
                 }
-                Some(store) => in_parts(batch).into_iter().for_each(|part| self.take_turns(store, part)),
+                Some(store) => {
+                    for part in in_parts(batch) {
+                        let sells_alone = self.others.is_none_or(|seen| seen.elapsed() >= ALONE_AFTER);
+                        if sells_alone && part.iter().all(|job| job.conflicts == 0) {
+                            self.decide_first(store, part);
+                        } else {
+                            self.take_first(store, part);
+                        }
+                    }
+                }
             }
             std::mem::take(&mut self.exchanges).into_iter().for_each(|job| self.exchange(job));
         }
     }
 
+    /// Decides on what is in memory, and saves it where that is still so: a trip to the database, and no lock that is held over one. What
+    /// changes nothing is not answered by that: nobody looked whether it still is so.
+    fn decide_first(&mut self, store: &dyn SharedStore, batch: Vec<Job>) {
+        let shared = self.shared.clone();
+        let programme = shared.terms.programme();
+        let turns = decide(batch, &shared, Turn::unsure);
+        let (turns, unchanged): (Vec<Turn>, Vec<Turn>) =
+            turns.into_iter().partition(|turn| turn.save().is_some() || turn.broken().is_some());
+        unchanged.into_iter().for_each(|turn| self.decide_again(turn));
+        self.commit(turns, |saves| store.save_if_unchanged(saves, programme));
+    }
+
     /// Takes the houses of these jobs for itself, takes over what other processes saved of them, decides, and saves.
-    fn take_turns(&mut self, store: &dyn SharedStore, batch: Vec<Job>) {
+    fn take_first(&mut self, store: &dyn SharedStore, batch: Vec<Job>) {
         let houses: BTreeMap<ScreeningId, Arc<Resident>> =
             batch.iter().map(|job| (job.resident.screening(), job.resident.clone())).collect();
         let shared = self.shared.clone();
@@ -95,8 +122,8 @@ impl Writer {
             let why = shared.why_unread(job.resident.screening());
             drop(job.reply.send(Err(why)));
         });
-        let turns = self.decide(batch);
-        self.commit(turns, |saves| taken.save(saves));
+        let turns = decide(batch, &shared, Turn::new);
+        self.commit(turns, |saves| taken.save(saves).map(Some));
     }
 
     /// Takes houses for this process alone, and takes over what others saved of them. Which of them could not be read: those keep nobody
@@ -119,6 +146,7 @@ impl Writer {
         let mut unread = BTreeSet::new();
         for (resident, news) in houses.values().zip(taken.news()) {
             let Some(news) = news else { continue };
+            self.others = Some(Instant::now());
             let took = take_over(&shared, resident, news);
             self.watch(resident);
             if let Err(error) = took {
@@ -214,20 +242,12 @@ impl Writer {
         }
     }
 
-    fn decide(&self, batch: Vec<Job>) -> Vec<Turn> {
-        let mut turns: Vec<Turn> = Vec::with_capacity(batch.len());
-        let mut by_house: HashMap<*const Resident, usize> = HashMap::with_capacity(batch.len());
-        for job in batch {
-            let turn = *by_house.entry(Arc::as_ptr(&job.resident)).or_insert_with(|| {
-                turns.push(Turn::new(job.resident.clone()));
-                turns.len() - 1
-            });
-            turns[turn].take(job, &self.shared);
-        }
-        turns
-    }
-
-    fn commit(&mut self, turns: Vec<Turn>, save: impl FnOnce(&[Save<'_>]) -> Result<Vec<Outcome>, CommitError>) {
+    /// Saves what was decided, and answers who waits for it.
+    fn commit(
+        &mut self,
+        turns: Vec<Turn>,
+        save: impl FnOnce(&[Save<'_>]) -> Result<Option<Vec<Outcome>>, CommitError>,
+    ) {
         for turn in &turns {
             turn.broken().into_iter().for_each(|why| turn.quarantine(why));
         }
@@ -240,11 +260,16 @@ impl Writer {
         }
         let saves: Vec<_> = changed.iter().filter_map(Turn::save).collect();
         let outcomes = match save(&saves) {
-            Ok(outcomes) => outcomes,
+            Ok(Some(outcomes)) => outcomes,
+            Ok(None) => {
+                self.others = Some(Instant::now());
+                return changed.into_iter().for_each(|turn| self.decide_again(turn));
+            }
             Err(CommitError::NotDone(error)) => {
                 tracing::error!(%error, "a batch could not be saved; nothing of it was");
                 changed.iter().for_each(|turn| self.watch_later(&turn.resident));
-                return answer_all(changed, || Failed::Busy);
+                let apart = self.shared.store.shared().is_some();
+                return answer_all(changed, || if apart { Failed::NoStore } else { Failed::Busy });
             }
             Err(CommitError::Unknown(error)) if self.shared.store.shared().is_some() => {
                 // Whoever takes these houses next finds out, before anything is decided of them.
@@ -282,7 +307,7 @@ impl Writer {
     }
 
     /// Somebody else saved this house: take over what they saved, and decide again.
-    fn reload(&mut self, mut turn: Turn) {
+    fn reload(&mut self, turn: Turn) {
         let screening = turn.resident.screening();
         match self.shared.load_again(&turn.resident) {
             Ok(()) => turn.resident.changed(),
@@ -291,7 +316,12 @@ impl Writer {
                 return answer_all(vec![turn], || Failed::Busy);
             }
         }
-        for (mut job, _) in turn.waiting.drain(..) {
+        self.decide_again(turn);
+    }
+
+    /// What was decided does not count: it may have been over. It is decided once more, while nobody else can save.
+    fn decide_again(&mut self, turn: Turn) {
+        for (mut job, _) in turn.waiting {
             job.conflicts += 1;
             if job.conflicts > CONFLICTS_MAX {
                 let _ = job.reply.send(Err(Failed::Busy));
@@ -300,6 +330,20 @@ impl Writer {
             }
         }
     }
+}
+
+/// Decides jobs, those of one house after another in their order.
+fn decide(batch: Vec<Job>, shared: &Shared, turn_of: impl Fn(Arc<Resident>) -> Turn) -> Vec<Turn> {
+    let mut turns: Vec<Turn> = Vec::with_capacity(batch.len());
+    let mut by_house: HashMap<*const Resident, usize> = HashMap::with_capacity(batch.len());
+    for job in batch {
+        let turn = *by_house.entry(Arc::as_ptr(&job.resident)).or_insert_with(|| {
+            turns.push(turn_of(job.resident.clone()));
+            turns.len() - 1
+        });
+        turns[turn].take(job, shared);
+    }
+    turns
 }
 
 /// Houses in one commit of a store that several process share: they are locked while it lasts.

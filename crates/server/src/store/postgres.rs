@@ -410,6 +410,10 @@ impl SharedStore for PostgresStore {
         Ok(Box::new(TakenHouses::take(self, seen, Some(prices))?))
     }
 
+    fn save_if_unchanged(&self, batch: &[Save<'_>], programme: u64) -> Result<Option<Vec<Outcome>>, CommitError> {
+        save::if_unchanged(self, batch, programme)
+    }
+
     fn news(
         &self,
         seen: &[(ScreeningId, u64)],

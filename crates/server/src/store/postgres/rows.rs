@@ -38,6 +38,18 @@ impl From<Error> for NotSaved {
     }
 }
 
+/// What is known of the houses of a batch when it is written.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Houses {
+    /// They are locked in the transaction that is open.
+    Taken,
+    /// They were seen, at their versions, under this programme.
+    AsSeen {
+        /// Its number.
+        programme: u64,
+    },
+}
+
 /// What became of a place in a batch.
 #[derive(Clone, Copy)]
 struct PlaceMoved {
@@ -61,7 +73,8 @@ pub(super) struct Rows<'a> {
     pub(super) batch: Vec<u8>,
     /// Its houses.
     pub(super) numbers: Vec<i64>,
-    seen: Vec<i64>,
+    /// The version of each that was decided on.
+    pub(super) seen: Vec<i64>,
     now: Vec<i64>,
     places: BTreeMap<(i64, Place), PlaceMoved>,
     holds: BTreeMap<(i64, HoldKey), HoldMoved<'a>>,
@@ -210,8 +223,8 @@ impl<'a> Rows<'a> {
         Ok(())
     }
 
-    /// Writes and commits all of it in one go.
-    pub(super) fn write(&self, session: &mut Session) -> Result<(), NotSaved> {
+    /// Writes and commits all of it in one go, which begins the transaction where no house was taken.
+    pub(super) fn write(&self, session: &mut Session, known: Houses) -> Result<(), NotSaved> {
         let changed = || self.places.iter().filter(|(_, moved)| moved.before != moved.after);
         let freed = Claims::of(changed().filter_map(|(at, moved)| Some((*at, moved.before?))));
         let claimed = Claims::of(changed().filter_map(|(at, moved)| Some((*at, moved.after?))));
@@ -226,6 +239,15 @@ impl<'a> Rows<'a> {
         let (till, outbox) = (&self.till, &self.outbox);
 
         let mut steps: Vec<Step<'_>> = Vec::new();
+        let (begin, programme) = match known {
+            Houses::Taken => (None, None),
+            Houses::AsSeen { programme } => (Some("BEGIN"), Some(programme.to_string())),
+        };
+        if begin.is_some() && !freed.screening.is_empty() {
+            // Before anything of a house is touched: whoever takes it locks it first, too.
+            let row: Vec<&(dyn ToSql + Sync)> = vec![&self.numbers, &self.seen];
+            steps.push(Step { sql: LOCK_SEEN, row, counted: Some("a house is not as it was seen") });
+        }
         // A place that is freed may be claimed again: that comes after.
         if !freed.screening.is_empty() {
             steps.push(Step {
@@ -242,6 +264,7 @@ impl<'a> Rows<'a> {
         row.extend(moved.row());
         let columns: [&(dyn ToSql + Sync); 6] = [screening, about, key, at, status, body];
         row.extend(columns);
+        row.push(&programme);
         steps.push(Step { sql: SAVE, row, counted: Some("a house or a hold is not as it was when it was locked") });
         if !scans.screening.is_empty() {
             steps.push(Step::of(SCAN, scans.row()));
@@ -256,12 +279,15 @@ impl<'a> Rows<'a> {
         if !outbox.at.is_empty() {
             steps.push(Step::of(OUTBOX, vec![&outbox.at, &outbox.kind, &outbox.body]));
         }
-        run(session, &steps)
+        run(session, begin, &steps)
     }
 }
 
 // Where rows are counted, a wrong number is a division by zero: the transaction is over, and the commit that was sent with it commits
 // nothing.
+const LOCK_SEEN: &str = "WITH locked AS (SELECT 1 FROM unnest($1::bigint[], $2::bigint[]) AS u(screening, seen) \
+     JOIN house h ON h.screening = u.screening WHERE h.version = u.seen ORDER BY h.screening FOR UPDATE OF h) \
+     SELECT 1 / (count(*) = cardinality($1::bigint[]))::int FROM locked";
 const FREE: &str = "WITH done AS (DELETE FROM claim c \
      USING unnest($1::bigint[], $2::int[], $3::bytea[], $4::text[]) AS u(screening, place, hold, block) \
      WHERE c.screening = u.screening AND c.place = u.place \
@@ -290,7 +316,8 @@ const SAVE: &str = "WITH \
      answered AS (INSERT INTO answer (screening, about, key, at, status, body) \
          SELECT * FROM unnest($33::bigint[], $34::bytea[], $35::bytea[], $36::bigint[], $37::int[], $38::bytea[])) \
      SELECT 1 / ((SELECT count(*) FROM houses) = cardinality($1::bigint[]) \
-         AND (SELECT count(*) FROM moved) = cardinality($26::bigint[]))::int";
+         AND (SELECT count(*) FROM moved) = cardinality($26::bigint[]) \
+         AND ($39::text IS NULL OR (SELECT value FROM setting WHERE name = 'programme') = $39))::int";
 const SCAN: &str = "INSERT INTO scan (screening, device, id, kind, undoes, hold, line, generation, at, admitted, offline, \
      verdict) \
      SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bytea[], $7::bigint[], \
@@ -321,14 +348,22 @@ impl<'a> Step<'a> {
 }
 
 /// Sends all steps and the commit in one go. After one that fails nothing is done, and nothing is committed.
-fn run(session: &mut Session, steps: &[Step<'_>]) -> Result<(), NotSaved> {
+fn run(session: &mut Session, begin: Option<&str>, steps: &[Step<'_>]) -> Result<(), NotSaved> {
     let mut statements = Vec::with_capacity(steps.len());
     for step in steps {
         statements.extend(session.prepare([step.sql]).map_err(NotSaved::Database)?);
     }
     let client = session.client();
     let running = steps.iter().zip(&statements).map(|(step, statement)| client.execute(statement, &step.row));
-    let (done, committed) = wait(async { tokio::join!(join_all(running), client.batch_execute("COMMIT")) });
+    let begun = async {
+        match begin {
+            Some(begin) => client.batch_execute(begin).await,
+            None => Ok(()),
+        }
+    };
+    let (begun, done, committed) =
+        wait(async { tokio::join!(begun, join_all(running), client.batch_execute("COMMIT")) });
+    begun.map_err(NotSaved::Unknown)?;
     for (step, done) in steps.iter().zip(done) {
         match (done, step.counted) {
             (Ok(_), _) => {}

@@ -1,13 +1,13 @@
 //! Saving houses in PostgreSQL: their rows are locked, what others saved is read, then all of a batch is written, or nothing.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use admit_protocol::id::ScreeningId;
 use tokio_postgres::Error;
 
 use super::PostgresStore;
 use super::load::{self, PriceTables, Seen};
-use super::rows::{NotSaved, Rows};
+use super::rows::{Houses, NotSaved, Rows};
 use super::session::{Params, Session, at, get, told, wait};
 use crate::store::{CommitError, News, Outcome, Save, StoreError, Taken};
 
@@ -103,7 +103,7 @@ impl<'a> TakenHouses<'a> {
             return Ok(outcomes);
         }
         let mut session = self.session.take().ok_or_else(|| CommitError::NotDone(gone()))?;
-        match rows.write(&mut session) {
+        match rows.write(&mut session, Houses::Taken) {
             Ok(()) => {
                 self.store.give_back(session);
                 Ok(outcomes)
@@ -130,7 +130,7 @@ impl<'a> TakenHouses<'a> {
             }
         }
         let mut session = self.session.take().ok_or_else(|| CommitError::NotDone(gone()))?;
-        match rows.write(&mut session) {
+        match rows.write(&mut session, Houses::Taken) {
             Ok(()) => {
                 self.store.give_back(session);
                 Ok(Outcome::Saved)
@@ -180,12 +180,52 @@ impl<'a> TakenHouses<'a> {
     }
 }
 
+/// Saves a batch whose houses nobody has taken, if they and the programme are as they were seen. In one trip; nobody else waits for it.
+pub(super) fn if_unchanged(
+    store: &PostgresStore,
+    batch: &[Save<'_>],
+    programme: u64,
+) -> Result<Option<Vec<Outcome>>, CommitError> {
+    let mut session = store.writer().map_err(CommitError::NotDone)?;
+    let numbers = store.numbers(&mut session, batch.iter().map(|save| save.screening)).map_err(CommitError::NotDone)?;
+    // Houses are locked in the order of their numbers, here as everywhere.
+    let numbered: Option<BTreeMap<i64, &Save<'_>>> =
+        batch.iter().map(|save| Some((*numbers.get(&save.screening)?, save))).collect();
+    let Some(numbered) = numbered.filter(|numbered| numbered.len() == batch.len()) else {
+        store.give_back(session);
+        return Ok(None);
+    };
+    let mut rows = Rows::new().map_err(CommitError::NotDone)?;
+    for (number, save) in numbered {
+        if rows.add(number, save).is_err() {
+            // Which of them it is, and whether it is so, is found out where nobody else can save.
+            store.give_back(session);
+            return Ok(None);
+        }
+    }
+    let outcomes = vec![Outcome::Saved; batch.len()];
+    match rows.write(&mut session, Houses::AsSeen { programme }) {
+        Ok(()) => {
+            store.give_back(session);
+            Ok(Some(outcomes))
+        }
+        Err(NotSaved::Broken(_)) => {
+            // What was to be a commit ended it.
+            store.give_back(session);
+            Ok(None)
+        }
+        Err(NotSaved::Unknown(error)) => settle(store, &error, &rows, outcomes).map(Some),
+        Err(NotSaved::Database(error)) => Err(CommitError::NotDone(at(SAVING)(error))),
+    }
+}
+
 fn gone() -> StoreError {
     StoreError::Refused("the connection is gone".into())
 }
 
-/// The connection was lost while a commit was under way. Its houses are locked once more: who gets the lock knows that the commit has
-/// ended, and finds it in the log or not at all.
+/// The connection was lost while a commit was under way. Its houses are locked once more, and if the commit is not in the log then, they
+/// are moved on to a next version, with nothing in it: whatever of the lost one is still on its way finds another version than the
+/// one that it saw, and can never commit.
 fn settle(
     store: &PostgresStore,
     lost: &Error,
@@ -205,7 +245,15 @@ fn settle(
         let sql = "SELECT count(*) FROM log WHERE screening = ANY($1) AND batch = $2";
         let found = session.query(sql, &[&rows.numbers, &rows.batch]).map_err(at(STEP))?;
         let found: i64 = found.first().map_or(Ok(0), |row| get(row, 0))?;
-        session.batch("ROLLBACK").map_err(at(STEP))?;
+        if found == 0 {
+            const MOVE_ON: &str = "WITH moved AS (UPDATE house h SET version = h.version + 1 \
+                 FROM unnest($1::bigint[], $2::bigint[]) AS u(screening, seen) \
+                 WHERE h.screening = u.screening AND h.version = u.seen RETURNING h.screening, h.version, h.now) \
+                 INSERT INTO log (screening, version, at, entries, holds, whole, batch) \
+                 SELECT screening, version, now, '[]', '', false, '' FROM moved";
+            session.execute(MOVE_ON, &[&rows.numbers, &rows.seen]).map_err(at(STEP))?;
+        }
+        session.batch("COMMIT").map_err(at(STEP))?;
         store.give_back(session);
         Ok(found)
     })();
