@@ -210,7 +210,8 @@ on_postgres! {
             let programme: admit_server::bundle::Bundle = serde_json::from_value(programme).expect("a bundle");
             two.store.edit(&programme.check(now).edits, now, Layouts::Stay).expect("edits");
         };
-        assert_eq!(two.other.hold(ANNA, &["A1"]).await.status, 201);
+        let hold = two.other.hold(ANNA, &["A1"]).await;
+        assert_eq!(hold.status, 201, "{}", hold.body);
         let seq = two.one.seats().await["seq"].as_u64();
         edit(|p| p["screenings"][0]["status"] = json!("cancelled"));
         // Nobody told the other process.
@@ -223,6 +224,9 @@ on_postgres! {
             new["starts"] = json!("2026-11-21T23:30");
             p["screenings"].as_array_mut().expect("a list").push(new);
         });
+        // It takes place after all. The other process has it in memory that it does not, and says no to nobody because of that.
+        let booked = two.other.book(ANNA, &hold, 1050).await;
+        assert_eq!(booked.status, 201, "{}", booked.body);
         assert_eq!(two.one.get(ANNA, "/v1/screenings/late/seats").await.status, 200, "it is new, and known at once");
         assert_eq!(two.other.get(ANNA, "/v1/screenings/never/seats").await.status, 404);
     }
