@@ -13,7 +13,7 @@ mod writer;
 
 use std::collections::HashMap;
 use std::hash::BuildHasher as _;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak, mpsc};
 use std::time::Duration;
 
@@ -44,6 +44,10 @@ const QUEUE_MAX: usize = 1024;
 /// bookings.
 pub(crate) const HOUSES_MB: usize = 192;
 
+/// So long after another process saved last, this one takes itself to be the only one that sells, in milliseconds: more than clocks of
+/// two processes may be apart.
+const ALONE_AFTER_MS: i64 = 1500;
+
 /// The seats of one server.
 pub(crate) struct Engine {
     shared: Arc<Shared>,
@@ -70,6 +74,8 @@ struct Shared {
     houses_bytes: usize,
     /// Set when a commit's outcome is not known: nothing is decided any more until a restart.
     poisoned: AtomicBool,
+    /// When another process last saved a house that is in memory here, as far as is known, in milliseconds.
+    others_saved: AtomicI64,
     /// Set while this machine's clock is too far from the store's.
     clock_is_wrong: AtomicBool,
     /// What passes of queues are made with, as far as they were asked for.
@@ -189,6 +195,7 @@ impl Engine {
             weight: AtomicUsize::new(0),
             houses_bytes: houses_mb << 20,
             poisoned: AtomicBool::new(false),
+            others_saved: AtomicI64::new(i64::MIN),
             clock_is_wrong: AtomicBool::new(false),
             pass_keys: Mutex::default(),
             on_poisoned,
@@ -371,7 +378,20 @@ enum Early {
 }
 
 impl Shared {
+    /// Another process saved a house at this time.
+    fn others_saved(&self, at: jiff::Timestamp) {
+        self.others_saved.fetch_max(at.as_millisecond(), Ordering::AcqRel);
+    }
+
+    /// Whether a house is most likely as it is in memory: it was looked at since others saved last, a while later. Whoever decides on
+    /// what is over decides in vain.
+    fn is_likely_current(&self, resident: &Resident) -> bool {
+        let others = self.others_saved.load(Ordering::Acquire);
+        others == i64::MIN || resident.current_at() > others.saturating_add(ALONE_AFTER_MS)
+    }
+
     fn load(&self, screening: ScreeningId) -> Result<Resident, Failed> {
+        let began = self.clock.now();
         let mut loaded = self.store.load(screening, &|name| self.terms.prices(name));
         if loaded.is_err() && self.store.shared().is_some() {
             // It may rest on prices that another process just put in.
@@ -388,7 +408,7 @@ impl Shared {
             row: screening.to_string(),
             why: broken.to_string(),
         };
-        Ok(Resident::new(screening, house.map_err(bad)?, loaded.keys))
+        Ok(Resident::new(screening, house.map_err(bad)?, loaded.keys, began))
     }
 
     /// Every house in which somebody waits: loaded, to stay.

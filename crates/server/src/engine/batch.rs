@@ -30,6 +30,8 @@ pub(super) struct Turn {
     outbox: Vec<Message>,
     /// Whether nobody else can have saved this house meanwhile.
     sure: bool,
+    /// Whether somebody has: what was decided in this turn is over.
+    stale: bool,
     /// Why nothing more is decided in this turn.
     broken: Option<String>,
     /// Who hears what, once it is committed.
@@ -61,6 +63,7 @@ impl Turn {
             till: Vec::new(),
             outbox: Vec::new(),
             sure,
+            stale: false,
             broken: None,
             waiting: Vec::new(),
         }
@@ -84,6 +87,9 @@ impl Turn {
         let state = resident.state();
         if state.quarantine.is_some() || self.broken.is_some() {
             return Err(Failed::Busy);
+        }
+        if self.stale || (!self.sure && state.house.version() != self.seen) {
+            return Err(self.is_over());
         }
         if let Some(Key { print, body }) = request.and_then(|r| r.key) {
             if let Some((known, done)) = self.keys.get(&print) {
@@ -217,9 +223,19 @@ impl Turn {
     /// What was decided does not fit the house it was decided on. Nothing of this batch is saved for it; who waits hears
     /// that the outcome is unknown, and finds on asking again that nothing was done.
     fn give_up(&mut self, broken: &Broken) -> Failed {
+        if !self.sure {
+            return self.is_over();
+        }
         self.broken = Some(broken.to_string());
         self.changes.clear();
         self.waiting.clear();
+        Failed::Busy
+    }
+
+    /// Somebody else saved this house while it was decided on: everybody who waits is decided again.
+    fn is_over(&mut self) -> Failed {
+        self.stale = true;
+        self.changes.clear();
         Failed::Busy
     }
 

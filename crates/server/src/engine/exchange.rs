@@ -124,7 +124,8 @@ impl Writer {
         }
         let answer = match saved {
             Ok(true) => {
-                for turn in [&mut here, &mut there] {
+                // A refused exchange may have let time pass in one of the two: the other is as it was.
+                for turn in [&mut here, &mut there].into_iter().filter(|turn| turn.save().is_some()) {
                     let grown = turn.publish();
                     self.watch(&turn.resident);
                     turn.resident.changed();

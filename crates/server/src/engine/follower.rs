@@ -4,16 +4,16 @@
 //! one look for everybody who waits.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use admit_protocol::id::ScreeningId;
 use jiff::Timestamp;
 use tokio::sync::oneshot;
 
-use super::{Failed, Resident, Shared};
+use super::{ALONE_AFTER_MS, Failed, Resident, Shared};
 use crate::store::{News, NewsOf, SharedStore};
 
 /// How often houses are looked at that somebody watches. A change is to reach everybody in a quarter of a second.
@@ -36,11 +36,13 @@ pub(super) struct Follower {
     shared: Arc<Shared>,
     asks: Receiver<Ask>,
     clocks_compared: Option<Instant>,
+    /// Houses that are looked at once, because nobody else seems to sell any more, and after which save of theirs that is.
+    unlooked: (i64, Vec<Arc<Resident>>),
 }
 
 impl Follower {
     pub(super) fn new(shared: Arc<Shared>, asks: Receiver<Ask>) -> Self {
-        Self { shared, asks, clocks_compared: None }
+        Self { shared, asks, clocks_compared: None, unlooked: (i64::MIN, Vec::new()) }
     }
 
     pub(super) fn run(mut self) {
@@ -60,6 +62,7 @@ impl Follower {
             if looked.elapsed() >= WATCH_EVERY {
                 looked = Instant::now();
                 houses.extend(self.shared.watched());
+                houses.extend(self.look_around().map(|resident| (resident.screening(), resident)));
             }
             let looked_at = look(&self.shared, store, &houses);
             if let Err(error) = &looked_at {
@@ -74,6 +77,22 @@ impl Follower {
                 });
             }
         }
+    }
+
+    /// Some of those houses that others may have saved while they were here. Once all of them were looked at, this process knows that it
+    /// sells alone.
+    fn look_around(&mut self) -> impl Iterator<Item = Arc<Resident>> {
+        let others = self.shared.others_saved.load(Ordering::Acquire);
+        let quiet = self.shared.clock.now().as_millisecond() > others.saturating_add(ALONE_AFTER_MS);
+        let (of, unlooked) = &mut self.unlooked;
+        if quiet && *of != others {
+            *of = others;
+            let houses = self.shared.houses.lock().unwrap_or_else(PoisonError::into_inner);
+            let known = houses.values().filter_map(|cell| cell.get().cloned());
+            *unlooked = known.filter(|resident| !self.shared.is_likely_current(resident)).collect();
+        }
+        let left = unlooked.len().saturating_sub(LOOK_MAX);
+        unlooked.drain(left..)
     }
 
     /// A process whose clock is wrong sells nothing until it is right again.
@@ -115,6 +134,7 @@ fn look(
     if houses.is_empty() {
         return Ok(unread);
     }
+    let began = shared.clock.now();
     let seen: Vec<(ScreeningId, u64)> = houses.iter().map(|(id, resident)| (*id, resident.version())).collect();
     let (programme, news) = store.news(&seen, &|name| shared.terms.prices(name))?;
     shared.terms.keep_up(programme)?;
@@ -124,6 +144,8 @@ fn look(
         {
             tracing::warn!(screening = %resident.screening(), ?error, "a house could not be loaded again");
             unread.insert(resident.screening());
+        } else {
+            resident.was_current(began);
         }
     }
     Ok(unread)
@@ -132,6 +154,7 @@ fn look(
 /// Makes true in memory what somebody else saved, unless it is older than what is there.
 pub(super) fn take_over(shared: &Shared, resident: &Arc<Resident>, news: News) -> Result<(), Failed> {
     let News { version, now, what } = news;
+    shared.others_saved(now);
     let fits = match what {
         NewsOf::Holds(holds) => resident.catch_up(holds, version, now),
         NewsOf::Everything => false,

@@ -1,7 +1,7 @@
 //! A house in memory: read by many, changed by the writer alone.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Instant;
 
@@ -29,6 +29,8 @@ pub(crate) struct Resident {
     /// Who watches it.
     live: Mutex<Option<Arc<Live>>>,
     used: AtomicU64,
+    /// When it was last known to be as it was saved last, by whom ever, in milliseconds.
+    current_at: AtomicI64,
     /// About how much memory it takes, in bytes.
     weight: AtomicUsize,
 }
@@ -46,7 +48,8 @@ pub(super) struct State {
 static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 impl Resident {
-    pub(super) fn new(screening: ScreeningId, house: House, keys: Vec<KnownKey>) -> Self {
+    /// A house as it was read, not before `at`.
+    pub(super) fn new(screening: ScreeningId, house: House, keys: Vec<KnownKey>, at: Timestamp) -> Self {
         let weight = size_of::<Self>() + 1024 + house.weight() + keys.len() * 200;
         let state = State { house, keys: keys.into_iter().map(|k| (k.key, k)).collect(), quarantine: None };
         Self {
@@ -56,6 +59,7 @@ impl Resident {
             seats: Mutex::default(),
             live: Mutex::default(),
             used: AtomicU64::new(0),
+            current_at: AtomicI64::new(at.as_millisecond()),
             weight: AtomicUsize::new(weight),
         }
     }
@@ -71,6 +75,16 @@ impl Resident {
     /// In which minute it was used last.
     pub(super) fn last_used(&self) -> u64 {
         self.used.load(Ordering::Relaxed)
+    }
+
+    /// It was as it was saved last at some time since `at`.
+    pub(super) fn was_current(&self, at: Timestamp) {
+        self.current_at.fetch_max(at.as_millisecond(), Ordering::AcqRel);
+    }
+
+    /// Since when, at the latest, it may have been saved elsewhere, in milliseconds.
+    pub(super) fn current_at(&self) -> i64 {
+        self.current_at.load(Ordering::Acquire)
     }
 
     pub(super) fn weight(&self) -> usize {
@@ -153,11 +167,14 @@ impl Resident {
 
     /// Takes over a house that was loaded again, unless what is here is newer.
     pub(super) fn replace(&self, fresh: Self) {
+        let current_at = fresh.current_at();
         let mut fresh = fresh.state.into_inner().unwrap_or_else(PoisonError::into_inner);
         let mut state = self.state_mut();
         if state.house.version() <= fresh.house.version() {
             std::mem::swap(&mut *state, &mut fresh);
         }
+        drop(state);
+        self.current_at.fetch_max(current_at, Ordering::AcqRel);
     }
 
     /// Whether anybody watches it.

@@ -23,9 +23,6 @@ use crate::store::{CommitError, Outcome, Save, SharedStore, StoreError, Taken};
 pub(super) const BATCH_MAX: usize = 1024;
 /// How often a command may meet somebody else's save before its caller is told to come again.
 const CONFLICTS_MAX: u8 = 5;
-/// So long after another process saved one of the houses that are sold from here, houses are taken before anything is decided: whoever
-/// decides on what is over decides in vain.
-const ALONE_AFTER: Duration = Duration::from_secs(1);
 /// How often what need not be kept any more is dropped, a part at a time: 40 million answers a day.
 const TIDY_EVERY: Duration = Duration::from_secs(2);
 /// How long the writer sleeps when nothing is due.
@@ -42,8 +39,6 @@ pub(super) struct Writer {
     again: VecDeque<Job>,
     /// Exchanges between two houses.
     exchanges: Vec<ExchangeJob>,
-    /// When another process was last seen to have saved a house that is sold from here.
-    others: Option<Instant>,
 }
 
 impl Writer {
@@ -55,7 +50,6 @@ impl Writer {
             watched: HashMap::new(),
             again: VecDeque::new(),
             exchanges: Vec::new(),
-            others: None,
         }
     }
 
@@ -85,8 +79,7 @@ impl Writer {
                 }
                 Some(store) => {
                     for part in in_parts(batch) {
-                        let sells_alone = self.others.is_none_or(|seen| seen.elapsed() >= ALONE_AFTER);
-                        if sells_alone && part.iter().all(|job| job.conflicts == 0) {
+                        if part.iter().all(|job| job.conflicts == 0 && shared.is_likely_current(&job.resident)) {
                             self.decide_first(store, part);
                         } else {
                             self.take_first(store, part);
@@ -135,6 +128,7 @@ impl Writer {
     ) -> Result<(Box<dyn Taken + 'a>, BTreeSet<ScreeningId>), StoreError> {
         let seen: Vec<(ScreeningId, u64)> = houses.iter().map(|(id, resident)| (*id, resident.version())).collect();
         let shared = self.shared.clone();
+        let began = shared.clock.now();
         let taken = store.take(&seen, &|name| shared.terms.prices(name)).and_then(|taken| {
             shared.terms.keep_up(taken.programme())?;
             Ok(taken)
@@ -146,7 +140,6 @@ impl Writer {
         let mut unread = BTreeSet::new();
         for (resident, news) in houses.values().zip(taken.news()) {
             let Some(news) = news else { continue };
-            self.others = Some(Instant::now());
             let took = take_over(&shared, resident, news);
             self.watch(resident);
             if let Err(error) = took {
@@ -154,6 +147,7 @@ impl Writer {
                 unread.insert(resident.screening());
             }
         }
+        houses.values().filter(|r| !unread.contains(&r.screening())).for_each(|resident| resident.was_current(began));
         Ok((taken, unread))
     }
 
@@ -258,11 +252,12 @@ impl Writer {
         if self.shared.poisoned.load(std::sync::atomic::Ordering::Acquire) {
             return answer_all(changed, || Failed::OutcomeUnknown);
         }
+        let began = self.shared.clock.now();
         let saves: Vec<_> = changed.iter().filter_map(Turn::save).collect();
         let outcomes = match save(&saves) {
             Ok(Some(outcomes)) => outcomes,
             Ok(None) => {
-                self.others = Some(Instant::now());
+                self.shared.others_saved(began);
                 return changed.into_iter().for_each(|turn| self.decide_again(turn));
             }
             Err(CommitError::NotDone(error)) => {
@@ -286,6 +281,7 @@ impl Writer {
         for (mut turn, outcome) in changed.drain(..).zip(outcomes) {
             match outcome {
                 Outcome::Saved => {
+                    turn.resident.was_current(began);
                     let grown = turn.publish();
                     for (job, result) in turn.waiting.drain(..) {
                         let _ = job.reply.send(result);

@@ -1,8 +1,14 @@
 //! Tickets for other seats, and for another screening, over HTTP: on whichever database.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use admit_server::clock::{Clock, ManualClock};
+use admit_server::keys::KeyRing;
+use admit_server::store::Layouts;
 use serde_json::{Value, json};
 
-use crate::stage::{ANNA, BEN, On, Said, Stage, bundle, path};
+use crate::stage::{ANNA, BEN, NOON, On, Said, Stage, bundle, path};
 
 /// The usual programme; tickets are worth their price in an exchange until three hours before the start.
 pub(crate) fn exchanging() -> admit_server::bundle::Bundle {
@@ -149,4 +155,50 @@ async fn whoever_asks_again_after_a_day_is_shown_the_new_booking() {
     let again = confirm(&s, ANNA, &old, "k", &quoted, &wish).await;
     let said = |said: &Said| [&said.body["id"], &said.body["screening"], &said.body["state"]].map(Value::clone);
     assert_eq!((again.status.as_u16(), said(&again)), (201, said(&new)), "{}", again.body);
+}
+
+/// A clock that leaps ahead when it has been looked at so many times.
+#[derive(Debug)]
+struct Leaping {
+    time: ManualClock,
+    looks_left: AtomicUsize,
+}
+
+impl Clock for Leaping {
+    fn now(&self) -> jiff::Timestamp {
+        if self.looks_left.load(Ordering::SeqCst) > 0 && self.looks_left.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.time.advance(3600);
+        }
+        self.time.now()
+    }
+
+    fn is_real(&self) -> bool {
+        false
+    }
+}
+
+/// However an exchange ends whose held seats lapse while it is decided: both screenings are sold from afterwards.
+#[tokio::test]
+async fn an_exchange_that_comes_too_late_leaves_both_screenings_as_they_are() {
+    let mut refused = 0;
+    for looks in 1..=24 {
+        let now = NOON.parse().expect("noon");
+        let (store, folder) = On::usual().store();
+        store.edit(&exchanging().check(now).edits, now, Layouts::Stay).expect("edits");
+        let (keys, _) = KeyRing::generate(now).expect("randomness");
+        let clock = Arc::new(Leaping { time: ManualClock::new(now), looks_left: AtomicUsize::new(0) });
+        let s = Stage::with_clock(store, clock.clone(), keys, folder);
+        let old = s.booked(ANNA, &["A1"]).await;
+        let held = hold(&s, ANNA, "tomorrow", "A3").await;
+        let wish = wish(&held, &["A1"]);
+        let quoted = quote(&s, ANNA, &old, &wish).await;
+        clock.looks_left.store(looks, Ordering::SeqCst);
+        let said = confirm(&s, ANNA, &old, "k", &quoted, &wish).await;
+        clock.looks_left.store(0, Ordering::SeqCst);
+        refused += usize::from(said.status != 201);
+        for screening in ["eight", "tomorrow"] {
+            hold(&s, BEN, screening, "A4").await;
+        }
+    }
+    assert!(refused > 0, "the clock never leapt while an exchange was decided");
 }

@@ -97,10 +97,16 @@ fn carry(client: TcpStream, server: UnixStream, wire: Arc<AtomicU8>, cut: Arc<At
     });
     let (mut from_client, mut to_server) = (client, server);
     std::thread::spawn(move || {
-        let mut bytes = vec![0; 64 * 1024];
+        let (mut bytes, mut sent) = (vec![0; 64 * 1024], Vec::new());
         while let Ok(read @ 1..) = from_client.read(&mut bytes) {
-            let commits = bytes[..read].windows(7).any(|window| window == b"COMMIT\0");
+            sent.extend_from_slice(&bytes[..read]);
+            let says = |word: &[u8]| sent.windows(word.len()).any(|window| window == word);
+            let commits = says(b"COMMIT\0");
             let now = wire.load(Ordering::SeqCst);
+            // Nothing of a transaction is to arrive before all of it does.
+            if now == Wire::Late as u8 && says(b"BEGIN\0") && !commits {
+                continue;
+            }
             let breaks = commits && now != Wire::Whole as u8;
             if breaks {
                 cut.fetch_add(1, Ordering::SeqCst);
@@ -112,9 +118,10 @@ fn carry(client: TcpStream, server: UnixStream, wire: Arc<AtomicU8>, cut: Arc<At
                 std::thread::sleep(Duration::from_millis(500));
             }
             let swallowed = breaks && now == Wire::BreaksBefore as u8;
-            if !swallowed && to_server.write_all(&bytes[..read]).is_err() {
+            if !swallowed && to_server.write_all(&sent).is_err() {
                 break;
             }
+            sent.clear();
             if breaks {
                 // The server gets what was sent to it before the end.
                 std::thread::sleep(Duration::from_millis(50));

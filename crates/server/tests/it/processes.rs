@@ -74,6 +74,36 @@ on_postgres! {
         assert_eq!(two.one.seats().await, two.other.seats().await);
     }
 
+    /// Each has looked when the other was quiet, so that both decide first and look then.
+    two_that_take_themselves_to_be_alone_sell_every_seat_once(two) {
+        for round in 0..7 {
+            two.one.clock.advance(60);
+            assert_eq!(two.one.seats().await["not_free"], two.other.seats().await["not_free"]);
+            let buyers: Vec<_> = (0..48)
+                .map(|n| {
+                    let two = two.clone();
+                    let seat = ["A1", "A2", "A3", "A4", "B1"][n % 5];
+                    tokio::spawn(async move {
+                        let stage = if n % 3 == 0 { &two.one } else { &two.other };
+                        (seat, stage.hold(&secret(round * 30 + n), &[seat]).await)
+                    })
+                })
+                .collect();
+            let mut held = BTreeMap::new();
+            for buyer in buyers {
+                let (seat, said) = buyer.await.expect("runs");
+                match said.code().as_str() {
+                    "201" => assert!(held.insert(seat, path(&said)).is_none(), "{seat} is held twice"),
+                    "seats_taken" | "limit_reached" => {}
+                    other => panic!("{other}: {}", said.body),
+                }
+            }
+            assert_eq!(held.len(), 5, "round {round}: {held:?} {}", two.one.seats().await);
+            // They lapse; nobody says so to the other process.
+            two.one.clock.advance(3600);
+        }
+    }
+
     who_holds_at_one_process_books_at_the_other(two) {
         // Both have the house in memory.
         assert_eq!(two.one.seats().await, two.other.seats().await);
@@ -218,6 +248,9 @@ on_postgres! {
         assert_eq!(two.other.hold(BEN, &["A3"]).await.code(), "screening_cancelled");
         let seats = two.one.seats().await;
         assert!(seats["sales"] == "cancelled" && seats["seq"].as_u64() > seq, "{seats}");
+        // A while later it is as the other process has it in memory, and nobody else seems to sell.
+        two.other.clock.advance(60);
+        assert_eq!(two.other.seats().await["sales"], "cancelled");
         edit(|p| {
             let mut new = p["screenings"][0].clone();
             new["id"] = json!("late");
