@@ -21,6 +21,10 @@ use crate::store::{CommitError, Outcome, Save, SharedStore, StoreError, Taken};
 
 /// Jobs in one commit.
 pub(super) const BATCH_MAX: usize = 1024;
+/// So many jobs in a batch are many, where houses are locked while it lasts; then the next batch waits a moment for more of them, because half
+/// of what a batch costs it costs by itself.
+const MANY: usize = 4;
+const GATHER: Duration = Duration::from_micros(300);
 /// How often a command may meet somebody else's save before its caller is told to come again.
 const CONFLICTS_MAX: u8 = 5;
 /// How often what need not be kept any more is dropped, a part at a time: 40 million answers a day.
@@ -39,6 +43,8 @@ pub(super) struct Writer {
     again: VecDeque<Job>,
     /// Exchanges between two houses.
     exchanges: Vec<ExchangeJob>,
+    /// Whether many asked at once for houses that others sell from, too.
+    crowded: bool,
 }
 
 impl Writer {
@@ -50,6 +56,7 @@ impl Writer {
             watched: HashMap::new(),
             again: VecDeque::new(),
             exchanges: Vec::new(),
+            crowded: false,
         }
     }
 
@@ -78,10 +85,13 @@ impl Writer {
                     self.commit(turns, |saves| shared.store.save(saves).map(Some));
                 }
                 Some(store) => {
+                    let many = batch.len() >= MANY;
+                    self.crowded = false;
                     for part in in_parts(batch) {
                         if part.iter().all(|job| job.conflicts == 0 && shared.is_likely_current(&job.resident)) {
                             self.decide_first(store, part);
                         } else {
+                            self.crowded = many;
                             self.take_first(store, part);
                         }
                     }
@@ -160,6 +170,10 @@ impl Writer {
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return None,
             }
+        }
+        if self.crowded && !batch.is_empty() {
+            // Others will be here before the database has answered.
+            std::thread::sleep(GATHER);
         }
         while batch.len() + self.exchanges.len() < BATCH_MAX {
             match self.jobs.try_recv() {

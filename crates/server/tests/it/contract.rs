@@ -59,11 +59,11 @@ macro_rules! store_contract {
     ($($name:ident($store:ident) $body:block)*) => {
         mod memory {
             use super::*;
-            $(#[test] fn $name() { let stage = Stage::on(On::Memory); let $store = &*stage.store; $body })*
+            $(#[test] fn $name() { let (store, _folder) = Stage::store(&bundle(), On::Memory); let $store = &*store; $body })*
         }
         mod sqlite {
             use super::*;
-            $(#[test] fn $name() { let stage = Stage::on(On::Sqlite); let $store = &*stage.store; $body })*
+            $(#[test] fn $name() { let (store, _folder) = Stage::store(&bundle(), On::Sqlite); let $store = &*store; $body })*
         }
         mod postgres {
             use super::*;
@@ -71,8 +71,8 @@ macro_rules! store_contract {
                 if crate::on::skipped(concat!("contract::postgres::", stringify!($name))) {
                     return;
                 }
-                let stage = Stage::on(On::Postgres);
-                let $store = &*stage.store;
+                let (store, _folder) = Stage::store(&bundle(), On::Postgres);
+                let $store = &*store;
                 $body
             })*
         }

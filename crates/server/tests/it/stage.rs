@@ -96,6 +96,13 @@ impl Stage {
     pub(crate) fn of(bundle: &Bundle, on: On) -> Self {
         let now = NOON.parse().expect("noon");
         let (keys, _) = KeyRing::generate(now).expect("randomness");
+        let (store, folder) = Self::store(bundle, on);
+        Self::with(store, Arc::new(ManualClock::new(now)), keys, folder)
+    }
+
+    /// A store with this programme in it, and no server that uses it.
+    pub(crate) fn store(bundle: &Bundle, on: On) -> (Arc<dyn Store>, tempfile::TempDir) {
+        let now = NOON.parse().expect("noon");
         let (kept, folder) = on.store();
         let checked = bundle.check(now);
         assert_eq!(checked.refused, []);
@@ -106,7 +113,7 @@ impl Stage {
             On::Memory => Arc::new(MemoryStore::new(kept.catalogue().expect("a listing"))),
             On::Sqlite | On::Postgres => kept,
         };
-        Self::with(store, Arc::new(ManualClock::new(now)), keys, folder)
+        (store, folder)
     }
 
     /// What the server says of itself.
