@@ -112,6 +112,7 @@ impl Wanted {
             At::Counter(office) => office.client(context)?,
         };
         let server = wallet.meet(&client, &self.server).await?;
+        find::note_move(&self.server, &server, context);
         let id: ScreeningId = self.screening.parse().with_context(|| self.screening.clone())?;
         let screening = find::screening(&server, id).await?;
         // What was begun is gone on with, also when sales have ended since.

@@ -8,7 +8,7 @@ use admit_protocol::cinema::Country;
 use admit_protocol::directory::{Day, Listing, ListingKind, NotADay};
 use admit_protocol::geo::Position;
 use admit_protocol::id::ScreeningId;
-use admit_protocol::origin::OriginPolicy;
+use admit_protocol::origin::{Origin, OriginPolicy};
 use admit_protocol::problem::ProblemCode;
 use admit_protocol::screening::Screening;
 use anyhow::{Context as _, anyhow, ensure};
@@ -50,6 +50,21 @@ pub(crate) struct Find {
 /// A client for this command line.
 pub(crate) fn client(context: &Context) -> anyhow::Result<Client> {
     Ok(Client::new(options(context))?)
+}
+
+/// Meets a server, and says so if it is at another address by now.
+pub(crate) async fn server(origin: &str, context: &Context) -> anyhow::Result<Server> {
+    let server = client(context)?.server(origin, None).await?;
+    note_move(origin, &server, context);
+    Ok(server)
+}
+
+/// That a server is at another address than the one that was typed.
+pub(crate) fn note_move(typed: &str, server: &Server, context: &Context) {
+    let at = server.origin();
+    if Origin::parse(typed, options(context).origins).is_ok_and(|typed| typed != *at) {
+        show::warn(&format!("{typed} has moved: it is at {at} now"));
+    }
 }
 
 /// A client of one server that sends this session with every request.

@@ -25,7 +25,7 @@ pub(crate) enum IndexCommand {
     Init(Init),
     /// Take over a list of cinemas that others made, as unclaimed entries. Stop the index before.
     ///
-    /// GeoJSON, as OpenStreetMap's tools export it: points or areas with amenity=cinema, of which name, website,
+    /// GeoJSON, as OpenStreetMap's tools export it: points or areas that are amenity=cinema or do not say what they are, of which name, website,
     /// addr:street, addr:housenumber, addr:postcode, addr:city, addr:country and screen are read. Or the list of French cinemas
     /// that the CNC publishes, as CSV.
     Import {
@@ -186,6 +186,7 @@ fn import(folder: &Path, file: &Path, country: Option<&str>, context: &Context) 
     for row in &list.refused {
         show::line(&format!("not imported: {}: {}", row.row, row.why));
     }
+    ensure!(!list.entries.is_empty(), "none of {} could be used", show::count(list.refused.len(), "row"));
     let (entries, refused) = (show::count(list.entries.len(), "cinema"), show::count(list.refused.len(), "row"));
     show::line(&format!("imported {entries}, {refused} could not be used"));
     let nowhere = list.entries.iter().filter(|entry| entry.address.country.to_string() == "ZZ").count();
@@ -251,8 +252,8 @@ fn report(found: &Announcement, fresh: bool, context: &Context) -> anyhow::Resul
             } else if !cinema.beside.is_empty() {
                 let beside: Vec<String> = cinema.beside.iter().map(ToString::to_string).collect();
                 show::line(&format!(
-                    "  {} is shown as unconfirmed: a list has {} at its place, and the index's operator has not said whether that is the same \
-                     cinema",
+                    "  {} is shown as unconfirmed: a list has {} at its place. Whether that is the same cinema, the index's operator says: \
+                     ask them, they see both in `admit index merges`",
                     cinema.listing,
                     beside.join(", ")
                 ));

@@ -182,7 +182,7 @@ impl Desk {
 
     /// Goes on with the session of the last command, or asks for the password.
     pub(crate) async fn sign_in(&self, context: &Context) -> anyhow::Result<Office> {
-        let server = find::client(context)?.server(&self.server, None).await?;
+        let server = find::server(&self.server, context).await?;
         let sessions = Sessions::of(context);
         let origin = server.origin().to_string();
         let kept = sessions.get(&origin, &self.login);
@@ -214,7 +214,7 @@ impl Desk {
     }
 
     async fn leave(&self, context: &Context) -> anyhow::Result<()> {
-        let server = find::client(context)?.server(&self.server, None).await?;
+        let server = find::server(&self.server, context).await?;
         let sessions = Sessions::of(context);
         let origin = server.origin().to_string();
         if let Some(kept) = sessions.get(&origin, &self.login)

@@ -26,7 +26,7 @@ pub(crate) struct Programme {
 
 impl Programme {
     pub(crate) async fn run(self, context: &Context) -> anyhow::Result<()> {
-        let server = find::client(context)?.server(&self.server, None).await?;
+        let server = find::server(&self.server, context).await?;
         if server.manifest().role != Role::Server {
             return Err(find::no_cinema(&server));
         }

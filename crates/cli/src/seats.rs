@@ -40,7 +40,7 @@ pub(crate) struct Seats {
 
 impl Seats {
     pub(crate) async fn run(self, context: &Context) -> anyhow::Result<()> {
-        let server = find::client(context)?.server(&self.server, None).await?;
+        let server = find::server(&self.server, context).await?;
         let id: ScreeningId = self.screening.parse().with_context(|| self.screening.clone())?;
         let screening = find::screening(&server, id).await?;
         let taken = server.seats(id).await?;

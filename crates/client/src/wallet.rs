@@ -59,11 +59,19 @@ struct Pages {
     /// Servers that were met before.
     #[serde(default)]
     servers: BTreeMap<Origin, Met>,
+    /// Where servers moved that were met before.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    moved: BTreeMap<Origin, Origin>,
 }
 
 impl Pages {
     /// A server moved: what is of it is at its new address. Its keys at the old one stay known.
     fn move_to(&mut self, from: &Origin, to: &Origin) {
+        self.moved.remove(to);
+        if from == to {
+            return;
+        }
+        self.moved.insert(from.clone(), to.clone());
         let purchases = self.purchases.iter_mut().map(|p| &mut p.origin);
         let lines =
             self.waiting.iter_mut().map(|w| &mut w.origin).chain(self.queueing.iter_mut().map(|q| &mut q.origin));
@@ -104,6 +112,7 @@ impl Default for Pages {
             queueing: Vec::new(),
             key: None,
             servers: BTreeMap::new(),
+            moved: BTreeMap::new(),
         }
     }
 }
@@ -145,6 +154,17 @@ pub enum WalletError {
     /// There is no such purchase, or it has not come that far.
     #[error("{0}")]
     NoSuchPurchase(&'static str),
+    /// This wallet has followed a server to another address, and at the old one is a server again that does not say so: perhaps a copy of
+    /// what it was.
+    #[error(
+        "{from} has moved to {to}, and what answers at the old address now says nothing of that: go to {to}, and tell the cinema"
+    )]
+    Left {
+        /// The address that was left.
+        from: Origin,
+        /// Where it went.
+        to: Origin,
+    },
 }
 
 impl WalletError {
@@ -184,17 +204,24 @@ impl Wallet {
     /// of it is at its new address from then on (MAN-015).
     ///
     /// # Errors
-    /// When it does not answer, or is not the one that was met before.
+    /// When it does not answer, is not the one that was met before, or has moved from there and says nothing of that any more.
     pub async fn meet(&self, client: &Client, origin: &str) -> Result<Server, WalletError> {
         let name = Origin::parse(origin, client.options.origins);
         let name = name.map_err(|source| ClientError::Origin { text: origin.to_owned(), source })?;
-        let before = self.read()?.servers;
+        let Pages { servers: before, moved, .. } = self.read()?;
         let known = |origin: &Origin| before.get(origin).map(|met| met.known);
         let first = client.server_at(origin, known(&name)).await?;
+        // It may have come back from there.
+        let left = moved.get(&name).filter(|to| !first.manifest().moved_from.contains(*to));
+        if let (Some(to), None) = (left, &first.manifest().moved_to) {
+            return Err(WalletError::Left { from: name, to: to.clone() });
+        }
         let mut met: Vec<(Origin, Met)> = Vec::new();
         let server = client.follow(first, known, |server| met.push((server.origin().clone(), Met::of(server)))).await?;
-        let moved = server.origin() != &name;
-        if moved || met.iter().any(|(origin, now)| before.get(origin) != Some(now)) {
+        if server.origin() != &name
+            || moved.contains_key(&name)
+            || met.iter().any(|(origin, now)| before.get(origin) != Some(now))
+        {
             self.change(|pages| {
                 // Another program may have met a newer one meanwhile.
                 let age = |met: &Met| (met.known.succession, met.known.serial);

@@ -219,7 +219,8 @@ impl Index {
     pub async fn look(&self, origin: &Origin) -> Result<Announcement, IndexError> {
         let before = Before { known: self.0.store.known(origin)?, quarantine: self.0.store.quarantine(origin)? };
         let quarantined = before.quarantine;
-        let Found { announcement, server, quarantine, moved_to } = look::look(&self.0.client, origin, before).await;
+        let Found { announcement, server, quarantine, moved_to, moved_from } =
+            look::look(&self.0.client, origin, before).await;
         let why = announcement.steps.iter().find(|step| !step.ok).map(|step| step.detail.as_str());
         tracing::info!(%origin, in_order = why.is_none(), why, "looked at a server");
         let index = self.clone();
@@ -244,6 +245,12 @@ impl Index {
         let announcement = tokio::task::spawn_blocking(save).await.map_err(panicked)??;
         if let Some(to) = moved_to {
             self.follow(origin, to).await?;
+        }
+        // Where it says that it came from, it may say so, too: then it is not listed there any more.
+        for from in moved_from {
+            if self.world().lists(&from) && self.looked_lately(&from)?.is_none() {
+                Box::pin(self.look(&from)).await?;
+            }
         }
         Ok(announcement)
     }

@@ -1,5 +1,7 @@
 //! Looking at a server that somebody announced: step by step, so that "why am I not listed?" has an answer.
 
+use std::collections::BTreeSet;
+
 use admit_client::{Client, ClientError, Server};
 use admit_protocol::capability::{Capability, Role};
 use admit_protocol::cinema::Cinema;
@@ -21,6 +23,8 @@ pub(crate) struct Found {
     pub(crate) quarantine: Option<Quarantine>,
     /// Where it is now, if it moved and says so there, too.
     pub(crate) moved_to: Option<Origin>,
+    /// From where it says that it came.
+    pub(crate) moved_from: BTreeSet<Origin>,
 }
 
 /// How long a server with other keys is not believed, in seconds: 14 days (F2).
@@ -34,17 +38,20 @@ pub(crate) struct Before {
 
 /// Fetches and checks everything of a server.
 pub(crate) async fn look(client: &Client, origin: &Origin, before: Before) -> Found {
-    let mut steps = Steps { noted: Vec::new(), quarantine: before.quarantine, moved_to: None };
+    let mut steps =
+        Steps { noted: Vec::new(), quarantine: before.quarantine, moved_to: None, moved_from: BTreeSet::new() };
     let server = steps.run(client, origin, before.known).await;
     let listed = server.is_some();
     let announcement = Announcement { origin: origin.clone(), listed, cinemas: Vec::new(), steps: steps.noted };
-    Found { announcement, server, quarantine: steps.quarantine, moved_to: steps.moved_to }
+    let Steps { quarantine, moved_to, moved_from, .. } = steps;
+    Found { announcement, server, quarantine, moved_to, moved_from }
 }
 
 struct Steps {
     noted: Vec<Step>,
     quarantine: Option<Quarantine>,
     moved_to: Option<Origin>,
+    moved_from: BTreeSet<Origin>,
 }
 
 impl Steps {
@@ -122,6 +129,7 @@ impl Steps {
             let moved = self.follow(&server).await;
             return self.note(StepName::Moved, Err(moved));
         }
+        self.moved_from = server.manifest().moved_from.clone();
         let cinemas = server.cinemas().await.map_err(|e| fetch_failure(&e));
         let cinemas: Vec<Cinema> = self.note(StepName::Cinemas, cinemas.and_then(check_cinemas))?;
         let mut programme = SeenProgramme::default();

@@ -8,7 +8,7 @@ use admit_protocol::problem::ProblemCode;
 use serde_json::Value;
 
 use crate::federation::index;
-use crate::folder::{Folder, Serving, admit, client, run, says};
+use crate::folder::{Folder, Serving, admit, client, on_postgres, run, says};
 
 /// What is said at an address that a cinema left, once it answers.
 async fn farewell(folder: &Folder, from: &str) -> Serving {
@@ -42,10 +42,18 @@ async fn who_knew_a_cinema_goes_with_it_man_014_man_015() {
         assert!(run(&["index", "announce", &index.origin, &cinema.origin]).status.success());
         before
     };
+    // What must not be served any more.
+    let stale = cinema.path.join("stale");
+    let stale = stale.to_str().expect("a path");
+    let has_copy = !on_postgres();
+    if has_copy {
+        let copied = run(&["cinema", "backup", cinema.text(), stale]);
+        assert!(copied.status.success(), "{}", says(&copied));
+    }
     let old = cinema.move_to(&unused());
     let _cinema = cinema.serve();
     cinema.meet(&client(1)).await;
-    let _farewell = farewell(&cinema, &old).await;
+    let farewell_there = farewell(&cinema, &old).await;
 
     let screening = ScreeningId::parse("show-0").expect("an id");
     let sold_there = before.seats(screening).await.expect_err("nothing is at the old address");
@@ -65,12 +73,30 @@ async fn who_knew_a_cinema_goes_with_it_man_014_man_015() {
     db.execute_batch("UPDATE look SET at = 0").expect("as if the last look were long ago");
     drop(db);
     let _index = index.serve().await;
-    let announced = says(&run(&["index", "announce", &index.origin, &old]));
-    assert!(announced.contains(&format!("it moved to {}", cinema.origin)), "{announced}");
+    let announced = run(&["index", "announce", &index.origin, &cinema.origin]);
+    assert!(announced.status.success(), "{}", says(&announced));
+    let why = says(&run(&["index", "why", &index.origin, &old]));
+    assert!(why.contains(&format!("it moved to {}", cinema.origin)), "{why}");
     let found = run(&["--json", "find", "--index", &index.origin, "kino"]);
     let found: Value = serde_json::from_slice(&found.stdout).unwrap_or_else(|_| panic!("{}", says(&found)));
     let origins: Vec<&str> = found.as_array().into_iter().flatten().filter_map(|l| l["origin"].as_str()).collect();
     assert_eq!(origins, [&cinema.origin], "{found}");
+
+    let shown = run(&["programme", &old]);
+    assert!(says(&shown).contains(&format!("{old} has moved: it is at {} now", cinema.origin)), "{}", says(&shown));
+    if !has_copy {
+        return;
+    }
+    // A copy of before sells nothing to a wallet that knows better.
+    drop(farewell_there);
+    let copy = admit(&["serve", "cinema", stale]).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+    let _copy = Serving(copy.expect("starts"));
+    while client(1).server(&old, None).await.is_err() {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    let refused = wallet(&["book", &old, "show-1", "1-1", "--at-most", "10"]);
+    let there = format!("{old} has moved to {}", cinema.origin);
+    assert!(!refused.status.success() && says(&refused).contains(&there), "{}", says(&refused));
 }
 
 #[tokio::test]
