@@ -65,8 +65,8 @@ const BUGS: &[Bug] = &[
         number: 5,
         what: "reply before commit",
         file: "crates/server/src/engine/batch.rs",
-        before: "        if self.changes.is_empty() {\n            // The receiver",
-        after: "        if true {\n            // The receiver",
+        before: "        if self.changes.is_empty() && self.sure {\n            // The receiver",
+        after: "        if self.sure {\n            // The receiver",
         package: SERVER,
         tests: &["commit::"],
     },
@@ -208,6 +208,15 @@ const BUGS: &[Bug] = &[
         after: "            let turn = now_here;",
         package: BOOKING,
         tests: &["queue"],
+    },
+    Bug {
+        number: 34,
+        what: "an exchange that comes to nothing moves both houses on",
+        file: "crates/server/src/engine/exchange.rs",
+        before: "[&mut here, &mut there].into_iter().filter(|turn| turn.save().is_some()) {",
+        after: "[&mut here, &mut there] {",
+        package: SERVER,
+        tests: &["exchange"],
     },
 ];
 
