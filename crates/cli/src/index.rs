@@ -180,13 +180,16 @@ fn import(folder: &Path, file: &Path, country: Option<&str>, context: &Context) 
     spinner.set_message(format!("importing {} cinemas", list.entries.len()));
     open(folder)?.import(&list.entries)?;
     spinner.finish_and_clear();
+    let none = || format!("none of {} could be used", show::count(list.refused.len(), "row"));
     if context.json {
-        return show::json(&json!({"imported": list.entries.len(), "refused": list.refused}));
+        show::json(&json!({"imported": list.entries.len(), "refused": list.refused}))?;
+        ensure!(!list.entries.is_empty(), none());
+        return Ok(());
     }
     for row in &list.refused {
         show::line(&format!("not imported: {}: {}", row.row, row.why));
     }
-    ensure!(!list.entries.is_empty(), "none of {} could be used", show::count(list.refused.len(), "row"));
+    ensure!(!list.entries.is_empty(), none());
     let (entries, refused) = (show::count(list.entries.len(), "cinema"), show::count(list.refused.len(), "row"));
     show::line(&format!("imported {entries}, {refused} could not be used"));
     let nowhere = list.entries.iter().filter(|entry| entry.address.country.to_string() == "ZZ").count();

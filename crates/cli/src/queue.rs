@@ -40,7 +40,9 @@ impl QueueCommand {
         let wallet = Wallet::open(&context.wallet())?;
         match self {
             Self::Join { server, screening } => {
-                let server = wallet.meet(&find::client(context)?, &server).await?;
+                let typed = server;
+                let server = wallet.meet(&find::client(context)?, &typed).await?;
+                find::note_move(&typed, &server, context);
                 let id: ScreeningId = screening.parse().with_context(|| screening.clone())?;
                 let screening = find::screening(&server, id).await?;
                 ensure!(screening.queue.is_some(), "{id} has no queue: book it, or look at its seats");

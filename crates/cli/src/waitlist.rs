@@ -77,7 +77,9 @@ impl WaitlistCommand {
         match self {
             Self::Join { server, screening, party, split, wheelchairs, highest_price, tickets, again, email } => {
                 let wallet = Wallet::open(&context.wallet())?;
-                let server = wallet.meet(&find::client(context)?, &server).await?;
+                let typed = server;
+                let server = wallet.meet(&find::client(context)?, &typed).await?;
+                find::note_move(&typed, &server, context);
                 let offered = server.manifest().offers(Capability::Waitlist);
                 ensure!(offered, "{} has no waitlist: look again from time to time", server.origin());
                 let id: ScreeningId = screening.parse().with_context(|| screening.clone())?;

@@ -67,7 +67,6 @@ struct Pages {
 impl Pages {
     /// A server moved: what is of it is at its new address. Its keys at the old one stay known.
     fn move_to(&mut self, from: &Origin, to: &Origin) {
-        self.moved.remove(to);
         if from == to {
             return;
         }
@@ -211,17 +210,15 @@ impl Wallet {
         let Pages { servers: before, moved, .. } = self.read()?;
         let known = |origin: &Origin| before.get(origin).map(|met| met.known);
         let first = client.server_at(origin, known(&name)).await?;
-        // It may have come back from there.
-        let left = moved.get(&name).filter(|to| !first.manifest().moved_from.contains(*to));
-        if let (Some(to), None) = (left, &first.manifest().moved_to) {
-            return Err(WalletError::Left { from: name, to: to.clone() });
-        }
         let mut met: Vec<(Origin, Met)> = Vec::new();
         let server = client.follow(first, known, |server| met.push((server.origin().clone(), Met::of(server)))).await?;
-        if server.origin() != &name
-            || moved.contains_key(&name)
-            || met.iter().any(|(origin, now)| before.get(origin) != Some(now))
-        {
+        // It may have come back from there.
+        let left = moved.get(server.origin()).filter(|to| !server.manifest().moved_from.contains(*to));
+        if let Some(to) = left {
+            return Err(WalletError::Left { from: server.origin().clone(), to: to.clone() });
+        }
+        let came_back = moved.contains_key(server.origin());
+        if server.origin() != &name || came_back || met.iter().any(|(origin, now)| before.get(origin) != Some(now)) {
             self.change(|pages| {
                 // Another program may have met a newer one meanwhile.
                 let age = |met: &Met| (met.known.succession, met.known.serial);
@@ -230,6 +227,9 @@ impl Wallet {
                         pages.servers.insert(origin.clone(), now);
                     }
                     pages.move_to(&origin, server.origin());
+                }
+                if came_back {
+                    pages.moved.remove(server.origin());
                 }
                 Ok(())
             })?;
@@ -283,6 +283,7 @@ impl Wallet {
     pub fn trust(&self, server: &Server) -> Result<(), WalletError> {
         self.change(|pages| {
             pages.servers.insert(server.origin().clone(), Met::of(server));
+            pages.moved.remove(server.origin());
             Ok(())
         })
     }

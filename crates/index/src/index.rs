@@ -9,6 +9,7 @@ use admit_protocol::capability::{Capability, Role};
 use admit_protocol::cinema::Country;
 use admit_protocol::directory::{Announcement, Listing, ListingKind};
 use admit_protocol::id::ListingId;
+use admit_protocol::json::MANIFEST_BYTES_MAX;
 use admit_protocol::jws::Jws;
 use admit_protocol::key::{KeyId, PublicKey, SecretKey};
 use admit_protocol::manifest::{Contact, Keys, Manifest};
@@ -20,12 +21,14 @@ use jiff::{SignedDuration, Timestamp};
 use url::Url;
 
 use crate::import::Imported;
-use crate::look::{self, Before, Found};
+use crate::look::{self, Before, Found, Moved, There};
 use crate::store::{Quarantine, SqliteStore, StoreError, StoredListing};
 use crate::world::{Place, SAME_PLACE_M, World};
 
 /// F6: strangers cause at most one look at a server in this time.
 const LOOK_AGAIN: Duration = Duration::from_secs(300);
+/// A look takes no longer: a server that answers slowly, page by page, keeps nobody else waiting.
+const LOOK_TIME: Duration = Duration::from_secs(120);
 /// Looks under way at once.
 const LOOKS_MAX: usize = 8;
 
@@ -77,6 +80,13 @@ struct Inner {
     world: RwLock<Arc<World>>,
     looked: Mutex<HashMap<Origin, Instant>>,
     looks: tokio::sync::Semaphore,
+}
+
+/// What a look found that is not taken over yet.
+struct Looked {
+    announcement: Announcement,
+    moved_to: Option<Moved>,
+    moved_from: BTreeSet<Origin>,
 }
 
 impl Index {
@@ -180,10 +190,10 @@ impl Index {
     /// When the address is none of a server, too many are being looked at, or the store fails.
     pub async fn announce(&self, text: &str) -> Result<Announcement, IndexError> {
         let origin = self.read_origin(text)?;
+        let _permit = self.0.looks.try_acquire().map_err(|_| IndexError::Busy)?;
         if let Some(before) = self.looked_lately(&origin)? {
             return Ok(self.as_of_now(before));
         }
-        let _permit = self.0.looks.try_acquire().map_err(|_| IndexError::Busy)?;
         let found = self.look(&origin).await?;
         Ok(self.as_of_now(found))
     }
@@ -194,12 +204,16 @@ impl Index {
         Announcement { listed: world.lists(&found.origin), cinemas: world.cinemas_of(&found.origin), ..found }
     }
 
-    /// What was found, where it is too soon to look again (F6), also after a restart.
-    fn looked_lately(&self, origin: &Origin) -> Result<Option<Announcement>, StoreError> {
+    /// What was found, where it is too soon to look again (F6), also after a restart. Otherwise it may be looked at now, once.
+    fn looked_lately(&self, origin: &Origin) -> Result<Option<Announcement>, IndexError> {
         let soon = SignedDuration::try_from(LOOK_AGAIN).unwrap_or_default();
         let before = self.0.store.look(origin)?;
-        let lately = before.filter(|(at, _)| Timestamp::now().duration_since(*at) < soon || !self.may_look(origin));
-        Ok(lately.map(|(_, found)| found))
+        let lately = before.as_ref().is_some_and(|(at, _)| Timestamp::now().duration_since(*at) < soon);
+        if !lately && self.may_look(origin) {
+            return Ok(None);
+        }
+        // Of a first look that is still under way nothing can be said.
+        before.map(|(_, found)| Some(found)).ok_or(IndexError::Busy)
     }
 
     fn may_look(&self, origin: &Origin) -> bool {
@@ -212,15 +226,54 @@ impl Index {
         true
     }
 
-    /// Looks at a server now, and takes over what it finds.
+    /// Looks at a server now, and takes over what it finds. Where it moved, the index looks there, too; and where it says that it came
+    /// from, if it is listed there with the same keys. That is as far as one look goes.
     ///
     /// # Errors
     /// When the store fails.
     pub async fn look(&self, origin: &Origin) -> Result<Announcement, IndexError> {
+        let Looked { announcement, moved_to, moved_from } = self.look_at(origin).await?;
+        if let Some(Moved { to, asked }) = moved_to {
+            let found = match asked {
+                true => Some(self.look_at(&to).await?.announcement),
+                false => self.0.store.look(&to)?.map(|(_, found)| found),
+            };
+            self.move_listings(origin, &to, found).await?;
+        }
+        let known = self.0.store.known(origin)?;
+        for from in moved_from {
+            let before = self.0.store.known(&from)?;
+            let same = before.zip(known).is_some_and(|(a, b)| (a.identity, a.recovery) == (b.identity, b.recovery));
+            if same && self.world().lists(&from) && matches!(self.looked_lately(&from), Ok(None)) {
+                let moved_to = self.look_at(&from).await?.moved_to;
+                if moved_to.is_some_and(|moved| moved.to == *origin) {
+                    self.move_listings(&from, origin, Some(announcement.clone())).await?;
+                }
+            }
+        }
+        Ok(announcement)
+    }
+
+    /// What may be known of the place to which a server moved: it is a place like any other (F6).
+    fn there(&self, to: &Origin) -> There {
+        match self.looked_lately(to) {
+            Ok(None) => There::MayAsk,
+            _ => match self.world().manifest(to).and_then(|jws| jws.unverified(MANIFEST_BYTES_MAX).ok()) {
+                // It was verified when it was taken over.
+                Some(manifest) => There::Said(Box::new(manifest)),
+                None => There::NotNow,
+            },
+        }
+    }
+
+    /// Looks at one server, and takes over what is there.
+    async fn look_at(&self, origin: &Origin) -> Result<Looked, IndexError> {
         let before = Before { known: self.0.store.known(origin)?, quarantine: self.0.store.quarantine(origin)? };
         let quarantined = before.quarantine;
+        let looking = look::look(&self.0.client, origin, before, |to| self.there(to));
+        let found = tokio::time::timeout(LOOK_TIME, looking).await;
         let Found { announcement, server, quarantine, moved_to, moved_from } =
-            look::look(&self.0.client, origin, before).await;
+            found.unwrap_or_else(|_| look::gave_up(origin, quarantined));
         let why = announcement.steps.iter().find(|step| !step.ok).map(|step| step.detail.as_str());
         tracing::info!(%origin, in_order = why.is_none(), why, "looked at a server");
         let index = self.clone();
@@ -243,30 +296,16 @@ impl Index {
         };
         let panicked = |_| IndexError::Busy;
         let announcement = tokio::task::spawn_blocking(save).await.map_err(panicked)??;
-        if let Some(to) = moved_to {
-            self.follow(origin, to).await?;
-        }
-        // Where it says that it came from, it may say so, too: then it is not listed there any more.
-        for from in moved_from {
-            if self.world().lists(&from) && self.looked_lately(&from)?.is_none() {
-                Box::pin(self.look(&from)).await?;
-            }
-        }
-        Ok(announcement)
+        Ok(Looked { announcement, moved_to, moved_from })
     }
 
     /// A server moved. Once it is listed where it is now, it is listed there alone, and speaks for the entries that it spoke for.
-    async fn follow(&self, from: &Origin, to: Origin) -> Result<(), IndexError> {
-        // It is where the moves end: this goes no further.
-        let found = match self.looked_lately(&to)? {
-            Some(found) => found,
-            None => Box::pin(self.look(&to)).await?,
-        };
+    async fn move_listings(&self, from: &Origin, to: &Origin, there: Option<Announcement>) -> Result<(), IndexError> {
         // By that very look: one that is in quarantine takes nothing over, also where it is still listed as it was.
-        if found.steps.is_empty() || found.steps.iter().any(|step| !step.ok) {
+        if there.is_none_or(|found| found.steps.is_empty() || found.steps.iter().any(|step| !step.ok)) {
             return Ok(());
         }
-        let (index, from) = (self.clone(), from.clone());
+        let (index, from, to) = (self.clone(), from.clone(), to.clone());
         let take_over = move || {
             index.0.store.move_server(&from, &to)?;
             index.rebuild()

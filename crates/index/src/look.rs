@@ -7,7 +7,7 @@ use admit_protocol::capability::{Capability, Role};
 use admit_protocol::cinema::Cinema;
 use admit_protocol::directory::{Announcement, Listing, ListingKind, Step, StepName};
 use admit_protocol::jws::Jws;
-use admit_protocol::manifest::{Keys, Known, ManifestError};
+use admit_protocol::manifest::{Keys, Known, Manifest, ManifestError};
 use admit_protocol::origin::Origin;
 use admit_protocol::screening::Screening;
 use admit_protocol::time::after;
@@ -22,7 +22,7 @@ pub(crate) struct Found {
     /// Keys that it should not have, from now on or still.
     pub(crate) quarantine: Option<Quarantine>,
     /// Where it is now, if it moved and says so there, too.
-    pub(crate) moved_to: Option<Origin>,
+    pub(crate) moved_to: Option<Moved>,
     /// From where it says that it came.
     pub(crate) moved_from: BTreeSet<Origin>,
 }
@@ -36,21 +36,46 @@ pub(crate) struct Before {
     pub(crate) quarantine: Option<Quarantine>,
 }
 
-/// Fetches and checks everything of a server.
-pub(crate) async fn look(client: &Client, origin: &Origin, before: Before) -> Found {
+/// Where a server is now.
+pub(crate) struct Moved {
+    pub(crate) to: Origin,
+    /// Whether it was asked there: then a look at it is to follow.
+    pub(crate) asked: bool,
+}
+
+/// What may be known of the server at an origin.
+pub(crate) enum There {
+    /// What it said lately.
+    Said(Box<Manifest>),
+    /// It may be asked now.
+    MayAsk,
+    /// Nothing is known of it, and it was asked lately.
+    NotNow,
+}
+
+/// Fetches and checks everything of a server. `there` says what may be known of the place to which it moved (F6).
+pub(crate) async fn look(client: &Client, origin: &Origin, before: Before, there: impl Fn(&Origin) -> There) -> Found {
     let mut steps =
         Steps { noted: Vec::new(), quarantine: before.quarantine, moved_to: None, moved_from: BTreeSet::new() };
-    let server = steps.run(client, origin, before.known).await;
+    let server = steps.run(client, origin, before.known, there).await;
     let listed = server.is_some();
     let announcement = Announcement { origin: origin.clone(), listed, cinemas: Vec::new(), steps: steps.noted };
     let Steps { quarantine, moved_to, moved_from, .. } = steps;
     Found { announcement, server, quarantine, moved_to, moved_from }
 }
 
+/// A look that took too long: nothing of it counts.
+pub(crate) fn gave_up(origin: &Origin, quarantine: Option<Quarantine>) -> Found {
+    let mut steps = Steps { noted: Vec::new(), quarantine, moved_to: None, moved_from: BTreeSet::new() };
+    steps.note::<()>(StepName::Fetch, Err("its documents could not be read within two minutes".into()));
+    let announcement = Announcement { origin: origin.clone(), listed: false, cinemas: Vec::new(), steps: steps.noted };
+    Found { announcement, server: None, quarantine, moved_to: None, moved_from: BTreeSet::new() }
+}
+
 struct Steps {
     noted: Vec<Step>,
     quarantine: Option<Quarantine>,
-    moved_to: Option<Origin>,
+    moved_to: Option<Moved>,
     moved_from: BTreeSet<Origin>,
 }
 
@@ -99,14 +124,28 @@ impl Steps {
     }
 
     /// Looks where a server says that it moved (MAN-015), and says why it is not listed here.
-    async fn follow(&mut self, server: &Server) -> String {
-        match server.again().await {
-            Ok(there) => {
-                let to = there.origin().clone();
-                self.moved_to = Some(to.clone());
+    async fn follow(
+        &mut self,
+        client: &Client,
+        (old, to): (&Manifest, &Origin),
+        there: impl Fn(&Origin) -> There,
+    ) -> String {
+        let (new, asked) = match there(to) {
+            There::Said(manifest) => (Ok(*manifest), false),
+            There::MayAsk => {
+                let server = client.server_at(to.as_str(), None).await;
+                (server.map(|server| server.manifest().clone()).map_err(|error| manifest_failure(&error)), true)
+            }
+            There::NotNow => {
+                return format!("it says that it moved to {to}; the index looks there again in five minutes");
+            }
+        };
+        match new.and_then(|new| new.check_moved_from(old).map_err(|why| why.to_string())) {
+            Ok(()) => {
+                self.moved_to = Some(Moved { to: to.clone(), asked });
                 format!("it moved to {to}: ask about that address")
             }
-            Err(error) => format!("it says that it moved, and is not believed: {}", manifest_failure(&error)),
+            Err(why) => format!("it says that it moved, and is not believed: {why}"),
         }
     }
 
@@ -115,6 +154,7 @@ impl Steps {
         client: &Client,
         origin: &Origin,
         known: Option<Known>,
+        there: impl Fn(&Origin) -> There,
     ) -> Option<(SeenServer, Vec<Cinema>)> {
         self.note(StepName::Address, Ok(()));
         let jws = client.manifest(origin).await.map_err(|e| fetch_failure(&e));
@@ -125,8 +165,8 @@ impl Steps {
         let met = client.server_from(origin, &jws, known);
         let who = self.same_keys(stranger, met).and_then(|server| is_a_cinemas(&server).map(|()| server));
         let server: Server = self.note(StepName::Identity, who)?;
-        if server.manifest().moved_to.is_some() {
-            let moved = self.follow(&server).await;
+        if let Some(to) = &server.manifest().moved_to {
+            let moved = self.follow(client, (server.manifest(), to), there).await;
             return self.note(StepName::Moved, Err(moved));
         }
         self.moved_from = server.manifest().moved_from.clone();

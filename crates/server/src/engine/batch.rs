@@ -253,6 +253,11 @@ impl Turn {
         })
     }
 
+    /// Whether this process is saving what was decided.
+    pub(super) fn is_saving(&self, saving: bool) {
+        self.resident.is_saving(saving.then_some(self.seen + 1));
+    }
+
     /// It is committed: everybody may see it. Says by how many bytes the house has grown, about.
     pub(super) fn publish(&mut self) -> usize {
         let mut state = self.resident.state_mut();

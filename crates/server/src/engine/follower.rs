@@ -62,7 +62,10 @@ impl Follower {
             if looked.elapsed() >= WATCH_EVERY {
                 looked = Instant::now();
                 houses.extend(self.shared.watched());
-                houses.extend(self.look_around().map(|resident| (resident.screening(), resident)));
+                let around = self.look_around().map(|resident| (resident.screening(), resident)).collect();
+                if let Err(error) = look(&self.shared, store, &around) {
+                    tracing::warn!(?error, "what other processes saved could not be read");
+                }
             }
             let looked_at = look(&self.shared, store, &houses);
             if let Err(error) = &looked_at {
@@ -154,7 +157,9 @@ fn look(
 /// Makes true in memory what somebody else saved, unless it is older than what is there.
 pub(super) fn take_over(shared: &Shared, resident: &Arc<Resident>, news: News) -> Result<(), Failed> {
     let News { version, now, what } = news;
-    shared.others_saved(now);
+    if resident.is_anothers(version) {
+        shared.others_saved(now);
+    }
     let fits = match what {
         NewsOf::Holds(holds) => resident.catch_up(holds, version, now),
         NewsOf::Everything => false,

@@ -31,6 +31,8 @@ pub(crate) struct Resident {
     used: AtomicU64,
     /// When it was last known to be as it was saved last, by whom ever, in milliseconds.
     current_at: AtomicI64,
+    /// The version that this process is saving.
+    saving: AtomicU64,
     /// About how much memory it takes, in bytes.
     weight: AtomicUsize,
 }
@@ -60,6 +62,7 @@ impl Resident {
             live: Mutex::default(),
             used: AtomicU64::new(0),
             current_at: AtomicI64::new(at.as_millisecond()),
+            saving: AtomicU64::new(0),
             weight: AtomicUsize::new(weight),
         }
     }
@@ -80,6 +83,16 @@ impl Resident {
     /// It was as it was saved last at some time since `at`.
     pub(super) fn was_current(&self, at: Timestamp) {
         self.current_at.fetch_max(at.as_millisecond(), Ordering::AcqRel);
+    }
+
+    /// This process saves this version of it, until it says that it saves none.
+    pub(super) fn is_saving(&self, version: Option<u64>) {
+        self.saving.store(version.unwrap_or(0), Ordering::Release);
+    }
+
+    /// Whether somebody else saved this version of it, as far as can be told.
+    pub(super) fn is_anothers(&self, version: u64) -> bool {
+        self.saving.load(Ordering::Acquire) != version && self.version() < version
     }
 
     /// Since when, at the latest, it may have been saved elsewhere, in milliseconds.

@@ -268,7 +268,12 @@ impl Writer {
         }
         let began = self.shared.clock.now();
         let saves: Vec<_> = changed.iter().filter_map(Turn::save).collect();
-        let outcomes = match save(&saves) {
+        changed.iter().for_each(|turn| turn.is_saving(true));
+        let saved = save(&saves);
+        if !matches!(saved, Ok(Some(_))) {
+            changed.iter().for_each(|turn| turn.is_saving(false));
+        }
+        let outcomes = match saved {
             Ok(Some(outcomes)) => outcomes,
             Ok(None) => {
                 self.shared.others_saved(began);
@@ -297,6 +302,7 @@ impl Writer {
                 Outcome::Saved => {
                     turn.resident.was_current(began);
                     let grown = turn.publish();
+                    turn.is_saving(false);
                     for (job, result) in turn.waiting.drain(..) {
                         let _ = job.reply.send(result);
                     }
@@ -307,8 +313,12 @@ impl Writer {
                         self.shared.make_room(grown);
                     }
                 }
-                Outcome::Conflict => self.reload(turn),
+                Outcome::Conflict => {
+                    turn.is_saving(false);
+                    self.reload(turn);
+                }
                 Outcome::Broken(why) => {
+                    turn.is_saving(false);
                     turn.quarantine(&why);
                     answer_all(vec![turn], || Failed::Busy);
                 }
