@@ -253,13 +253,13 @@ fn report(found: &Announcement, fresh: bool, context: &Context) -> anyhow::Resul
             if let Some(into) = cinema.merged_into {
                 show::line(&format!("  {} is hidden: {into} speaks for it", cinema.listing));
             } else if !cinema.beside.is_empty() {
-                let beside: Vec<String> = cinema.beside.iter().map(ToString::to_string).collect();
-                show::line(&format!(
-                    "  {} is shown as unconfirmed: a list has {} at its place. Whether that is the same cinema, the index's operator says: \
-                     ask them, they see both in `admit index merges`",
-                    cinema.listing,
-                    beside.join(", ")
-                ));
+                show::line(&format!("  {} is shown as unconfirmed: at its place a list has", cinema.listing));
+                for entry in &cinema.beside {
+                    show::line(&format!("    {}: {}", entry.id, entry_in_words(entry)));
+                }
+                show::line(
+                    "    Whether that is the same cinema, the index's operator says: ask them, they see both in `admit index merges`",
+                );
             }
         }
     }

@@ -103,7 +103,7 @@ const SUPERVISOR_S: i64 = 600;
 pub(crate) struct Desk {
     /// The cinema's server.
     server: String,
-    /// What you sign in with. The password is asked for, or read from standard input.
+    /// What you sign in with. The password is asked for, or read from standard input; not while you are signed in here already.
     #[arg(long, env = "ADMIT_LOGIN")]
     login: String,
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use admit_client::{Client, ClientError, Resolve};
 use admit_protocol::capability::{Capability, Role};
 use admit_protocol::cinema::Country;
-use admit_protocol::directory::{Announcement, Listing, ListingKind};
+use admit_protocol::directory::{Announcement, Listing};
 use admit_protocol::id::ListingId;
 use admit_protocol::json::MANIFEST_BYTES_MAX;
 use admit_protocol::jws::Jws;
@@ -316,7 +316,7 @@ impl Index {
     /// Listings for a server's cinemas, and the imported entries that each of them speaks for.
     ///
     /// An entry is claimed by itself only when its known website is at the very host that announced; else both are
-    /// shown, the newcomer as unconfirmed, until the operator merges them.
+    /// shown, until the operator merges them.
     fn claim(
         &self,
         seen: &crate::store::SeenServer,
@@ -331,15 +331,10 @@ impl Index {
                 let website = entry.website.as_deref().and_then(|w| Url::parse(w).ok());
                 website.is_some_and(|w| host_of(&w) == seen.origin.authority())
             };
-            let kind = match (near.iter().find(own), near.is_empty()) {
-                (Some(entry), _) => {
-                    claimed.push((entry.id, crate::store::listing_id(&seen.origin, cinema.id)));
-                    ListingKind::Server
-                }
-                (None, true) => ListingKind::Server,
-                (None, false) => ListingKind::Unconfirmed,
-            };
-            listings.push(look::listing(&seen.origin, cinema, kind, seen.verified_at));
+            if let Some(entry) = near.iter().find(own) {
+                claimed.push((entry.id, crate::store::listing_id(&seen.origin, cinema.id)));
+            }
+            listings.push(look::listing(&seen.origin, cinema, seen.verified_at));
         }
         (listings, claimed)
     }
@@ -415,11 +410,6 @@ impl Index {
             return Err(StoreError::Refused(why).into());
         }
         self.0.store.merge(listing, Some(into))?;
-        // The operator has looked: the place is confirmed.
-        if let Some(speaker) = of(into).filter(|l| l.kind == ListingKind::Unconfirmed) {
-            let confirmed = Listing { kind: ListingKind::Server, ..speaker.clone() };
-            self.0.store.put_listings(&[StoredListing { listing: confirmed, merged_into: None }])?;
-        }
         Ok(self.rebuild()?)
     }
 
@@ -428,22 +418,10 @@ impl Index {
     /// # Errors
     /// When there is no such listing.
     pub fn unmerge(&self, listing: ListingId) -> Result<(), IndexError> {
-        let stored = self.0.store.listings()?;
-        let hidden = stored.iter().find(|s| s.listing.id == listing);
-        let into = hidden.and_then(|s| s.merged_into);
-        if hidden.is_some() && into.is_none() {
+        if self.0.store.listings()?.iter().any(|s| s.listing.id == listing && s.merged_into.is_none()) {
             return Err(StoreError::Refused(format!("{listing} is shown already")).into());
         }
         self.0.store.merge(listing, None)?;
-        self.rebuild()?;
-        // Two at one place again: which of them is right is open again, too.
-        let speaker = into.and_then(|into| stored.into_iter().map(|s| s.listing).find(|l| l.id == into));
-        if let Some(speaker) = speaker.filter(|l| l.kind == ListingKind::Server)
-            && self.world().unclaimed_near(speaker.position, SAME_PLACE_M).iter().any(|l| l.id == listing)
-        {
-            let open = Listing { kind: ListingKind::Unconfirmed, ..speaker };
-            self.0.store.put_listings(&[StoredListing { listing: open, merged_into: None }])?;
-        }
         Ok(self.rebuild()?)
     }
 }

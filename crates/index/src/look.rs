@@ -245,10 +245,10 @@ fn fetch_failure(error: &ClientError) -> String {
 }
 
 /// A cinema of a verified server as a listing.
-pub(crate) fn listing(origin: &Origin, cinema: &Cinema, kind: ListingKind, verified_at: Timestamp) -> StoredListing {
+pub(crate) fn listing(origin: &Origin, cinema: &Cinema, verified_at: Timestamp) -> StoredListing {
     let listing = Listing {
         id: listing_id(origin, cinema.id),
-        kind,
+        kind: ListingKind::Server,
         origin: Some(origin.clone()),
         cinema: Some(cinema.id),
         name: cinema.name.clone(),

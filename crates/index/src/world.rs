@@ -119,6 +119,11 @@ impl World {
         }
         world.hidden = hidden;
         world.spots = RTree::bulk_load(spots);
+        let unconfirmed: Vec<usize> =
+            (0..world.listings.len()).filter(|&number| world.is_unconfirmed(number)).collect();
+        for number in unconfirmed {
+            world.listings[number].kind = ListingKind::Unconfirmed;
+        }
         for server in servers {
             world.add_programme(server, &by_cinema);
         }
@@ -162,7 +167,7 @@ impl World {
         let shown = self.listings.iter().filter(of).map(|listing| ListedCinema {
             listing: listing.id,
             kind: listing.kind,
-            beside: self.beside(listing).iter().map(|entry| entry.id).collect(),
+            beside: self.beside(listing),
             merged_into: None,
         });
         let hidden = self.hidden.iter().filter(|hidden| of(&&hidden.listing)).map(|hidden| ListedCinema {
@@ -174,12 +179,24 @@ impl World {
         shown.chain(hidden).collect()
     }
 
-    /// The entries that make a cinema unconfirmed, nearest first.
-    fn beside(&self, listing: &Listing) -> Vec<&Listing> {
-        match listing.kind {
-            ListingKind::Unconfirmed => self.unclaimed_near(listing.position, SAME_PLACE_M),
-            _ => Vec::new(),
+    /// Whether nobody knows if a server's cinema is one that a list has at its place: entries there that stand by themselves, and none
+    /// that it speaks for.
+    fn is_unconfirmed(&self, number: usize) -> bool {
+        let Listing { id, origin, position, .. } = &self.listings[number];
+        let own = |hidden: &StoredListing| {
+            hidden.merged_into == Some(*id) && position.distance_m(&hidden.listing.position) <= SAME_PLACE_M
+        };
+        origin.is_some() && !self.unclaimed_near(*position, SAME_PLACE_M).is_empty() && !self.hidden.iter().any(own)
+    }
+
+    /// The entries that make a cinema unconfirmed, nearest first, and how far from it each is.
+    fn beside(&self, listing: &Listing) -> Vec<Listing> {
+        if listing.kind != ListingKind::Unconfirmed {
+            return Vec::new();
         }
+        let far = |entry: &Listing| metres(listing.position.distance_m(&entry.position));
+        let entries = self.unclaimed_near(listing.position, SAME_PLACE_M).into_iter();
+        entries.map(|entry| Listing { distance_m: Some(far(entry)), ..entry.clone() }).collect()
     }
 
     /// What an operator decides: cinemas that are unconfirmed, and listings that speak for others.
@@ -191,12 +208,8 @@ impl World {
             }
         }
         let place = |listing: &Listing| {
-            let beside = self.beside(listing).into_iter().map(|entry| Listing {
-                distance_m: Some(metres(listing.position.distance_m(&entry.position))),
-                ..entry.clone()
-            });
             let place = Place {
-                beside: beside.collect(),
+                beside: self.beside(listing),
                 speaks_for: speaks_for.remove(&listing.id).unwrap_or_default(),
                 listing: listing.clone(),
             };
@@ -414,4 +427,43 @@ fn metres(distance: f64) -> u32 {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most half the earth's girth")]
     let metres = distance.round() as u32;
     metres
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// A listing some metres north of a place; of a server, or of a list.
+    fn listing(id: u8, metres_north: i32, origin: Option<&str>) -> Listing {
+        let kind = if origin.is_some() { "server" } else { "unclaimed" };
+        let listing = json!({
+            "id": format!("lst_{id:026}"), "kind": kind, "origin": origin, "name": {"en": "Kino"},
+            "address": {"street": "1", "city": {"en": "Praha"}, "country": "CZ"},
+            "position": {"lat_e6": 50_000_000 + metres_north * 9, "lon_e6": 14_000_000},
+        });
+        serde_json::from_value(listing).expect("a listing")
+    }
+
+    /// IDX-006: what is unconfirmed hangs on what stands at its place today, not on what stood there when it was announced.
+    #[test]
+    fn a_cinema_is_unconfirmed_while_an_entry_at_its_place_stands_by_itself_and_it_speaks_for_none() {
+        let (first, second) =
+            (listing(1, 0, Some("https://first.example")), listing(2, 100, Some("https://b.example")));
+        let (entry, other) = (listing(3, 10, None), listing(4, 250, None));
+        let far = listing(5, 2000, None);
+        let kinds = |merged: &[(&Listing, &Listing)]| {
+            let into = |l: &Listing| merged.iter().find(|(hidden, _)| hidden.id == l.id).map(|(_, by)| by.id);
+            let all = [&first, &second, &entry, &other, &far]
+                .map(|l| StoredListing { listing: l.clone(), merged_into: into(l) });
+            let world = World::new(vec![], all.to_vec());
+            [&first, &second].map(|of| world.listings.iter().find(|l| l.id == of.id).expect("shown").kind)
+        };
+        let (yes, no) = (ListingKind::Unconfirmed, ListingKind::Server);
+        assert_eq!(kinds(&[]), [yes, yes]);
+        assert_eq!(kinds(&[(&entry, &first)]), [no, yes], "the other entry may be the second's still");
+        assert_eq!(kinds(&[(&entry, &first), (&other, &first)]), [no, no], "nothing is left at the place");
+        assert_eq!(kinds(&[(&far, &second)]), [yes, yes], "it speaks for what is elsewhere");
+    }
 }

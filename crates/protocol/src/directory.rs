@@ -51,9 +51,10 @@ pub struct ListedCinema {
     pub listing: ListingId,
     /// How far to believe it.
     pub kind: ListingKind,
-    /// Entries of lists at that place, of which nobody knows yet whether they are this cinema: why it is unconfirmed.
+    /// Entries of lists at that place, of which nobody knows yet whether they are this cinema: why it is unconfirmed. Their
+    /// `distance_m` is from here.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub beside: Vec<ListingId>,
+    pub beside: Vec<Listing>,
     /// The listing that is shown in its place: the index's operator merged the two.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub merged_into: Option<ListingId>,

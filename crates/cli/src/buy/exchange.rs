@@ -8,12 +8,12 @@ use admit_protocol::money::Money;
 use admit_protocol::queue::QueueState;
 use admit_protocol::screening::Screening;
 use admit_protocol::time::Moment;
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, anyhow, bail, ensure};
 use clap::Args;
 
 use super::begun::{is_begun, unfinished};
 use super::choosing::{self, named_types, wish};
-use super::{bought, keepsake, print_tickets, tickets_of};
+use super::{bought, keepsake, print_tickets, read_amount, tickets_of};
 use crate::bookings::{Named, check_stands, seats_named};
 use crate::showing::Showing;
 use crate::{Context, find, sales, show};
@@ -42,13 +42,17 @@ pub(crate) struct Exchange {
     #[arg(long, value_delimiter = ',')]
     tickets: Vec<String>,
     /// Exchange without asking.
-    #[arg(long)]
+    #[arg(long, group = "agreed")]
     yes: bool,
+    /// Exchange without asking, if at most this is left to pay for the new seats, such as 2.50.
+    #[arg(long, group = "agreed", value_name = "AMOUNT")]
+    at_most: Option<String>,
 }
 
 impl Exchange {
     pub(crate) async fn run(self, context: &Context) -> anyhow::Result<()> {
-        ensure!(!context.json || self.yes, "say --yes: with --json nobody is asked");
+        let agreed = self.yes || self.at_most.is_some();
+        ensure!(!context.json || agreed, "say --at-most, such as 2.50, or --yes: with --json nobody is asked");
         let wallet = Wallet::open(&context.wallet())?;
         let (old, booking) = self.booking.booked(&wallet)?;
         let give = self
@@ -67,6 +71,8 @@ impl Exchange {
             check_stands(&booking, &wallet)?;
             sales::check(&screening, server.now())?;
         }
+        let currency = server.price_table(screening.price_table).await?.currency;
+        let most = self.at_most.as_deref().map(|text| read_amount(text, currency)).transpose()?;
         let new = self.hold(&wallet, &server, &old, &screening).await?;
         if let Some(made) = new.booking.clone() {
             show::warn("this was asked for before, and is done");
@@ -84,8 +90,12 @@ impl Exchange {
         if !context.json {
             self.print(&server, (&old, &booking), &screening, &quote).await?;
         }
-        if !self.yes {
-            let asked = show::agree("exchange them?", &mut show::Stop::listen()?, "--yes").await;
+        if let Some(most) = most.filter(|most| quote.balance_due > *most) {
+            let more = anyhow!("{} is left to pay, more than {most}", quote.balance_due);
+            return Err(give_back(&wallet, &server, &new, more).await);
+        }
+        if !agreed {
+            let asked = show::agree("exchange them?", &mut show::Stop::listen()?, "--at-most AMOUNT or --yes").await;
             if let Err(error) = asked {
                 return Err(give_back(&wallet, &server, &new, error).await);
             }

@@ -110,6 +110,15 @@ async fn a_child_stays_a_child_and_who_exchanges_hears_what_it_costs_altogether(
     assert!(same.contains("Child      7.00 EUR") && same.contains("altogether you pay as much as before"), "{same}");
     let tickets = says(&mine(&["ticket", "show", "2", "--no-qr"]));
     assert!(tickets.contains("1-5, Adult") && tickets.contains("1-6, Child"), "{tickets}");
-    let chosen = says(&mine(&["exchange", "2", "show-0", "best:1", "--give", "1-6", "--yes"]));
+    let more = says(&mine(&["exchange", "2", "show-0", "1-1=adult", "1-2=adult", "--at-most", "19.99"]));
+    assert!(
+        more.contains("20.00 EUR is left to pay, more than 19.99 EUR") && more.contains("you have what you had"),
+        "{more}"
+    );
+    let just = says(&mine(&["exchange", "2", "show-0", "1-1=adult", "1-2=adult", "--at-most", "20"]));
+    assert!(just.contains("exchanged: "), "{just}");
+    let back = says(&mine(&["exchange", "3", "show-1", "1-5", "1-6=child", "--at-most", "17"]));
+    assert!(back.contains("exchanged: "), "{back}");
+    let chosen = says(&mine(&["exchange", "4", "show-0", "best:1", "--give", "1-6", "--yes"]));
     assert!(chosen.matches("Child      7.00 EUR").count() == 2, "given and taken: {chosen}");
 }

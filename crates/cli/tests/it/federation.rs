@@ -291,9 +291,9 @@ async fn an_entry_is_claimed_from_the_host_of_its_website_and_by_nobody_else() {
         };
         let why = asked(&["--json", "index", "why", &index.origin, &cinema.origin]);
         assert_eq!(why["cinemas"].as_array().map(Vec::len), Some(1), "{why}");
-        assert_eq!(why["cinemas"][0]["beside"][0].as_str(), id_of("unclaimed").as_deref(), "{why}");
+        assert_eq!(why["cinemas"][0]["beside"][0]["id"].as_str(), id_of("unclaimed").as_deref(), "{why}");
         let words = says(&run(&["index", "why", &index.origin, &cinema.origin]));
-        assert_eq!(words.contains("is shown as unconfirmed"), !claimed, "{words}");
+        assert_eq!(words.contains("Kino (osm:a), 0 m away"), !claimed, "{words}");
         drop(serving);
         // Where the operator decides: what is open, and what was merged.
         let places = asked(&["--json", "index", "merges", index.text()]);
