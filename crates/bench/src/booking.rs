@@ -246,7 +246,8 @@ fn buying_round(
                     let mut connection = Connection::open(address).await?;
                     let mut round = Round::default();
                     while began.elapsed() < time {
-                        buy(&mut connection, &target, target.take(), &mut round, until).await?;
+                        let buyer = Buyer::new(&target, target.take())?;
+                        buyer.buy(&mut connection, &mut round, until).await?;
                     }
                     anyhow::Ok(round)
                 })
@@ -266,6 +267,8 @@ pub(crate) fn surge_round(
 ) -> anyhow::Result<Round> {
     let target = Arc::new(Target { hall: Hall::Ordinary, first: screening, screenings: 2, next: AtomicUsize::new(0) });
     let blocks = Hall::Ordinary.seats() / 4;
+    let wanted = (0..buyers).map(|n| Buyer::new(&target, target.seats(n, screening, n % blocks)));
+    let wanted: Arc<Vec<Buyer>> = Arc::new(wanted.collect::<anyhow::Result<_>>()?);
     load.block_on(async {
         let mut connected = Vec::with_capacity(connections);
         for _ in 0..connections {
@@ -275,17 +278,13 @@ pub(crate) fn surge_round(
         let tasks: Vec<_> = connected
             .into_iter()
             .map(|mut connection| {
-                let target = target.clone();
+                let (target, wanted) = (target.clone(), wanted.clone());
                 tokio::spawn(async move {
                     let mut round = Round::default();
-                    loop {
-                        let n = target.next.fetch_add(1, Ordering::Relaxed);
-                        if n >= buyers {
-                            return anyhow::Ok(round);
-                        }
-                        let seats = target.seats(n, screening, n % blocks);
-                        buy(&mut connection, &target, seats, &mut round, Until::Booked).await?;
+                    while let Some(buyer) = wanted.get(target.next.fetch_add(1, Ordering::Relaxed)) {
+                        buyer.buy(&mut connection, &mut round, Until::Booked).await?;
                     }
+                    anyhow::Ok(round)
                 })
             })
             .collect();
@@ -305,45 +304,58 @@ async fn collect(
     Ok(Round::merge(rounds, began.elapsed(), cpu_s()? - cpu))
 }
 
-/// Four seats side by side.
-async fn buy(
-    connection: &mut Connection,
-    target: &Target,
-    (n, screening, row, first): (usize, usize, usize, usize),
-    round: &mut Round,
-    until: Until,
-) -> anyhow::Result<()> {
-    let mut secret = [0; 32];
-    getrandom::fill(&mut secret)?;
-    let token = URL_SAFE_NO_PAD.encode(secret);
-    // Each buyer in a network of their own, as a proxy says.
-    let (a, b, c) = (n / 65_536 % 200 + 20, n / 256 % 256, n % 256);
-    let headers = |key: &str| {
-        format!("authorization: Bearer {token}\r\nidempotency-key: {key}-{n}\r\nx-forwarded-for: {a}.{b}.{c}.7\r\n")
-    };
-    // By hand: what the generator spends, the server does not have.
-    let seat = |s: usize| format!(r#"{{"seat":"{row}-{s}","ticket_type":"adult"}}"#);
-    let seats = (first..first + 4).map(seat).collect::<Vec<_>>().join(",");
-    let screening = target.hall.screening(screening);
-    let body = format!(r#"{{"seats":[{seats}]}}"#);
-    let request = post(&format!("/v1/screenings/{screening}/holds"), &headers("h"), &body);
-    let asked = Instant::now();
-    let answer = connection.ask(&request).await?;
-    round.add(asked, answer.status);
-    if answer.status != 201 || until == Until::Held {
-        return Ok(());
+/// Who wants four seats side by side, with their first request ready to be sent.
+struct Buyer {
+    n: usize,
+    token: String,
+    screening: String,
+    seats: String,
+    hold: Vec<u8>,
+}
+
+impl Buyer {
+    fn new(target: &Target, (n, screening, row, first): (usize, usize, usize, usize)) -> anyhow::Result<Self> {
+        let mut secret = [0; 32];
+        getrandom::fill(&mut secret)?;
+        // By hand: what the generator spends, the server does not have.
+        let seat = |s: usize| format!(r#"{{"seat":"{row}-{s}","ticket_type":"adult"}}"#);
+        let seats = (first..first + 4).map(seat).collect::<Vec<_>>().join(",");
+        let (token, screening) = (URL_SAFE_NO_PAD.encode(secret), target.hall.screening(screening));
+        let mut buyer = Self { n, token, screening, seats, hold: Vec::new() };
+        buyer.hold = buyer.post("holds", &format!(r#"{{"seats":[{}]}}"#, buyer.seats));
+        Ok(buyer)
     }
-    let hold = std::str::from_utf8(answer.body)?;
-    let hold = hold.split(r#""id":""#).nth(1).and_then(|rest| rest.split('"').next()).context("a hold has an id")?;
-    let total = 4 * PRICE;
-    let body = format!(
-        r#"{{"hold":"{hold}","tickets":[{seats}],"total":{{"amount":{total},"currency":"EUR"}},"payment_method":"at_cinema"}}"#
-    );
-    let request = post(&format!("/v1/screenings/{screening}/bookings"), &headers("b"), &body);
-    let asked = Instant::now();
-    let status = connection.ask(&request).await?.status;
-    round.add(asked, status);
-    Ok(())
+
+    fn post(&self, what: &str, body: &str) -> Vec<u8> {
+        let Self { n, token, screening, .. } = self;
+        // Each in a network of their own, as a proxy says.
+        let (a, b, c) = (n / 65_536 % 200 + 20, n / 256 % 256, n % 256);
+        let headers = format!(
+            "authorization: Bearer {token}\r\nidempotency-key: {what}-{n}\r\nx-forwarded-for: {a}.{b}.{c}.7\r\n"
+        );
+        post(&format!("/v1/screenings/{screening}/{what}"), &headers, body)
+    }
+
+    async fn buy(&self, connection: &mut Connection, round: &mut Round, until: Until) -> anyhow::Result<()> {
+        let asked = Instant::now();
+        let answer = connection.ask(&self.hold).await?;
+        round.add(asked, answer.status);
+        if answer.status != 201 || until == Until::Held {
+            return Ok(());
+        }
+        let hold = std::str::from_utf8(answer.body)?;
+        let hold =
+            hold.split(r#""id":""#).nth(1).and_then(|rest| rest.split('"').next()).context("a hold has an id")?;
+        let (seats, total) = (&self.seats, 4 * PRICE);
+        let body = format!(
+            r#"{{"hold":"{hold}","tickets":[{seats}],"total":{{"amount":{total},"currency":"EUR"}},"payment_method":"at_cinema"}}"#
+        );
+        let request = self.post("bookings", &body);
+        let asked = Instant::now();
+        let status = connection.ask(&request).await?.status;
+        round.add(asked, status);
+        Ok(())
+    }
 }
 
 impl Rounds {

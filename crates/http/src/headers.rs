@@ -51,6 +51,8 @@ fn cors() -> CorsLayer {
             name("sunset"),
             REQUEST_ID,
         ])
+        // What any page may read is the same for every page.
+        .vary([])
         .max_age(Duration::from_secs(86_400))
 }
 
@@ -80,6 +82,8 @@ fn common(
 ) -> MapResponseLayer<impl Fn(Response) -> Response + Clone + Send + Sync + 'static> {
     MapResponseLayer::new(move |mut response: Response| {
         let headers = response.headers_mut();
+        // Room for those below, and for those of CORS.
+        headers.reserve(8);
         headers.extend(HeaderValue::from_str(&format!("{:.3}", clock())).ok().map(|now| (ADMIT_NOW, now)));
         headers.insert(REQUEST_ID, request_id());
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));

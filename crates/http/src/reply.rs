@@ -1,6 +1,7 @@
 //! Problems as HTTP answers.
 
 use admit_protocol::problem::{PROBLEM_MEDIA_TYPE, Problem, ProblemCode};
+use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 
@@ -61,7 +62,8 @@ impl IntoResponse for Reply {
         if serde_json::to_writer(&mut body, &self.0).is_err() {
             body.clear();
         }
-        let mut response = (status, body).into_response();
+        let mut response = Response::new(Body::from(body));
+        *response.status_mut() = status;
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_MEDIA_TYPE));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -126,17 +126,15 @@ pub fn read<T: DeserializeOwned>(bytes: &[u8], limit: usize, numbers: Numbers) -
     if bytes.starts_with(b"\xef\xbb\xbf") {
         return Err(JsonError::ByteOrderMark);
     }
-    if std::str::from_utf8(bytes).is_err() {
-        return Err(JsonError::NotUtf8);
-    }
-    if bytes.trim_ascii().is_empty() {
+    let Ok(text) = std::str::from_utf8(bytes) else { return Err(JsonError::NotUtf8) };
+    if text.trim_ascii().is_empty() {
         return Err(JsonError::Empty);
     }
-    let mut reader = serde_json::Deserializer::from_slice(bytes);
+    let mut reader = serde_json::Deserializer::from_str(text);
     Checked { depth: 0, numbers }.deserialize(&mut reader).map_err(JsonError::Unreadable)?;
     reader.end().map_err(JsonError::Unreadable)?;
-    T::deserialize(ObjectsOnly(&mut serde_json::Deserializer::from_slice(bytes)))
-        .map_err(|error| wrong_shape::<T, _>(error, &mut serde_json::Deserializer::from_slice(bytes)))
+    T::deserialize(ObjectsOnly(&mut serde_json::Deserializer::from_str(text)))
+        .map_err(|error| wrong_shape::<T, _>(error, &mut serde_json::Deserializer::from_str(text)))
 }
 
 /// Reads a part of a document that was read before.

@@ -303,5 +303,12 @@ fn conflicts(seats: &[SeatId], reason: ConflictReason) -> Vec<SeatConflict> {
 }
 
 fn list(seats: &[SeatId]) -> String {
-    seats.iter().map(SeatId::as_str).collect::<Vec<_>>().join(", ")
+    let mut list = String::with_capacity(seats.len() * 8);
+    for seat in seats {
+        if !list.is_empty() {
+            list += ", ";
+        }
+        list += seat.as_str();
+    }
+    list
 }

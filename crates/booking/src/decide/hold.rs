@@ -104,14 +104,14 @@ impl House {
         let seat_places = self.places_of(&seats)?;
         let mut places = Vec::with_capacity(seat_places.len());
         let mut conflicts = Vec::new();
-        let mut taken = BTreeSet::new();
-        let twice: BTreeSet<SeatId> = wish
-            .seats
-            .iter()
-            .zip(&seat_places)
-            .filter(|(_, place)| !taken.insert(**place))
-            .map(|(wanted, _)| wanted.0)
-            .collect();
+        let mut taken: Vec<Place> = Vec::with_capacity(seat_places.len());
+        let mut twice = BTreeSet::new();
+        for (&(seat, _), &place) in wish.seats.iter().zip(&seat_places) {
+            if taken.contains(&place) {
+                twice.insert(seat);
+            }
+            taken.push(place);
+        }
         if !twice.is_empty() {
             return Err(Refusal::NamedTwice(twice.into_iter().collect()));
         }
@@ -135,7 +135,7 @@ impl House {
         area: AreaId,
         count: u32,
         wanted: Option<TicketTypeId>,
-        taken: &mut BTreeSet<Place>,
+        taken: &mut Vec<Place>,
         places: &mut Vec<HeldPlace>,
         conflicts: &mut Vec<SeatConflict>,
     ) -> Result<(), Refusal> {

@@ -253,9 +253,9 @@ impl Turn {
         })
     }
 
-    /// Whether this process is saving what was decided.
-    pub(super) fn is_saving(&self, saving: bool) {
-        self.resident.is_saving(saving.then_some(self.seen + 1));
+    /// This process is about to save what was decided.
+    pub(super) fn is_saving(&self) {
+        self.resident.is_saving(self.seen + 1);
     }
 
     /// It is committed: everybody may see it. Says by how many bytes the house has grown, about.

@@ -31,7 +31,7 @@ pub(crate) struct Resident {
     used: AtomicU64,
     /// When it was last known to be as it was saved last, by whom ever, in milliseconds.
     current_at: AtomicI64,
-    /// The version that this process is saving.
+    /// The version that this process saved last, or tried to.
     saving: AtomicU64,
     /// About how much memory it takes, in bytes.
     weight: AtomicUsize,
@@ -85,9 +85,9 @@ impl Resident {
         self.current_at.fetch_max(at.as_millisecond(), Ordering::AcqRel);
     }
 
-    /// This process saves this version of it, until it says that it saves none.
-    pub(super) fn is_saving(&self, version: Option<u64>) {
-        self.saving.store(version.unwrap_or(0), Ordering::Release);
+    /// This process is about to save this version of it.
+    pub(super) fn is_saving(&self, version: u64) {
+        self.saving.store(version, Ordering::Release);
     }
 
     /// Whether somebody else saved this version of it, as far as can be told.

@@ -268,12 +268,8 @@ impl Writer {
         }
         let began = self.shared.clock.now();
         let saves: Vec<_> = changed.iter().filter_map(Turn::save).collect();
-        changed.iter().for_each(|turn| turn.is_saving(true));
-        let saved = save(&saves);
-        if !matches!(saved, Ok(Some(_))) {
-            changed.iter().for_each(|turn| turn.is_saving(false));
-        }
-        let outcomes = match saved {
+        changed.iter().for_each(Turn::is_saving);
+        let outcomes = match save(&saves) {
             Ok(Some(outcomes)) => outcomes,
             Ok(None) => {
                 self.shared.others_saved(began);
@@ -302,7 +298,6 @@ impl Writer {
                 Outcome::Saved => {
                     turn.resident.was_current(began);
                     let grown = turn.publish();
-                    turn.is_saving(false);
                     for (job, result) in turn.waiting.drain(..) {
                         let _ = job.reply.send(result);
                     }
@@ -313,12 +308,8 @@ impl Writer {
                         self.shared.make_room(grown);
                     }
                 }
-                Outcome::Conflict => {
-                    turn.is_saving(false);
-                    self.reload(turn);
-                }
+                Outcome::Conflict => self.reload(turn),
                 Outcome::Broken(why) => {
-                    turn.is_saving(false);
                     turn.quarantine(&why);
                     answer_all(vec![turn], || Failed::Busy);
                 }
