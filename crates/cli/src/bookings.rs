@@ -46,14 +46,21 @@ impl List {
             .iter()
             .map(|p| {
                 let reference = p.booking.as_ref().map(|b| b.reference.clone()).unwrap_or_default();
-                vec![p.number.to_string(), reference, p.title.clone(), seats(p), state(p, &purchases, &news)]
+                vec![
+                    p.number.to_string(),
+                    reference,
+                    p.title.clone(),
+                    seats(p),
+                    tickets(p),
+                    state(p, &purchases, &news),
+                ]
             })
             .collect();
         if rows.is_empty() {
             show::line(&format!("nothing booked yet in {}", context.wallet().display()));
             show::line("(who has lost such a file goes to the cinema's counter, with the reference of the booking)");
         } else {
-            show::table(&["no", "ref", "what", "seats", "state"], &rows);
+            show::table(&["no", "ref", "what", "seats", "tickets", "state"], &rows);
         }
         for why in news.silent.values().collect::<BTreeSet<_>>() {
             show::warn(why);
@@ -177,6 +184,23 @@ fn seats(purchase: &Purchase) -> String {
     purchase.booking.as_ref().map_or_else(held, standing).join(" ")
 }
 
+/// Whose tickets stand: `Adult, 2 Child`.
+fn tickets(purchase: &Purchase) -> String {
+    let mut counts: Vec<(&str, usize)> = Vec::new();
+    let lines = purchase.booking.iter().flat_map(|b| &b.lines).filter(|l| l.state != TicketState::Revoked);
+    for kind in lines.map(|l| purchase.called(&l.ticket_type)) {
+        match counts.iter_mut().find(|(known, _)| *known == kind) {
+            Some((_, count)) => *count += 1,
+            None => counts.push((kind, 1)),
+        }
+    }
+    let words = |(kind, count): &(&str, usize)| match count {
+        1 => (*kind).to_owned(),
+        n => format!("{n} {kind}"),
+    };
+    counts.iter().map(words).collect::<Vec<_>>().join(", ")
+}
+
 fn state(purchase: &Purchase, all: &[Purchase], news: &News) -> String {
     let why = news.silent.get(&purchase.number);
     if purchase.is_open() && why.is_some() {
@@ -254,7 +278,15 @@ fn booked_state(booking: &Booking, all: &[Purchase], there: impl Fn(Timestamp) -
         return format!("{known}{paid}{back}");
     }
     let by = booking.collect_by.map(|by| format!(" by {}", there(by))).unwrap_or_default();
-    format!("{known}, {} to pay at the cinema{by}", booking.balance_due)
+    let left = left_of(booking);
+    let paid = if left.is_zero() { String::new() } else { format!("{left} paid, ") };
+    format!("{known}, {paid}{} to pay at the cinema{by}", booking.balance_due)
+}
+
+/// What was paid, and neither came back nor moved to another booking.
+pub(crate) fn left_of(b: &Booking) -> Money {
+    let moved = b.moved_out.unwrap_or(Money::zero(b.paid.currency()));
+    b.paid.minus(b.refunded).and_then(|left| left.minus(moved)).unwrap_or(b.paid)
 }
 
 /// How somebody names what they have bought.

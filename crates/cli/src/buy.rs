@@ -31,7 +31,7 @@ use crate::folder::read_email;
 use crate::office::{self, Office};
 use crate::show::Stop;
 use crate::showing::{Showing, cancellation};
-use crate::{Context, find, queue, sales, show};
+use crate::{Context, bookings, find, queue, sales, show};
 
 /// Hold seats and book them.
 ///
@@ -504,6 +504,13 @@ fn bought(
         let by = booking.collect_by.and_then(|by| Moment::new(by, screening.starts_at.zone()).ok());
         let by = by.map(|by| format!(" by {}", show::moment(&by))).unwrap_or_default();
         show::line(&format!("pay {} at the cinema{by}, or the seats go back on sale", booking.balance_due));
+        let left = bookings::left_of(booking);
+        if !left.is_zero() {
+            // EXCH-006.
+            show::line(&format!(
+                "{left} is paid; if the rest is not, as much of that comes back as a cancellation of what you gave would have brought"
+            ));
+        }
     }
     show::line(&format!("your tickets: admit ticket show {number}"));
     Ok(())

@@ -236,11 +236,16 @@ fn report(found: &Announcement, fresh: bool, context: &Context) -> anyhow::Resul
         show::json(found)?;
     } else {
         for step in &found.steps {
-            let mark = if step.ok { show::colour("32", "ok  ") } else { show::colour("1;31", "FAIL") };
+            let mark = match (step.ok, &found.moved_to) {
+                (true, _) => show::colour("32", "ok  "),
+                (false, Some(_)) => show::colour("1", "MOVE"),
+                (false, None) => show::colour("1;31", "FAIL"),
+            };
             show::line(&format!("{mark} {:10} {}", step.step, step.detail));
         }
         let all_well = found.steps.iter().all(|step| step.ok);
         let listed = match (found.listed, all_well) {
+            (false, _) if found.moved_to.is_some() => "is not listed any more, because it moved",
             (true, true) => "is listed",
             (true, false) => "is still listed as it was when it was last seen in order",
             (false, true) => "is hidden: the operator lets another listing speak for it",
@@ -249,6 +254,12 @@ fn report(found: &Announcement, fresh: bool, context: &Context) -> anyhow::Resul
         let at =
             found.steps.last().map(|step| format!("; the index looked at {}", show::here(step.at))).unwrap_or_default();
         show::line(&format!("{} {listed}{at}", found.origin));
+        for from in &found.still_at {
+            show::line(&format!(
+                "  {from}, where it was, is listed, too, until the index looks there again: `admit index announce` that address once more, \
+                 five minutes after its last look"
+            ));
+        }
         for cinema in &found.cinemas {
             if let Some(into) = cinema.merged_into {
                 show::line(&format!("  {} is hidden: {into} speaks for it", cinema.listing));
@@ -263,7 +274,7 @@ fn report(found: &Announcement, fresh: bool, context: &Context) -> anyhow::Resul
             }
         }
     }
-    if found.steps.iter().all(|step| step.ok) {
+    if found.steps.iter().all(|step| step.ok) || found.moved_to.is_some() {
         return Ok(());
     }
     let again =

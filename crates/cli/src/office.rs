@@ -208,7 +208,8 @@ impl Desk {
         if !context.json {
             let how_long =
                 if office.is_supervisor() { "while you work, and ten minutes" } else { "until your shift ends" };
-            show::warn(&format!("{} stays signed in here {how_long}: `admit box-office leave` ends it", self.login));
+            let leave = format!("admit box-office leave {} --login {}", self.server, self.login);
+            show::warn(&format!("{} stays signed in here {how_long}: `{leave}` ends it", self.login));
         }
         Ok(office)
     }

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use admit_client::{Purchase, Wallet};
 use admit_protocol::key::PublicKey;
 use admit_protocol::problem::ProblemCode;
-use admit_protocol::ticket::Ticket;
-use anyhow::{Context as _, anyhow, bail, ensure};
+use admit_protocol::ticket::{TICKET_PREFIX, Ticket};
+use anyhow::{Context as _, anyhow, bail};
 use clap::{Args, Subcommand};
 use fast_qr::convert::Builder as _;
 use fast_qr::convert::svg::SvgBuilder;
@@ -168,17 +168,26 @@ pub(crate) struct Verify {
 
 impl Verify {
     async fn run(self, context: &Context) -> anyhow::Result<()> {
-        ensure!(
-            self.server.is_some() || self.key.is_some(),
-            "whose ticket is it? say --server, or --key where there is no network"
-        );
-        let server = match &self.server {
-            Some(server) => Some(find::client(context)?.server(server, None).await?),
-            None => None,
-        };
-        let mut signer = None;
         let code =
             if self.code == "-" { std::io::read_to_string(std::io::stdin())?.trim().to_owned() } else { self.code };
+        let server = match (&self.server, &self.key) {
+            (Some(server), _) => Some(find::client(context)?.server(server, None).await?),
+            (None, Some(_)) => None,
+            (None, None) => {
+                // One of one's own says where it is from.
+                let wallet = Wallet::open(&context.wallet())?;
+                let has = |p: &Purchase| p.tickets.iter().flat_map(|t| &t.tickets).any(|ticket| ticket.code == code);
+                let own = wallet.purchases()?.into_iter().find(has);
+                let whose = "whose ticket is it? say --server, or --key where there is no network";
+                let own = own.context(if code.starts_with(TICKET_PREFIX) {
+                    whose
+                } else {
+                    "this is not an Admit ticket code"
+                })?;
+                Some(wallet.meet(&find::client(context)?, own.origin.as_str()).await?)
+            }
+        };
+        let mut signer = None;
         let ticket = Ticket::verify(&code, |short| {
             let keys = server.as_ref().map_or_else(Vec::new, |s| s.ticket_keys(short, Timestamp::now()));
             signer = self.key.as_deref().copied().or(keys.first().copied());

@@ -1,11 +1,11 @@
 //! A cinema's server, as an app sees it: one method for each endpoint.
 
 mod queue;
+mod scanner;
 
 use admit_protocol::booking::{Book, Booking, Cancel, CancellationQuote, QuoteCancellation, Tickets};
 use admit_protocol::cinema::{Cinema, CinemaPage};
 use admit_protocol::digest::ContentName;
-use admit_protocol::door::{AllowList, ScanResults, UploadScans};
 use admit_protocol::endpoint as at;
 use admit_protocol::exchange::{Exchange, ExchangeQuote, QuoteExchange};
 use admit_protocol::feed::Feed;
@@ -30,6 +30,8 @@ use serde::de::DeserializeOwned;
 use crate::error::ClientError;
 use crate::secret::{RequestKey, Secret};
 use crate::transport::{Ask, Client, bad_answer};
+
+pub use self::scanner::Scanner;
 
 /// A JWS is larger than what it carries: base64 and a header.
 const JWS_BYTES_MAX: usize = MANIFEST_BYTES_MAX / 3 * 4 + 4096;
@@ -523,57 +525,4 @@ pub enum Which {
     All,
     /// Those for these seats: at least one.
     Seats(Vec<SeatId>),
-}
-
-/// A scanner at the door (capability `door`): has a token that staff gave it.
-#[derive(Debug, Clone)]
-pub struct Scanner {
-    server: Server,
-    token: Secret,
-}
-
-impl Server {
-    /// The door of this server, for a scanner with this token.
-    #[must_use]
-    pub fn scanner(&self, token: Secret) -> Scanner {
-        Scanner { server: self.clone(), token }
-    }
-}
-
-impl Scanner {
-    /// The server whose door it is.
-    #[must_use]
-    pub fn server(&self) -> &Server {
-        &self.server
-    }
-
-    /// Every ticket of a screening, so that the door works without a network.
-    ///
-    /// # Errors
-    /// When it cannot be had, or is not signed by a ticket key of this server.
-    pub async fn allow_list(&self, screening: ScreeningId) -> Result<AllowList, ClientError> {
-        Ok(self.signed_allow_list(screening).await?.1)
-    }
-
-    /// As it came, and what it says.
-    pub(crate) async fn signed_allow_list(&self, screening: ScreeningId) -> Result<(Vec<u8>, AllowList), ClientError> {
-        let url = self.server.url(at::GET_ALLOW_LIST, &[screening.as_str()]);
-        let ask = Ask::get(url, admit_protocol::door::ALLOW_LIST_BYTES_MAX);
-        let bytes = self.server.client.ask(self.server.origin(), &ask.by(&self.token)).await?;
-        let keys = |short| self.server.ticket_keys(short, Timestamp::now());
-        let list = AllowList::verify(&bytes, keys).map_err(|e| bad_answer(self.server.origin(), e.to_string()))?;
-        if list.screening != screening {
-            return Err(bad_answer(self.server.origin(), format!("a list of {} for {screening}", list.screening)));
-        }
-        Ok((bytes.to_vec(), list))
-    }
-
-    /// Checks tickets in. Scans have names of their own, so sending them again changes nothing.
-    ///
-    /// # Errors
-    /// When the server cannot be reached; keep the scans and send them again.
-    pub async fn upload(&self, screening: ScreeningId, scans: &UploadScans) -> Result<ScanResults, ClientError> {
-        let url = self.server.url(at::UPLOAD_SCANS, &[screening.as_str()]);
-        self.server.json(Ask::post(url, scans).by(&self.token)).await
-    }
 }

@@ -201,7 +201,11 @@ impl Index {
     /// Whether a server is listed is a fact of now, not of the last look: one that fails once is still listed as it was.
     fn as_of_now(&self, found: Announcement) -> Announcement {
         let world = self.world();
-        Announcement { listed: world.lists(&found.origin), cinemas: world.cinemas_of(&found.origin), ..found }
+        // What is kept was verified.
+        let manifest =
+            world.manifest(&found.origin).and_then(|jws| jws.unverified::<Manifest>(MANIFEST_BYTES_MAX).ok());
+        let still_at = manifest.into_iter().flat_map(|m| m.moved_from).filter(|from| world.lists(from)).collect();
+        Announcement { listed: world.lists(&found.origin), cinemas: world.cinemas_of(&found.origin), still_at, ..found }
     }
 
     /// What was found, where it is too soon to look again (F6), also after a restart. Otherwise it may be looked at now, once.

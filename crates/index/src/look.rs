@@ -59,8 +59,9 @@ pub(crate) async fn look(client: &Client, origin: &Origin, before: Before, there
         Steps { noted: Vec::new(), quarantine: before.quarantine, moved_to: None, moved_from: BTreeSet::new() };
     let server = steps.run(client, origin, before.known, there).await;
     let listed = server.is_some();
-    let announcement = Announcement { origin: origin.clone(), listed, cinemas: Vec::new(), steps: steps.noted };
-    let Steps { quarantine, moved_to, moved_from, .. } = steps;
+    let Steps { noted, quarantine, moved_to, moved_from } = steps;
+    let moved = moved_to.as_ref().map(|moved| moved.to.clone());
+    let announcement = Announcement { moved_to: moved, ..announcement(origin, listed, noted) };
     Found { announcement, server, quarantine, moved_to, moved_from }
 }
 
@@ -68,8 +69,13 @@ pub(crate) async fn look(client: &Client, origin: &Origin, before: Before, there
 pub(crate) fn gave_up(origin: &Origin, quarantine: Option<Quarantine>) -> Found {
     let mut steps = Steps { noted: Vec::new(), quarantine, moved_to: None, moved_from: BTreeSet::new() };
     steps.note::<()>(StepName::Fetch, Err("its documents could not be read within two minutes".into()));
-    let announcement = Announcement { origin: origin.clone(), listed: false, cinemas: Vec::new(), steps: steps.noted };
+    let announcement = announcement(origin, false, steps.noted);
     Found { announcement, server: None, quarantine, moved_to: None, moved_from: BTreeSet::new() }
+}
+
+/// What a look says by itself: the rest is as the index is when it is asked.
+fn announcement(origin: &Origin, listed: bool, steps: Vec<Step>) -> Announcement {
+    Announcement { origin: origin.clone(), listed, cinemas: Vec::new(), moved_to: None, still_at: Vec::new(), steps }
 }
 
 struct Steps {

@@ -40,6 +40,12 @@ pub struct Announcement {
     /// Its cinemas in this index.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub cinemas: Vec<ListedCinema>,
+    /// Where it is now, if it moved and says so there, too: that is where to ask.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moved_to: Option<Origin>,
+    /// Where it was before it moved, as long as this index lists it there, too: until it has looked there again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub still_at: Vec<Origin>,
     /// Each step of the last look, in order. The first that failed is why.
     pub steps: Vec<Step>,
 }

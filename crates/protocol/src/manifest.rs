@@ -1,6 +1,8 @@
 //! A server's signed description of itself: `GET /.well-known/admit`.
 
-use std::cmp::Ordering;
+mod known;
+mod policies;
+
 use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
@@ -16,6 +18,9 @@ use crate::origin::Origin;
 use crate::queue::QueuePolicy;
 use crate::succession::Succession;
 use crate::text::Texts;
+
+pub use self::known::Known;
+pub use self::policies::{HoldPolicy, WaitlistPolicy};
 
 /// Where every manifest is.
 pub const MANIFEST_PATH: &str = "/.well-known/admit";
@@ -125,48 +130,6 @@ impl TicketKey {
     }
 }
 
-/// What holds are like at a server.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(default)]
-pub struct HoldPolicy {
-    /// How long a hold lasts if nothing is asked for, in seconds.
-    pub ttl_s: u32,
-    /// The shortest that can be asked for, in seconds.
-    pub ttl_min_s: u32,
-    /// The longest that can be asked for, in seconds.
-    pub ttl_max_s: u32,
-    /// How long after its beginning a hold can last by extending, in seconds.
-    pub choosing_max_s: u32,
-    /// Seats in one hold.
-    pub seats_max: u16,
-    /// Active holds of one buyer in one screening.
-    pub holds_per_buyer: u16,
-}
-
-impl Default for HoldPolicy {
-    /// Five minutes, fifteen by extending, ten seats, two holds a buyer.
-    fn default() -> Self {
-        Self { ttl_s: 300, ttl_min_s: 30, ttl_max_s: 600, choosing_max_s: 900, seats_max: 10, holds_per_buyer: 2 }
-    }
-}
-
-/// What waiting for seats is like at a server.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(default)]
-pub struct WaitlistPolicy {
-    /// How long an offer is held, in seconds.
-    pub offer_ttl_s: u32,
-    /// How many parties may wait for one screening.
-    pub entries_max: u32,
-}
-
-impl Default for WaitlistPolicy {
-    /// A quarter of an hour to answer, a thousand in line.
-    fn default() -> Self {
-        Self { offer_ttl_s: 900, entries_max: 1000 }
-    }
-}
-
 /// Where a person is reached.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Contact {
@@ -243,58 +206,6 @@ pub enum ManifestError {
     /// A list is longer than its limit, a path is not a path, or one key has two roles.
     #[error("{0}")]
     BadContent(&'static str),
-}
-
-/// What a reader already knows of an origin, so that nobody can turn back time or swap keys.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Known {
-    /// Its identity key.
-    pub identity: PublicKey,
-    /// Its recovery key; none, if it was met by a program that did not keep it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub recovery: Option<PublicKey>,
-    /// The number of the last [`Succession`]; 0 where the identity key is the first.
-    #[serde(default)]
-    pub succession: u32,
-    /// The highest serial that this identity key signed.
-    pub serial: u64,
-}
-
-impl Known {
-    /// What is known by a manifest that was accepted.
-    #[must_use]
-    pub fn by(manifest: &Manifest) -> Self {
-        let Keys { identity, recovery, .. } = &manifest.keys;
-        let succession = manifest.keys.succession().ok().flatten().map_or(0, |word| word.number);
-        Self { identity: *identity, recovery: Some(*recovery), succession, serial: manifest.serial }
-    }
-
-    /// Whether these are the same keys, or what the recovery key that is known has put in their place (F2).
-    ///
-    /// # Errors
-    /// When they are not, or the manifest is older than what is known.
-    pub fn check(self, manifest: &Manifest) -> Result<(), ManifestError> {
-        let now = Self::by(manifest);
-        let changed = || ManifestError::KeyChanged { known: self.identity.id(), found: now.identity.id() };
-        let recovery = self.recovery.unwrap_or(manifest.keys.recovery);
-        if manifest.keys.recovery != recovery {
-            return Err(match now.identity == self.identity {
-                true => ManifestError::RecoveryChanged { known: recovery.id(), found: manifest.keys.recovery.id() },
-                false => changed(),
-            });
-        }
-        match now.succession.cmp(&self.succession) {
-            Ordering::Less => Err(ManifestError::Replaced(now.identity.id())),
-            // Who never kept the recovery key cannot tell whose word it is.
-            Ordering::Greater if self.recovery.is_none() && now.identity != self.identity => Err(changed()),
-            Ordering::Greater => Ok(()),
-            Ordering::Equal if now.identity != self.identity => Err(changed()),
-            Ordering::Equal if now.serial < self.serial => {
-                Err(ManifestError::Older { known: self.serial, found: now.serial })
-            }
-            Ordering::Equal => Ok(()),
-        }
-    }
 }
 
 impl Keys {

@@ -3,6 +3,8 @@
 //! A store holds no rules: rows in, rows out. A cinema with a box office of its own implements [`Store`] and gets ours.
 
 mod editing;
+mod house;
+mod listing;
 pub mod memory;
 pub mod moving;
 pub mod postgres;
@@ -14,19 +16,19 @@ mod staff;
 use std::error::Error;
 use std::sync::Arc;
 
-use admit_booking::{Changes, EntryKey, Hold, HoldKey, Prices, Saved};
-use admit_protocol::cinema::Cinema;
+use admit_booking::{Hold, Prices};
 use admit_protocol::digest::ContentName;
-use admit_protocol::film::Film;
-use admit_protocol::id::{CinemaId, DeviceId, EpochId, ScreeningId};
+use admit_protocol::id::ScreeningId;
 use admit_protocol::jws::Jws;
-use admit_protocol::money::Money;
-use admit_protocol::screening::Screening;
-use axum::body::Bytes;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use self::editing::{Disturbed, Edit, Layouts};
+pub use self::house::{
+    About, Answer, BodyPrint, CashWay, KeyPrint, KnownKey, Loaded, LogEntry, Message, NewAnswer, Outcome, Save,
+    TillEntry,
+};
+pub use self::listing::{Device, Document, DocumentKind, ListedScreening, Listing, RemovedScreening};
 pub use self::queue::{LineRows, QueueStore};
 pub use self::staff::{AuditEntry, Permission, Role, Session, StaffMember, Till};
 
@@ -290,251 +292,6 @@ pub trait StaffStore: Store {
     /// # Errors
     /// When it cannot be read.
     fn till(&self, from: Timestamp, until: Timestamp) -> Result<Vec<Till>, StoreError>;
-}
-
-/// What is shown and sold.
-#[derive(Debug, Clone)]
-pub struct Listing {
-    /// The current run of the houses.
-    pub epoch: EpochId,
-    /// Counts edits, where several processes make them: nothing else says whether this is the programme in force.
-    pub programme: u64,
-    /// The latest logical time of any house: the clock starts after it (C1).
-    pub latest: Timestamp,
-    /// Cinemas.
-    pub cinemas: Vec<Cinema>,
-    /// Films.
-    pub films: Vec<Film>,
-    /// Screenings, each on its own: there may be tens of thousands.
-    pub screenings: Vec<Box<ListedScreening>>,
-    /// Screenings that are gone, as long as the feed tells of them.
-    pub removed: Vec<RemovedScreening>,
-    /// Layouts and price tables.
-    pub documents: Vec<Document>,
-    /// Scanners that may check in.
-    pub devices: Vec<Device>,
-}
-
-/// A layout or a price table, as the bytes that its name is made of.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Document {
-    /// Its own name.
-    pub name: ContentName,
-    /// What it is.
-    pub kind: DocumentKind,
-    /// What was published.
-    pub bytes: Bytes,
-    /// What a programme file calls it, if one does: the last of that kind that was called so.
-    pub called: Option<String>,
-}
-
-/// What a document is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum DocumentKind {
-    /// The seats of a hall.
-    Layout,
-    /// What tickets cost.
-    PriceTable,
-}
-
-impl DocumentKind {
-    /// The word for it.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Layout => "layout",
-            Self::PriceTable => "price_table",
-        }
-    }
-}
-
-impl Document {
-    /// A document of these bytes.
-    #[must_use]
-    pub fn of(kind: DocumentKind, bytes: Bytes, called: Option<String>) -> Self {
-        Self { name: ContentName::of(&bytes), kind, bytes, called }
-    }
-}
-
-/// A screening, and where its last change is in the feed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ListedScreening {
-    /// The screening.
-    pub screening: Screening,
-    /// Counts changes of the programme: every change gets the next number.
-    pub changed: u64,
-    /// When it changed.
-    pub changed_at: Timestamp,
-}
-
-/// A screening that was taken out of the programme.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RemovedScreening {
-    /// Which.
-    pub screening: ScreeningId,
-    /// Of which cinema.
-    pub cinema: CinemaId,
-    /// The number of that change.
-    pub changed: u64,
-    /// When.
-    pub changed_at: Timestamp,
-}
-
-/// A scanner.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Device {
-    /// Its name.
-    pub id: DeviceId,
-    /// SHA-256 of its token.
-    pub token_hash: [u8; 32],
-}
-
-/// The first 16 bytes of SHA-256 over principal, method, full path and idempotency key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct KeyPrint(pub [u8; 16]);
-
-/// The first 16 bytes of SHA-256 over a request's body as it came.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BodyPrint(pub [u8; 16]);
-
-/// What a store has of a house.
-#[derive(Debug, Default)]
-pub struct Loaded {
-    /// The house.
-    pub house: Saved,
-    /// Which requests had an effect.
-    pub keys: Vec<KnownKey>,
-    /// The number of the programme in force then: see [`Listing::programme`].
-    pub programme: u64,
-}
-
-/// A request that had an effect.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct KnownKey {
-    /// Its key.
-    pub key: KeyPrint,
-    /// What it said.
-    pub said: BodyPrint,
-    /// What it was about.
-    pub about: About,
-}
-
-/// What a request had its effect on, and is on record at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum About {
-    /// A hold, or the booking that it became.
-    Hold(HoldKey),
-    /// A waitlist entry.
-    Entry(EntryKey),
-}
-
-impl About {
-    /// The key of the row.
-    fn bytes(self) -> [u8; 16] {
-        match self {
-            Self::Hold(HoldKey(key)) | Self::Entry(EntryKey(key)) => key.to_be_bytes(),
-        }
-    }
-}
-
-/// What to save of one house.
-#[derive(Debug)]
-pub struct Save<'a> {
-    /// Which house.
-    pub screening: ScreeningId,
-    /// The version that the changes were decided on.
-    pub seen: u64,
-    /// The logical time of the new version, `seen + 1`.
-    pub now: Timestamp,
-    /// The changes, to be made one after another.
-    pub changes: &'a [Changes],
-    /// Answers to be given again to the same keys (I1).
-    pub answers: &'a [NewAnswer],
-    /// What was done, for the audit trail and for followers.
-    pub log: &'a [LogEntry],
-    /// Money that went over the counter.
-    pub till: &'a [TillEntry],
-    /// What is to leave: mail, webhooks (D4).
-    pub outbox: &'a [Message],
-}
-
-/// An answer to be kept.
-#[derive(Debug, Clone)]
-pub struct NewAnswer {
-    /// For which request.
-    pub known: KnownKey,
-    /// The answer.
-    pub answer: Answer,
-}
-
-/// An answer that was given.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer {
-    /// The HTTP status.
-    pub status: u16,
-    /// The body; nothing after a day, when the answer is made anew from what is there.
-    pub body: Option<Bytes>,
-}
-
-/// One line of the audit trail.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct LogEntry {
-    /// Who: a buyer, a staff member, a device, the clock.
-    pub by: String,
-    /// What: the command's name.
-    pub did: String,
-    /// To which hold or booking.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub hold: Option<String>,
-    /// Places that were taken.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub claimed: Vec<u16>,
-    /// Places that became free.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub freed: Vec<u16>,
-}
-
-/// Money that went over the counter: the sum of a booking's entries is what was paid for it, less what was given back.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TillEntry {
-    /// Who took or gave it: a login.
-    pub by: String,
-    /// For which booking.
-    pub booking: HoldKey,
-    /// How much.
-    pub amount: Money,
-    /// Which way it went.
-    pub way: CashWay,
-}
-
-/// Which way money goes over the counter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CashWay {
-    /// Somebody paid.
-    Taken,
-    /// Somebody got back what they had paid.
-    GivenBack,
-}
-
-/// Something that leaves after the commit: at least once, under a stable id.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Message {
-    /// What kind: `booking_confirmed`, `booking_paid`, `booking_cancelled` (some tickets or all), `booking_refunded`,
-    /// `booking_lapsed` (nobody paid in time), `booking_exchanged` (about the new booking), `screening_changed`, `waitlist_offer`.
-    pub kind: &'static str,
-    /// What about, as JSON.
-    pub body: String,
-}
-
-/// What became of one house in a save.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
-    /// It is on disk.
-    Saved,
-    /// Somebody else saved it since `seen`: load and decide again.
-    Conflict,
-    /// Its rows contradict the changes: a bug, or a damaged store. Nothing of this house was saved.
-    Broken(String),
 }
 
 /// Why something could not be read or edited.

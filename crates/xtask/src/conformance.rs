@@ -1,6 +1,7 @@
 //! The conformance suite on our server with both stores, on the server in Python, and on servers that misbehave.
 
-use std::io::{BufRead as _, BufReader};
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, Read as _, Seek as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -13,6 +14,19 @@ struct Controlled {
     child: Child,
     url: String,
     secret: String,
+    /// What it said beside.
+    log: File,
+}
+
+impl Controlled {
+    /// One that fell over did not misbehave: any suite notices that.
+    fn check_log(&mut self, name: &str) -> anyhow::Result<()> {
+        let mut said = String::new();
+        self.log.rewind()?;
+        self.log.read_to_string(&mut said)?;
+        ensure!(!said.contains(" failed\nTraceback"), "{name} is broken: {said}");
+        Ok(())
+    }
 }
 
 impl Drop for Controlled {
@@ -41,7 +55,9 @@ pub(crate) fn run(as_json: bool) -> anyhow::Result<()> {
     match python() {
         Ok(python) => {
             vectors(&python, as_json)?;
-            reports.push(("in Python", suite(&in_python(&python, &["admit_python"])?, &[])?));
+            let mut server = in_python(&python, &["admit_python"])?;
+            reports.push(("in Python", suite(&server, &[])?));
+            server.check_log("the server in Python")?;
             caught = mutants(&python, as_json)?;
         }
         Err(error) if std::env::var_os("CI").is_none() => {
@@ -132,12 +148,13 @@ fn mutants(python: &Path, quiet: bool) -> anyhow::Result<Vec<(String, Option<Str
 
 /// A server that misbehaves: at first by the sentence that it breaks, and, if that does not catch it, by all of them.
 fn misbehaving(python: &Path, (name, must): &(String, String)) -> anyhow::Result<(String, Option<String>)> {
-    let server = in_python(python, &["mutants", name])?;
+    let mut server = in_python(python, &["mutants", name])?;
     let report = suite(&server, &["--until-failure", "--only", must])?;
     let by = match failures(&report).next() {
         Some(by) => Some(by),
         None => failures(&suite(&server, &["--until-failure"])?).next(),
     };
+    server.check_log(name)?;
     Ok((name.clone(), by))
 }
 
@@ -179,7 +196,9 @@ fn suite(server: &Controlled, more: &[&str]) -> anyhow::Result<Value> {
 fn client(server: &Controlled, adapter: &str, more: &[&str]) -> anyhow::Result<Value> {
     let target = ["--json", "client", "--command", adapter, "--control", &server.url, "--secret", &server.secret];
     let output = Command::new(beside("admit-conformance")).args(target).args(more).output()?;
-    serde_json::from_slice(&output.stdout).with_context(|| String::from_utf8_lossy(&output.stderr).into_owned())
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(!said.contains("Traceback"), "{adapter} is broken: {said}");
+    serde_json::from_slice(&output.stdout).with_context(|| said.into_owned())
 }
 
 /// What it says of our index.
@@ -200,7 +219,7 @@ fn index() -> anyhow::Result<Value> {
         .output()?;
     ensure!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     let child = admit().args(["--json", "serve", "index"]).arg(&data).stdout(Stdio::piped()).spawn()?;
-    let mut running = Controlled { child, url: origin.clone(), secret: String::new() };
+    let mut running = Controlled { child, url: origin.clone(), secret: String::new(), log: tempfile::tempfile()? };
     let mut line = String::new();
     running.child.stdout.take().map(|out| BufReader::new(out).read_line(&mut line)).transpose()?;
     let output =
@@ -249,7 +268,8 @@ fn in_python(python: &Path, module: &[&str]) -> anyhow::Result<Controlled> {
 
 /// Starts a program that says in one line where its test control is.
 fn started(mut command: Command, secret: Option<&str>) -> anyhow::Result<Controlled> {
-    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+    let log = tempfile::tempfile()?;
+    let mut child = command.stdout(Stdio::piped()).stderr(log.try_clone()?).spawn()?;
     let mut line = String::new();
     let read = child.stdout.take().map(|out| BufReader::new(out).read_line(&mut line));
     let said: Value = serde_json::from_str(&line).unwrap_or_default();
@@ -259,7 +279,7 @@ fn started(mut command: Command, secret: Option<&str>) -> anyhow::Result<Control
         let _ = child.wait();
         bail!("{command:?} did not start: {line}");
     };
-    Ok(Controlled { child, url, secret })
+    Ok(Controlled { child, url, secret, log })
 }
 
 /// A Python with the packages that the server and the suite's second opinion need, in a folder of its own below `target`.

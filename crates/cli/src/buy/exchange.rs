@@ -3,6 +3,7 @@
 use admit_client::{Purchase, Server, Wallet, WalletError};
 use admit_protocol::booking::{Booking, BookingLine, TicketChoice, TicketState};
 use admit_protocol::exchange::{Exchange as ExchangeRequest, ExchangeQuote, QuoteExchange};
+use admit_protocol::hold::PlaceHold;
 use admit_protocol::id::{ScreeningId, SeatId, TicketTypeId};
 use admit_protocol::money::Money;
 use admit_protocol::queue::QueueState;
@@ -38,7 +39,8 @@ pub(crate) struct Exchange {
     /// With best: how many of you sit in their own wheelchair.
     #[arg(long, value_name = "PEOPLE", default_value_t = 0)]
     wheelchairs: u16,
-    /// With best: whose tickets they are, one for each: adult,child,child. Without it they stay of the types that they are.
+    /// With best: whose tickets they are, one for each: adult,child,child. Without it they stay of the types that they are, for as many
+    /// seats as you give.
     #[arg(long, value_delimiter = ',')]
     tickets: Vec<String>,
     /// Exchange without asking.
@@ -128,6 +130,9 @@ impl Exchange {
         let layout = server.layout(screening.layout).await?;
         let table = server.price_table(screening.price_table).await?;
         let (mut wish, _) = wish(&self.seats, screening.layout, &layout, &table)?;
+        if screening.id == old.screening {
+            not_kept(&wish, old)?;
+        }
         choosing::refine(wish.best.as_mut(), false, self.wheelchairs)?;
         match &wish.best {
             Some(best) => drop(choosing::check_types(best, &self.tickets, &table)?),
@@ -169,6 +174,18 @@ impl Exchange {
         let given = |l: &&BookingLine| seats.is_empty() || seats.contains(&l.seat);
         let given: Vec<TicketTypeId> =
             booking.lines.iter().filter(stands).filter(given).map(|l| l.ticket_type).collect();
+        let usual = table.ticket_types.first().map(|t| t.id);
+        let open = self.tickets.is_empty() && hold.seats.iter().any(|held| held.ticket_type.is_none());
+        if given.len() != tickets.len() && open && given.iter().any(|was| Some(*was) != usual) {
+            // A child's ticket must not become an adult's unsaid.
+            let given: Vec<&str> =
+                given.iter().map(|was| table.ticket_type(*was).map_or(was.as_str(), |t| show::text(&t.name))).collect();
+            bail!(
+                "you give {}, for {}: say whose ticket each is, D4=child; with best: --tickets adult,child",
+                given.join(", "),
+                show::count(tickets.len(), "seat")
+            );
+        }
         if given.len() == tickets.len() {
             // Who was a child stays one, where there are such tickets.
             for (((_, zone, of), held), was) in tickets.iter_mut().zip(&hold.seats).zip(given) {
@@ -237,6 +254,20 @@ impl Exchange {
         }
         Ok(())
     }
+}
+
+/// Seats that somebody has are not got in exchange: they are kept by not being given.
+fn not_kept(wish: &PlaceHold, old: &Purchase) -> anyhow::Result<()> {
+    let stands = old.booking.iter().flat_map(|b| &b.lines).filter(|l| l.state != TicketState::Revoked);
+    let kept: Vec<SeatId> = stands.map(|l| l.seat).filter(|seat| wish.seats.iter().any(|w| w.seat == *seat)).collect();
+    let Some(first) = kept.first() else { return Ok(()) };
+    let kept: Vec<String> = kept.iter().map(|seat| old.printed(seat)).collect();
+    bail!(
+        "{} {} yours already: leave out what you keep, and say what you give for the rest, --give SEATS (not {})",
+        kept.join(", "),
+        if kept.len() == 1 { "is" } else { "are" },
+        old.printed(first)
+    )
 }
 
 /// What somebody pays more or less than without the exchange, in words; nothing, for a part of what was paid in part.

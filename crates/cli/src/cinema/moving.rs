@@ -29,7 +29,10 @@ pub(super) fn backup(folder: &Folder, to: &Path, context: &Context) -> anyhow::R
         return show::json(&json!({"backup": to}));
     }
     show::line(&format!("{} is a copy of {}, as it is now", to.display(), folder.0.display()));
-    show::line("if that one is lost: `admit serve cinema` this one; what was sold in between it does not know");
+    show::line(
+        "if that one is lost: `admit serve cinema` this one; what was sold in between it does not know. Never serve it where the cinema \
+         has moved away from, or while that one sells: it would sell the same seats again",
+    );
     Ok(())
 }
 

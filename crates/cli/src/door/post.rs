@@ -20,6 +20,9 @@ use super::{LetIn, Where, good_for, print, printed_on, scan, undo};
 use crate::showing::Showing;
 use crate::{Context, find, show};
 
+/// Tickets are good from so long before the doors open, in seconds (TICK-007).
+const TICKET_EARLY_S: i64 = 24 * 3600;
+
 /// What is known while there is a network.
 pub(super) struct Post {
     pub(super) scanner: Scanner,
@@ -70,7 +73,12 @@ impl Post {
             ));
         }
         let doors = shown.doors_at.as_ref().unwrap_or(&shown.starts_at);
-        if Timestamp::now() < after(doors.at(), -3600) {
+        if Timestamp::now() < after(doors.at(), -TICKET_EARLY_S) {
+            show::warn(&format!(
+                "doors open {}: tickets are good from a day before, and nobody is let in yet",
+                show::moment(doors)
+            ));
+        } else if Timestamp::now() < after(doors.at(), -3600) {
             show::warn(&format!("doors open {}: who is let in now has used the ticket", show::moment(doors)));
         }
         Ok(())

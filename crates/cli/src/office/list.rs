@@ -1,17 +1,20 @@
 //! What is shown today, and who sits where.
 
+use std::collections::{BTreeSet, HashMap};
+
 use admit_client::Server;
 use admit_protocol::booking::{Booking, BookingState, TicketState};
+use admit_protocol::exchange::BookingLink;
 use admit_protocol::hold::HoldState;
-use admit_protocol::id::{ScreeningId, SeatId, TicketTypeId};
+use admit_protocol::id::{BookingId, ScreeningId, SeatId, TicketTypeId};
 use admit_protocol::layout::Layout;
-use admit_protocol::money::Money;
 use admit_protocol::screening::Screening;
 use admit_protocol::time::{Moment, after};
 use jiff::Timestamp;
 use serde_json::json;
 
 use super::{Office, Row};
+use crate::bookings::left_of;
 use crate::showing::Showing;
 use crate::{Context, find, programme, sales, show};
 
@@ -58,10 +61,48 @@ pub(super) async fn bookings(office: &Office, screening: ScreeningId, context: &
         return show::json(&rows);
     }
     let first = office.server.price_table(screening.price_table).await?.ticket_types.first().map(|t| t.id);
+    let mut references = References::default();
+    references.learn(&screening, &rows);
+    for other in links(&rows).map(|link| link.screening).filter(|id| *id != screening.id).collect::<BTreeSet<_>>() {
+        // One that is gone from the programme is told of without its reference.
+        if let (Ok(screening), Ok(rows)) = (office.server.screening(other).await, office.bookings(other).await) {
+            references.learn(&screening, &rows);
+        }
+    }
     let showing = Showing::of(&office.server, &screening).await?;
     show::line(&format!("{}: {}", showing.title(), screening.status.to_string().replace('_', " ")));
-    print_bookings(&rows, &screening, &layout, first);
+    print_bookings(&rows, &screening, &layout, first, &references);
     Ok(())
+}
+
+/// What bookings are called, and of which screening they are.
+#[derive(Default)]
+struct References(HashMap<BookingId, (String, ScreeningId)>);
+
+impl References {
+    fn learn(&mut self, screening: &Screening, rows: &[Row]) {
+        let booked = rows.iter().filter_map(|row| Some((row.booking.as_ref()?.id, row.reference.clone())));
+        self.0.extend(booked.map(|(id, reference)| (id, (reference, screening.id))));
+    }
+
+    /// The bookings that were got for tickets of this one: `KH7TQ2MX`, or `KH7TQ2MX (SCREENING)` where it is another one.
+    fn successors(&self, booking: &Booking) -> String {
+        let links = booking.lines.iter().filter_map(|line| line.replaced_by.as_ref());
+        let known: BTreeSet<&(String, ScreeningId)> = links.filter_map(|link| self.0.get(&link.booking)).collect();
+        let called = |(reference, screening): &(String, ScreeningId)| match *screening == booking.screening {
+            true => reference.clone(),
+            false => format!("{reference} ({screening})"),
+        };
+        match known.is_empty() {
+            true => "another booking".to_owned(),
+            false => known.into_iter().map(called).collect::<Vec<_>>().join(" and "),
+        }
+    }
+}
+
+/// The bookings that tickets of these were given for.
+fn links(rows: &[Row]) -> impl Iterator<Item = &BookingLink> {
+    rows.iter().flat_map(|row| &row.booking).flat_map(|b| &b.lines).filter_map(|line| line.replaced_by.as_ref())
 }
 
 /// Bookings of all screenings to come that somebody may mean.
@@ -72,11 +113,13 @@ pub(super) async fn find(office: &Office, text: &str, context: &Context) -> anyh
         row.booking.is_some()
             && (row.reference.to_lowercase() == text || of_buyer.into_iter().any(|t| t.to_lowercase().contains(&text)))
     };
-    let (now, mut found) = (Timestamp::now(), Vec::new());
+    let (now, mut found, mut references) = (Timestamp::now(), Vec::new(), References::default());
     for cinema in office.server.cinemas().await? {
         let (_, screenings) = office.server.programme(cinema.id).await?;
         for screening in screenings.into_iter().filter(|s| s.over_at() > now) {
-            let rows: Vec<Row> = office.bookings(screening.id).await?.into_iter().filter(means).collect();
+            let rows = office.bookings(screening.id).await?;
+            references.learn(&screening, &rows);
+            let rows: Vec<Row> = rows.into_iter().filter(means).collect();
             if !rows.is_empty() {
                 found.push((screening, rows));
             }
@@ -94,25 +137,21 @@ pub(super) async fn find(office: &Office, text: &str, context: &Context) -> anyh
         let first = office.server.price_table(screening.price_table).await?.ticket_types.first().map(|t| t.id);
         let title = Showing::of(&office.server, &screening).await?.title();
         show::line(&format!("{}  {title}", show::colour("1", screening.id.as_str())));
-        print_bookings(&rows, &screening, &layout, first);
+        print_bookings(&rows, &screening, &layout, first, &references);
     }
     Ok(())
 }
 
-/// What was paid, and neither came back nor moved to another booking.
-pub(super) fn left_of(b: &Booking) -> Money {
-    let moved = b.moved_out.unwrap_or(Money::zero(b.paid.currency()));
-    b.paid.minus(b.refunded).and_then(|left| left.minus(moved)).unwrap_or(b.paid)
-}
-
 /// What became of a booking, and what money is between the cinema and its buyer.
-fn state(b: &Booking, screening: &Screening, clock: impl Fn(Timestamp) -> String) -> String {
+fn state(b: &Booking, screening: &Screening, references: &References, clock: impl Fn(Timestamp) -> String) -> String {
     let mut words: Vec<String> = Vec::new();
     let left = left_of(b);
     let exchanged = b.lines.iter().any(|l| l.replaced_by.is_some());
     match b.state {
-        BookingState::Cancelled if exchanged => words.push("exchanged".into()),
-        BookingState::PartCancelled if exchanged => words.push("partly exchanged".into()),
+        BookingState::Cancelled if exchanged => words.push(format!("exchanged for {}", references.successors(b))),
+        BookingState::PartCancelled if exchanged => {
+            words.push(format!("partly exchanged for {}", references.successors(b)));
+        }
         BookingState::Cancelled => words.push("cancelled".into()),
         BookingState::PartCancelled => words.push("partly cancelled".into()),
         _ => {}
@@ -123,6 +162,7 @@ fn state(b: &Booking, screening: &Screening, clock: impl Fn(Timestamp) -> String
         due if !due.is_zero() && !screening.status.takes_place() => words.push("not paid".into()),
         due if !due.is_zero() => {
             let by = b.collect_by.map(|by| format!(" by {}", clock(by))).unwrap_or_default();
+            words.extend((!left.is_zero()).then(|| format!("{left} paid")));
             words.push(format!("{due} due{by}"));
         }
         _ if !screening.status.takes_place() && !left.is_zero() => {
@@ -131,7 +171,7 @@ fn state(b: &Booking, screening: &Screening, clock: impl Fn(Timestamp) -> String
         _ if b.paid.is_zero() => words.push("free".into()),
         _ => words.push(format!("paid {}", b.paid)),
     }
-    words.extend(b.moved_out.map(|moved| format!("{moved} moved to another booking")));
+    words.extend(b.moved_out.map(|moved| format!("{moved} moved there")));
     if !b.refund_due.is_zero() {
         words.push(format!("{} still to give back", b.refund_due));
     }
@@ -146,14 +186,20 @@ fn state(b: &Booking, screening: &Screening, clock: impl Fn(Timestamp) -> String
     words.join(", ")
 }
 
-fn print_bookings(rows: &[Row], screening: &Screening, layout: &Layout, usual: Option<TicketTypeId>) {
+fn print_bookings(
+    rows: &[Row],
+    screening: &Screening,
+    layout: &Layout,
+    usual: Option<TicketTypeId>,
+    references: &References,
+) {
     let zone = screening.starts_at.zone();
     let clock = |at| Moment::new(at, zone).map(|at| at.local().strftime("%a %H:%M").to_string()).unwrap_or_default();
     let row = |row: &Row| {
         let (seats, state): (Vec<_>, _) = match &row.booking {
             Some(b) => {
                 let stands = b.lines.iter().filter(|l| l.state != TicketState::Revoked);
-                (stands.map(|l| (l.seat, Some(l.ticket_type))).collect(), state(b, screening, clock))
+                (stands.map(|l| (l.seat, Some(l.ticket_type))).collect(), state(b, screening, references, clock))
             }
             None if row.hold.state != HoldState::Active => return None,
             None => {

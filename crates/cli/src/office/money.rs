@@ -9,8 +9,7 @@ use anyhow::{Context as _, bail, ensure};
 use serde_json::json;
 
 use super::Office;
-use super::list::left_of;
-use crate::bookings::seats_named;
+use crate::bookings::{left_of, seats_named};
 use crate::showing::Showing;
 use crate::{Context, show};
 

@@ -34,7 +34,7 @@ async fn who_stands_at_the_wrong_door_is_told_where_to_go() {
         there.contains("ANOTHER SCREENING   row 1, seat 1: Film, Kino, One, ") && there.contains("NO TICKET OF OURS"),
         "{there}"
     );
-    assert!(there.contains("who is let in now has used the ticket"), "the doors open tomorrow: {there}");
+    assert!(there.contains("and nobody is let in yet"), "the doors open in days: {there}");
     let early = scan("show-0");
     assert!(early.contains("TOO EARLY   seat 1-1  Adult"), "{early}");
     let cancelled = run(&[&wallet[..], &["cancel", "1", "--yes"]].concat());

@@ -72,9 +72,21 @@ async fn tickets_go_to_another_screening_with_what_was_paid_and_come_to_other_se
     assert!(tickets.contains("1-8, Adult"), "{tickets}");
     let old = says(&mine(&["ticket", "show", "1", "--no-qr"]));
     assert!(old.contains("all of its tickets were exchanged for number 2, 3"), "{old}");
+    let kept = mine(&["--json", "bookings", "--offline"]);
+    let kept: Value = serde_json::from_slice(&kept.stdout).expect("JSON");
+    let reference_of = |number: u64| {
+        let of = |row: &&Value| row["number"].as_u64() == Some(number);
+        let row = kept.as_array().and_then(|rows| rows.iter().find(of)).expect("a row");
+        row["booking"]["ref"].as_str().expect("a reference").to_owned()
+    };
     let list = ["box-office", "list", &folder.origin, "show-0", "--login", "anna"];
     let listed = counter(&folder, &list);
-    assert!(listed.contains("exchanged, 20.00 EUR moved to another booking"), "{listed}");
+    let (now_2, now_3) = (reference_of(2), reference_of(3));
+    let became = [format!("{now_3} and {now_2} (show-1)"), format!("{now_2} (show-1) and {now_3}")];
+    let said = |became: &String| listed.contains(&format!("exchanged for {became}, 20.00 EUR moved there"));
+    assert!(became.iter().any(said), "{listed}");
+    let found = counter(&folder, &["box-office", "find", &folder.origin, reference, "--login", "anna"]);
+    assert!(became.iter().any(|became| found.contains(&format!("exchanged for {became}"))), "{found}");
     let refund = ["box-office", "refund", &folder.origin, "show-0", reference, "--yes", "--login", "anna"];
     let refund = says(&run(&refund));
     assert!(refund.contains("nothing comes back for"), "nothing of it was kept: {refund}");
@@ -119,6 +131,15 @@ async fn a_child_stays_a_child_and_who_exchanges_hears_what_it_costs_altogether(
     assert!(just.contains("exchanged: "), "{just}");
     let back = says(&mine(&["exchange", "3", "show-1", "1-5", "1-6=child", "--at-most", "17"]));
     assert!(back.contains("exchanged: "), "{back}");
+    let bookings = says(&mine(&["bookings"]));
+    assert!(bookings.contains("Adult, Child"), "{bookings}");
+    let fewer = says(&mine(&["exchange", "4", "show-1", "1-8", "--at-most", "99"]));
+    assert!(fewer.contains("you give Adult, Child, for 1 seat: say whose ticket each is"), "{fewer}");
+    assert!(fewer.contains("you have what you had"), "{fewer}");
+    let more = says(&mine(&["exchange", "4", "show-1", "1-8", "1-9", "--give", "1-6", "--yes"]));
+    assert!(more.contains("you give Child, for 2 seats"), "{more}");
+    let kept = says(&mine(&["exchange", "4", "show-1", "1-5", "1-7", "--yes"]));
+    assert!(kept.contains("1-5 is yours already: leave out what you keep"), "{kept}");
     let chosen = says(&mine(&["exchange", "4", "show-0", "best:1", "--give", "1-6", "--yes"]));
     assert!(chosen.matches("Child      7.00 EUR").count() == 2, "given and taken: {chosen}");
 }

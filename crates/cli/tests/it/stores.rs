@@ -45,7 +45,7 @@ async fn a_copy_made_while_it_sells_is_served_when_the_first_one_is_lost() {
     let mine = |what: &[&str]| says(&run(&[&["--wallet", wallet.to_str().expect("a path")], what].concat()));
     let bookings = mine(&["bookings"]);
     assert!(
-        bookings.contains("1-1    booked, 10.00 EUR") && bookings.contains("THE CINEMA DOES NOT KNOW"),
+        bookings.contains("1-1    Adult    booked, 10.00 EUR") && bookings.contains("THE CINEMA DOES NOT KNOW"),
         "{bookings}"
     );
     let lost = mine(&["ticket", "show", "2", "--no-qr"]);
