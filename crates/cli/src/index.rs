@@ -245,7 +245,7 @@ fn report(found: &Announcement, fresh: bool, context: &Context) -> anyhow::Resul
         }
         let all_well = found.steps.iter().all(|step| step.ok);
         let listed = match (found.listed, all_well) {
-            (false, _) if found.moved_to.is_some() => "is not listed any more, because it moved",
+            (false, _) if found.moved_to.is_some() => "is not listed: it moved",
             (true, true) => "is listed",
             (true, false) => "is still listed as it was when it was last seen in order",
             (false, true) => "is hidden: the operator lets another listing speak for it",
@@ -274,8 +274,13 @@ fn report(found: &Announcement, fresh: bool, context: &Context) -> anyhow::Resul
             }
         }
     }
-    if found.steps.iter().all(|step| step.ok) || found.moved_to.is_some() {
+    if found.steps.iter().all(|step| step.ok) || (found.moved_to.is_some() && !found.listed) {
         return Ok(());
+    }
+    if let Some(to) = &found.moved_to {
+        bail!(
+            "it is listed where it was until all is in order where it is now: `admit index why` of {to} says what is not"
+        );
     }
     let again =
         found.steps.last().filter(|_| !fresh).map(|step| after(step.at, 300)).filter(|at| *at > Timestamp::now());

@@ -168,8 +168,8 @@ pub(crate) struct Verify {
 
 impl Verify {
     async fn run(self, context: &Context) -> anyhow::Result<()> {
-        let code =
-            if self.code == "-" { std::io::read_to_string(std::io::stdin())?.trim().to_owned() } else { self.code };
+        let code = if self.code == "-" { std::io::read_to_string(std::io::stdin())? } else { self.code };
+        let code = code.trim().to_owned();
         let server = match (&self.server, &self.key) {
             (Some(server), _) => Some(find::client(context)?.server(server, None).await?),
             (None, Some(_)) => None,

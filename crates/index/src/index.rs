@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use admit_client::{Client, ClientError, Resolve};
 use admit_protocol::capability::{Capability, Role};
 use admit_protocol::cinema::Country;
-use admit_protocol::directory::{Announcement, Listing};
+use admit_protocol::directory::Announcement;
 use admit_protocol::id::ListingId;
 use admit_protocol::json::MANIFEST_BYTES_MAX;
 use admit_protocol::jws::Jws;
@@ -18,12 +18,11 @@ use admit_protocol::text::Texts;
 use admit_protocol::time::after;
 use axum::Router;
 use jiff::{SignedDuration, Timestamp};
-use url::Url;
 
 use crate::import::Imported;
 use crate::look::{self, Before, Found, Moved, There};
 use crate::store::{Quarantine, SqliteStore, StoreError, StoredListing};
-use crate::world::{Place, SAME_PLACE_M, World};
+use crate::world::{Place, World};
 
 /// F6: strangers cause at most one look at a server in this time.
 const LOOK_AGAIN: Duration = Duration::from_secs(300);
@@ -201,10 +200,14 @@ impl Index {
     /// Whether a server is listed is a fact of now, not of the last look: one that fails once is still listed as it was.
     fn as_of_now(&self, found: Announcement) -> Announcement {
         let world = self.world();
-        // What is kept was verified.
+        // What it says of itself counts only under the keys of who is listed there: anybody may say that they were.
+        let keys =
+            |origin: &Origin| self.0.store.known(origin).ok().flatten().map(|known| (known.identity, known.recovery));
+        let own = keys(&found.origin);
+        let was_there = |from: &Origin| own.is_some() && keys(from) == own && world.lists(from);
         let manifest =
             world.manifest(&found.origin).and_then(|jws| jws.unverified::<Manifest>(MANIFEST_BYTES_MAX).ok());
-        let still_at = manifest.into_iter().flat_map(|m| m.moved_from).filter(|from| world.lists(from)).collect();
+        let still_at = manifest.into_iter().flat_map(|m| m.moved_from).filter(was_there).collect();
         Announcement { listed: world.lists(&found.origin), cinemas: world.cinemas_of(&found.origin), still_at, ..found }
     }
 
@@ -284,15 +287,13 @@ impl Index {
         let save = move || -> Result<Announcement, StoreError> {
             index.0.store.put_look(&announcement, Timestamp::now())?;
             if let Some((seen, cinemas)) = server {
-                let (listings, claimed) = index.claim(&seen, &cinemas);
-                index.0.store.put_server(&seen, &listings)?;
+                let listing = |cinema| look::listing(&seen.origin, cinema, seen.verified_at);
+                index.0.store.put_server(&seen, &cinemas.iter().map(listing).collect::<Vec<_>>())?;
                 if quarantined.is_some() {
                     index.0.store.put_quarantine(&announcement.origin, None)?;
                 }
-                for (entry, by) in claimed {
-                    index.0.store.merge(entry, Some(by))?;
-                }
                 index.rebuild()?;
+                index.claim(Some(&seen.origin))?;
             } else if quarantine != quarantined {
                 index.0.store.put_quarantine(&announcement.origin, quarantine)?;
             }
@@ -317,30 +318,14 @@ impl Index {
         Ok(tokio::task::spawn_blocking(take_over).await.map_err(|_| IndexError::Busy)??)
     }
 
-    /// Listings for a server's cinemas, and the imported entries that each of them speaks for.
-    ///
-    /// An entry is claimed by itself only when its known website is at the very host that announced; else both are
-    /// shown, until the operator merges them.
-    fn claim(
-        &self,
-        seen: &crate::store::SeenServer,
-        cinemas: &[admit_protocol::cinema::Cinema],
-    ) -> (Vec<StoredListing>, Vec<(ListingId, ListingId)>) {
-        let world = self.world();
-        let mut listings = Vec::new();
-        let mut claimed = Vec::new();
-        for cinema in cinemas {
-            let near = world.unclaimed_near(cinema.position, SAME_PLACE_M);
-            let own = |entry: &&&Listing| {
-                let website = entry.website.as_deref().and_then(|w| Url::parse(w).ok());
-                website.is_some_and(|w| host_of(&w) == seen.origin.authority())
-            };
-            if let Some(entry) = near.iter().find(own) {
-                claimed.push((entry.id, crate::store::listing_id(&seen.origin, cinema.id)));
-            }
-            listings.push(look::listing(&seen.origin, cinema, seen.verified_at));
+    /// Lets cinemas speak for imported entries at their place whose known website is at the very host of their server. All others stand by
+    /// themselves until the operator merges them.
+    fn claim(&self, of: Option<&Origin>) -> Result<(), StoreError> {
+        let claims = self.world().claims(of);
+        for (entry, by) in &claims {
+            self.0.store.merge(*entry, Some(*by))?;
         }
-        (listings, claimed)
+        if claims.is_empty() { Ok(()) } else { self.rebuild() }
     }
 
     /// What the last look at a server found.
@@ -396,7 +381,8 @@ impl Index {
             StoredListing { listing, merged_into: None }
         };
         self.0.store.put_listings(&entries.iter().map(listing).collect::<Vec<_>>())?;
-        Ok(self.rebuild()?)
+        self.rebuild()?;
+        Ok(self.claim(None)?)
     }
 
     /// Lets one listing speak for another.
@@ -428,10 +414,4 @@ impl Index {
         self.0.store.merge(listing, None)?;
         Ok(self.rebuild()?)
     }
-}
-
-/// Host, and the port of a development server.
-fn host_of(url: &Url) -> String {
-    let host = url.host_str().unwrap_or_default();
-    url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }

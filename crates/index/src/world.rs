@@ -16,6 +16,7 @@ use jiff::civil::Date;
 use jiff::{Timestamp, ToSpan as _};
 use rstar::RTree;
 use rstar::primitives::GeomWithData;
+use url::Url;
 
 use crate::cities::Cities;
 use crate::fold::words;
@@ -30,7 +31,7 @@ pub(crate) const SAME_PLACE_M: f64 = 300.0;
 pub struct Place {
     /// The listing that is shown.
     pub listing: Listing,
-    /// Entries of lists that may be the same cinema, nearest first, with their distance: as long as there are any, it is unconfirmed.
+    /// Entries of lists that may be the same cinema, nearest first, with their distance: why it is unconfirmed.
     pub beside: Vec<Listing>,
     /// Listings that are hidden, because this one speaks for them.
     pub speaks_for: Vec<Listing>,
@@ -89,9 +90,16 @@ pub(crate) struct World {
 impl World {
     pub(crate) fn new(servers: Vec<SeenServer>, stored: Vec<StoredListing>) -> Self {
         let mut world = Self::default();
+        // Whether it is confirmed is reckoned below, from what is there now.
+        let server = |mut s: StoredListing| {
+            if s.listing.origin.is_some() {
+                s.listing.kind = ListingKind::Server;
+            }
+            s
+        };
+        let stored = stored.into_iter().map(server);
         // Whoever speaks for another is found by its names, too.
-        let (shown, hidden): (Vec<StoredListing>, Vec<StoredListing>) =
-            stored.into_iter().partition(|s| s.merged_into.is_none());
+        let (shown, hidden): (Vec<StoredListing>, Vec<StoredListing>) = stored.partition(|s| s.merged_into.is_none());
         let shown: Vec<Listing> = shown.into_iter().map(|s| s.listing).collect();
         let mut spots = Vec::with_capacity(shown.len());
         let mut by_cinema: HashMap<(Origin, CinemaId), u32> = HashMap::new();
@@ -183,10 +191,27 @@ impl World {
     /// that it speaks for.
     fn is_unconfirmed(&self, number: usize) -> bool {
         let Listing { id, origin, position, .. } = &self.listings[number];
-        let own = |hidden: &StoredListing| {
-            hidden.merged_into == Some(*id) && position.distance_m(&hidden.listing.position) <= SAME_PLACE_M
-        };
+        let own = |hidden: &StoredListing| hidden.merged_into == Some(*id) && hidden.listing.origin.is_none();
         origin.is_some() && !self.unclaimed_near(*position, SAME_PLACE_M).is_empty() && !self.hidden.iter().any(own)
+    }
+
+    /// Entries that servers' cinemas speak for by themselves, and which cinema: those at its place whose known website is at the very host of
+    /// the server. An entry has one speaker.
+    pub(crate) fn claims(&self, of: Option<&Origin>) -> Vec<(ListingId, ListingId)> {
+        let mut claims: Vec<(ListingId, ListingId)> = Vec::new();
+        for listing in &self.listings {
+            let Some(origin) = listing.origin.as_ref().filter(|origin| of.is_none_or(|of| of == *origin)) else {
+                continue;
+            };
+            let own = |entry: &&Listing| {
+                let website = entry.website.as_deref().and_then(|w| Url::parse(w).ok());
+                website.is_some_and(|w| host_of(&w) == origin.authority())
+                    && claims.iter().all(|(known, _)| *known != entry.id)
+            };
+            let near = self.unclaimed_near(listing.position, SAME_PLACE_M).into_iter().find(own).map(|entry| entry.id);
+            claims.extend(near.map(|entry| (entry, listing.id)));
+        }
+        claims
     }
 
     /// The entries that make a cinema unconfirmed, nearest first, and how far from it each is.
@@ -407,6 +432,12 @@ impl Evenings {
     }
 }
 
+/// Host, and the port of a development server.
+fn host_of(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+}
+
 /// What a film is called in every cinema: an id that all share, else title, year and length.
 fn work_of(film: &Film) -> String {
     match film.external_ids.iter().next() {
@@ -437,7 +468,8 @@ mod tests {
 
     /// A listing some metres north of a place; of a server, or of a list.
     fn listing(id: u8, metres_north: i32, origin: Option<&str>) -> Listing {
-        let kind = if origin.is_some() { "server" } else { "unclaimed" };
+        // As a store of before kept it.
+        let kind = if origin.is_some() { "unconfirmed" } else { "unclaimed" };
         let listing = json!({
             "id": format!("lst_{id:026}"), "kind": kind, "origin": origin, "name": {"en": "Kino"},
             "address": {"street": "1", "city": {"en": "Praha"}, "country": "CZ"},
@@ -453,17 +485,18 @@ mod tests {
             (listing(1, 0, Some("https://first.example")), listing(2, 100, Some("https://b.example")));
         let (entry, other) = (listing(3, 10, None), listing(4, 250, None));
         let far = listing(5, 2000, None);
+        let (yes, no) = (ListingKind::Unconfirmed, ListingKind::Server);
         let kinds = |merged: &[(&Listing, &Listing)]| {
             let into = |l: &Listing| merged.iter().find(|(hidden, _)| hidden.id == l.id).map(|(_, by)| by.id);
             let all = [&first, &second, &entry, &other, &far]
                 .map(|l| StoredListing { listing: l.clone(), merged_into: into(l) });
             let world = World::new(vec![], all.to_vec());
-            [&first, &second].map(|of| world.listings.iter().find(|l| l.id == of.id).expect("shown").kind)
+            [&first, &second].map(|of| world.listings.iter().find(|l| l.id == of.id).map_or(yes, |l| l.kind))
         };
-        let (yes, no) = (ListingKind::Unconfirmed, ListingKind::Server);
         assert_eq!(kinds(&[]), [yes, yes]);
         assert_eq!(kinds(&[(&entry, &first)]), [no, yes], "the other entry may be the second's still");
         assert_eq!(kinds(&[(&entry, &first), (&other, &first)]), [no, no], "nothing is left at the place");
-        assert_eq!(kinds(&[(&far, &second)]), [yes, yes], "it speaks for what is elsewhere");
+        assert_eq!(kinds(&[(&far, &second)]), [yes, no], "the operator said which entry it is");
+        assert_eq!(kinds(&[(&first, &second)])[1], yes, "a server is no entry");
     }
 }

@@ -1,13 +1,13 @@
 //! The conformance suite on our server with both stores, on the server in Python, and on servers that misbehave.
 
-use std::fs::File;
-use std::io::{BufRead as _, BufReader, Read as _, Seek as _};
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use admit_private_postgres::Postgres;
 use anyhow::{Context as _, bail, ensure};
 use serde_json::{Value, json};
+use tempfile::NamedTempFile;
 
 /// A test control that ends with its owner.
 struct Controlled {
@@ -15,16 +15,15 @@ struct Controlled {
     url: String,
     secret: String,
     /// What it said beside.
-    log: File,
+    log: NamedTempFile,
 }
 
 impl Controlled {
     /// One that fell over did not misbehave: any suite notices that.
     fn check_log(&mut self, name: &str) -> anyhow::Result<()> {
-        let mut said = String::new();
-        self.log.rewind()?;
-        self.log.read_to_string(&mut said)?;
-        ensure!(!said.contains(" failed\nTraceback"), "{name} is broken: {said}");
+        let said = std::fs::read_to_string(self.log.path())?;
+        let runs = self.child.try_wait()?.is_none();
+        ensure!(runs && !said.contains(" failed\nTraceback"), "{name} is broken: {said}");
         Ok(())
     }
 }
@@ -219,7 +218,7 @@ fn index() -> anyhow::Result<Value> {
         .output()?;
     ensure!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     let child = admit().args(["--json", "serve", "index"]).arg(&data).stdout(Stdio::piped()).spawn()?;
-    let mut running = Controlled { child, url: origin.clone(), secret: String::new(), log: tempfile::tempfile()? };
+    let mut running = Controlled { child, url: origin.clone(), secret: String::new(), log: NamedTempFile::new()? };
     let mut line = String::new();
     running.child.stdout.take().map(|out| BufReader::new(out).read_line(&mut line)).transpose()?;
     let output =
@@ -268,8 +267,8 @@ fn in_python(python: &Path, module: &[&str]) -> anyhow::Result<Controlled> {
 
 /// Starts a program that says in one line where its test control is.
 fn started(mut command: Command, secret: Option<&str>) -> anyhow::Result<Controlled> {
-    let log = tempfile::tempfile()?;
-    let mut child = command.stdout(Stdio::piped()).stderr(log.try_clone()?).spawn()?;
+    let log = NamedTempFile::new()?;
+    let mut child = command.stdout(Stdio::piped()).stderr(log.reopen()?).spawn()?;
     let mut line = String::new();
     let read = child.stdout.take().map(|out| BufReader::new(out).read_line(&mut line));
     let said: Value = serde_json::from_str(&line).unwrap_or_default();

@@ -3,9 +3,10 @@
 use admit_client::{Purchase, Server, Wallet, WalletError};
 use admit_protocol::booking::{Booking, BookingLine, TicketChoice, TicketState};
 use admit_protocol::exchange::{Exchange as ExchangeRequest, ExchangeQuote, QuoteExchange};
-use admit_protocol::hold::PlaceHold;
+use admit_protocol::hold::{Hold, PlaceHold};
 use admit_protocol::id::{ScreeningId, SeatId, TicketTypeId};
 use admit_protocol::money::Money;
+use admit_protocol::price::PriceTable;
 use admit_protocol::queue::QueueState;
 use admit_protocol::screening::Screening;
 use admit_protocol::time::Moment;
@@ -46,7 +47,7 @@ pub(crate) struct Exchange {
     /// Exchange without asking.
     #[arg(long, group = "agreed")]
     yes: bool,
-    /// Exchange without asking, if at most this is left to pay for the new seats, such as 2.50.
+    /// Exchange without asking, if at most this is left to pay for the new seats, such as 2.50, and nothing of what was paid is lost.
     #[arg(long, group = "agreed", value_name = "AMOUNT")]
     at_most: Option<String>,
 }
@@ -92,9 +93,20 @@ impl Exchange {
         if !context.json {
             self.print(&server, (&old, &booking), &screening, &quote).await?;
         }
-        if let Some(most) = most.filter(|most| quote.balance_due > *most) {
-            let more = anyhow!("{} is left to pay, more than {most}", quote.balance_due);
-            return Err(give_back(&wallet, &server, &new, more).await);
+        if let Some(most) = most {
+            let lost = lost(&quote)?;
+            let against = match lost.amount() > 0 {
+                true => {
+                    Some(anyhow!("{lost} of what was paid would be lost, by the cinema's terms: say --yes to that"))
+                }
+                false if quote.balance_due > most => {
+                    Some(anyhow!("{} is left to pay, more than {most}", quote.balance_due))
+                }
+                false => None,
+            };
+            if let Some(against) = against {
+                return Err(give_back(&wallet, &server, &new, against).await);
+            }
         }
         if !agreed {
             let asked = show::agree("exchange them?", &mut show::Stop::listen()?, "--at-most AMOUNT or --yes").await;
@@ -174,25 +186,8 @@ impl Exchange {
         let given = |l: &&BookingLine| seats.is_empty() || seats.contains(&l.seat);
         let given: Vec<TicketTypeId> =
             booking.lines.iter().filter(stands).filter(given).map(|l| l.ticket_type).collect();
-        let usual = table.ticket_types.first().map(|t| t.id);
-        let open = self.tickets.is_empty() && hold.seats.iter().any(|held| held.ticket_type.is_none());
-        if given.len() != tickets.len() && open && given.iter().any(|was| Some(*was) != usual) {
-            // A child's ticket must not become an adult's unsaid.
-            let given: Vec<&str> =
-                given.iter().map(|was| table.ticket_type(*was).map_or(was.as_str(), |t| show::text(&t.name))).collect();
-            bail!(
-                "you give {}, for {}: say whose ticket each is, D4=child; with best: --tickets adult,child",
-                given.join(", "),
-                show::count(tickets.len(), "seat")
-            );
-        }
-        if given.len() == tickets.len() {
-            // Who was a child stays one, where there are such tickets.
-            for (((_, zone, of), held), was) in tickets.iter_mut().zip(&hold.seats).zip(given) {
-                if held.ticket_type.is_none() && table.offer(was, *zone).is_some() {
-                    *of = was;
-                }
-            }
+        if self.tickets.is_empty() {
+            keep_types(&mut tickets, hold, given, &table)?;
         }
         let tickets = named_types(tickets, &self.tickets, &table)?;
         let choice = |(seat, _, ticket_type): &super::Ticket| TicketChoice { seat: *seat, ticket_type: *ticket_type };
@@ -233,7 +228,7 @@ impl Exchange {
             (true, true) => "; nothing is left to pay".to_owned(),
         };
         // Nobody is to learn afterwards that a cheaper ticket was no saving.
-        let lost = quote.moves.minus(quote.taken.total).and_then(|over| over.minus(quote.refund))?;
+        let lost = lost(quote)?;
         let rest = match lost.amount() {
             ..=0 => rest,
             _ => format!("{rest}; {lost} of it is more than they cost and does NOT come back, by the cinema's terms"),
@@ -256,6 +251,45 @@ impl Exchange {
     }
 }
 
+/// Who was a child stays one: seats for which no type was said get the types that are given and were not said for another seat. Where it
+/// is not clear who that is, nobody becomes somebody else unsaid.
+fn keep_types(
+    tickets: &mut [super::Ticket],
+    hold: &Hold,
+    given: Vec<TicketTypeId>,
+    table: &PriceTable,
+) -> anyhow::Result<()> {
+    let called =
+        |of: &TicketTypeId| table.ticket_type(*of).map_or_else(|| of.to_string(), |t| show::text(&t.name).to_owned());
+    let all = given.iter().map(called).collect::<Vec<_>>().join(", ");
+    let mut left = given;
+    for said in hold.seats.iter().filter_map(|held| held.ticket_type) {
+        left.iter().position(|of| *of == said).map(|at| left.remove(at));
+    }
+    let count = tickets.len();
+    let open: Vec<&mut super::Ticket> =
+        tickets.iter_mut().zip(&hold.seats).filter(|(_, held)| held.ticket_type.is_none()).map(|(t, _)| t).collect();
+    let usual = table.ticket_types.first().map(|t| t.id);
+    let same = left.iter().all(|of| Some(*of) == usual);
+    ensure!(
+        open.is_empty() || same || open.len() == left.len(),
+        "you give {all}, for {}: say whose ticket each is, D4=child; with best: --tickets adult,child",
+        show::count(count, "seat")
+    );
+    if open.len() == left.len() {
+        for ((seat, zone, of), was) in open.into_iter().zip(left) {
+            ensure!(
+                table.offer(was, *zone).is_some(),
+                "{} is not sold at {seat}: say whose ticket it is, {seat}={}",
+                called(&was),
+                usual.as_ref().map_or("adult", TicketTypeId::as_str)
+            );
+            *of = was;
+        }
+    }
+    Ok(())
+}
+
 /// Seats that somebody has are not got in exchange: they are kept by not being given.
 fn not_kept(wish: &PlaceHold, old: &Purchase) -> anyhow::Result<()> {
     let stands = old.booking.iter().flat_map(|b| &b.lines).filter(|l| l.state != TicketState::Revoked);
@@ -268,6 +302,11 @@ fn not_kept(wish: &PlaceHold, old: &Purchase) -> anyhow::Result<()> {
         if kept.len() == 1 { "is" } else { "are" },
         old.printed(first)
     )
+}
+
+/// What of the money that moves the new tickets do not need and does not come back; less than nothing where they need more.
+fn lost(quote: &ExchangeQuote) -> anyhow::Result<Money> {
+    Ok(quote.moves.minus(quote.taken.total).and_then(|over| over.minus(quote.refund))?)
 }
 
 /// What somebody pays more or less than without the exchange, in words; nothing, for a part of what was paid in part.

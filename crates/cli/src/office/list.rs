@@ -88,15 +88,12 @@ impl References {
     /// The bookings that were got for tickets of this one: `KH7TQ2MX`, or `KH7TQ2MX (SCREENING)` where it is another one.
     fn successors(&self, booking: &Booking) -> String {
         let links = booking.lines.iter().filter_map(|line| line.replaced_by.as_ref());
-        let known: BTreeSet<&(String, ScreeningId)> = links.filter_map(|link| self.0.get(&link.booking)).collect();
-        let called = |(reference, screening): &(String, ScreeningId)| match *screening == booking.screening {
-            true => reference.clone(),
-            false => format!("{reference} ({screening})"),
+        let called = |link: &BookingLink| match self.0.get(&link.booking) {
+            Some((reference, screening)) if *screening == booking.screening => reference.clone(),
+            Some((reference, screening)) => format!("{reference} ({screening})"),
+            None => format!("a booking of {}", link.screening),
         };
-        match known.is_empty() {
-            true => "another booking".to_owned(),
-            false => known.into_iter().map(called).collect::<Vec<_>>().join(" and "),
-        }
+        links.map(called).collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>().join(" and ")
     }
 }
 

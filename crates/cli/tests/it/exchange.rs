@@ -57,6 +57,8 @@ async fn tickets_go_to_another_screening_with_what_was_paid_and_come_to_other_se
     assert!(says(&asked).contains("10.00 EUR of what you have paid moves; nothing is left to pay"), "{}", says(&asked));
     let cheaper = says(&mine(&["exchange", "1", "show-1", "1-5=child", "--give", "1-2"]));
     assert!(cheaper.contains("3.00 EUR of it is more than they cost and does NOT come back"), "{cheaper}");
+    let unsaid = says(&mine(&["exchange", "1", "show-1", "1-5=child", "--give", "1-2", "--at-most", "0"]));
+    assert!(unsaid.contains("3.00 EUR of what was paid would be lost") && unsaid.contains("what you had"), "{unsaid}");
     let nobody = mine(&["exchange", "1", "show-1", "1-5", "--give", "1-9", "--yes"]);
     assert!(says(&nobody).contains("1-9 is not in this booking, which has 1-1, 1-2"), "{}", says(&nobody));
     let moved = mine(&["exchange", "1", "show-1", "1-5", "--give", "1-2", "--yes"]);
@@ -138,6 +140,8 @@ async fn a_child_stays_a_child_and_who_exchanges_hears_what_it_costs_altogether(
     assert!(fewer.contains("you have what you had"), "{fewer}");
     let more = says(&mine(&["exchange", "4", "show-1", "1-8", "1-9", "--give", "1-6", "--yes"]));
     assert!(more.contains("you give Child, for 2 seats"), "{more}");
+    let mixed = says(&mine(&["exchange", "4", "show-1", "1-8=child", "1-9"]));
+    assert!(mixed.contains("1-8        Child") && mixed.contains("1-9        Adult"), "one child stays one: {mixed}");
     let kept = says(&mine(&["exchange", "4", "show-1", "1-5", "1-7", "--yes"]));
     assert!(kept.contains("1-5 is yours already: leave out what you keep"), "{kept}");
     let chosen = says(&mine(&["exchange", "4", "show-0", "best:1", "--give", "1-6", "--yes"]));

@@ -312,6 +312,41 @@ async fn an_entry_is_claimed_from_the_host_of_its_website_and_by_nobody_else() {
     }
 }
 
+/// IDX-006: it makes no difference which of the two the index knew first.
+#[tokio::test]
+async fn an_entry_that_comes_after_its_cinema_is_claimed_or_stands_beside_it() {
+    let cinema = Folder::new(1, 1);
+    let _cinema = cinema.serve();
+    cinema.meet(&client(1)).await;
+    let index = index();
+    let kinds = async || {
+        let _serving = index.serve().await;
+        let output = run(&["--json", "find", "--index", &index.origin, "kino"]);
+        let found: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", says(&output)));
+        let mut kinds: Vec<String> =
+            found.as_array().into_iter().flatten().filter_map(|l| Some(l["kind"].as_str()?.to_owned())).collect();
+        kinds.sort_unstable();
+        kinds
+    };
+    {
+        let _serving = index.serve().await;
+        assert!(run(&["index", "announce", &index.origin, &cinema.origin]).status.success());
+    }
+    for (id, website, wanted) in [
+        ("a", "http://127.0.0.1:9", &["unclaimed", "unconfirmed"][..]),
+        ("b", &cinema.origin, &["server", "unclaimed"]),
+    ] {
+        let list = index.path.join("list.geojson");
+        let entry = serde_json::json!({"id": id, "properties": {"name": "Kino", "website": website},
+            "geometry": {"type": "Point", "coordinates": [14.0, 50.0]}});
+        let file = serde_json::json!({"type": "FeatureCollection", "features": [entry]});
+        std::fs::write(&list, file.to_string()).expect("writes");
+        let imported = run(&["index", "import", index.text(), list.to_str().expect("a path"), "--country", "CZ"]);
+        assert!(imported.status.success(), "{}", says(&imported));
+        assert_eq!(kinds().await, wanted, "{id}");
+    }
+}
+
 #[tokio::test]
 async fn a_double_bill_is_found_by_either_film() {
     let cinema = Folder::of(|programme| {

@@ -110,6 +110,24 @@ async fn who_knew_a_cinema_goes_with_it_man_014_man_015() {
 }
 
 #[tokio::test]
+async fn an_index_does_not_repeat_that_somebody_was_where_another_is() {
+    let (cinema, thief) = (Folder::new(1, 1), Folder::new(1, 1));
+    let settings = thief.path.join("server.toml");
+    let said = std::fs::read_to_string(&settings).expect("reads");
+    let said = format!("moved_from = [\"{}\"]\n{said}", cinema.origin);
+    std::fs::write(&settings, said).expect("writes");
+    let (_cinema, _thief) = (cinema.serve(), thief.serve());
+    cinema.meet(&client(1)).await;
+    thief.meet(&client(1)).await;
+    let index = index();
+    let _index = index.serve().await;
+    for of in [&cinema, &thief] {
+        let announced = run(&["index", "announce", &index.origin, &of.origin]);
+        assert!(announced.status.success() && !says(&announced).contains("where it was"), "{}", says(&announced));
+    }
+}
+
+#[tokio::test]
 async fn nobody_is_led_to_a_cinema_that_was_never_there() {
     let (cinema, mut other) = (Folder::new(1, 1), Folder::new(1, 1));
     let _cinema = cinema.serve();

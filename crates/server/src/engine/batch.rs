@@ -266,7 +266,19 @@ impl Turn {
             return 0;
         }
         let grown = self.changes.iter().map(|changes| changes.placed.len()).sum::<usize>() * HOLD_BYTES;
-        let applied = std::mem::take(&mut self.changes).into_iter().try_for_each(|c| state.house.apply(c));
+        let changes = std::mem::take(&mut self.changes);
+        match self.working.take() {
+            Some(mut working) => {
+                working.saved(self.seen + 1, self.now);
+                self.resident.keep_working_copy(working);
+            }
+            None => self.resident.keep_up_working_copy(self.seen, |copy| {
+                changes.iter().cloned().try_for_each(|changes| copy.apply(changes))?;
+                copy.saved(self.seen + 1, self.now);
+                Ok(())
+            }),
+        }
+        let applied = changes.into_iter().try_for_each(|c| state.house.apply(c));
         if let Err(broken) = applied {
             tracing::error!(screening = %self.resident.screening(), %broken, "house quarantined after a save");
             state.quarantine = Some(broken.to_string());
@@ -274,11 +286,6 @@ impl Turn {
         state.house.saved(self.seen + 1, self.now);
         state.keys.extend(self.keys.drain().map(|(key, (known, _))| (key, known)));
         drop(state);
-        let working = self.working.take().map(|mut working| {
-            working.saved(self.seen + 1, self.now);
-            working
-        });
-        self.resident.keep_working_copy(working);
         self.resident.grow(grown);
         grown
     }

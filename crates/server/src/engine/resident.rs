@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Instant;
 
-use admit_booking::{Command, Hold, House};
+use admit_booking::{Broken, Command, Hold, House};
 use admit_http::listen::Stopping;
 use admit_protocol::id::ScreeningId;
 use admit_protocol::seats::SalesState;
@@ -23,8 +23,8 @@ pub(crate) struct Resident {
     screening: ScreeningId,
     state: RwLock<State>,
     /// A second copy, for a house that several commands of one batch change: brought up to date by the same changes, it saves making a
-    /// copy for every batch.
-    working: Mutex<Option<Box<House>>>,
+    /// copy for every batch. And how many more batches it is kept that need none.
+    working: Mutex<Option<(Box<House>, u8)>>,
     seats: Mutex<Option<SeatsShown>>,
     /// Who watches it.
     live: Mutex<Option<Arc<Live>>>,
@@ -45,6 +45,9 @@ pub(super) struct State {
     /// Why nothing is decided here any more: rows that contradict each other.
     pub(super) quarantine: Option<String>,
 }
+
+/// A working copy is kept for so many batches that do without.
+const COPY_KEPT: u8 = 16;
 
 /// What minutes are counted from.
 static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
@@ -119,13 +122,25 @@ impl Resident {
 
     /// A copy of the committed house for the writer to try changes on.
     pub(super) fn working_copy(&self, committed: &House) -> Box<House> {
-        let kept = self.working.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let kept = self.working().take().map(|(kept, _)| kept);
         kept.filter(|kept| kept.version() == committed.version()).unwrap_or_else(|| Box::new(committed.clone()))
     }
 
-    /// Keeps a working copy that has everything that is committed; none, if the last batch needed none.
-    pub(super) fn keep_working_copy(&self, working: Option<Box<House>>) {
-        *self.working.lock().unwrap_or_else(PoisonError::into_inner) = working;
+    /// Keeps a working copy that has everything that is committed.
+    pub(super) fn keep_working_copy(&self, working: Box<House>) {
+        *self.working() = Some((working, COPY_KEPT));
+    }
+
+    /// Brings a working copy of `version` up to date, if there is one, by what changed the committed house. It is put away where nobody
+    /// needed it for a while.
+    pub(super) fn keep_up_working_copy(&self, version: u64, change: impl FnOnce(&mut House) -> Result<(), Broken>) {
+        let mut working = self.working();
+        let kept = working.take().filter(|(kept, batches)| kept.version() == version && *batches > 0);
+        *working = kept.and_then(|(mut kept, batches)| change(&mut kept).ok().map(|()| (kept, batches - 1)));
+    }
+
+    fn working(&self) -> MutexGuard<'_, Option<(Box<House>, u8)>> {
+        self.working.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Looks at the house as it is committed.
@@ -170,6 +185,7 @@ impl Resident {
             return true;
         }
         let (holds, keys): (Vec<Hold>, Vec<Vec<KnownKey>>) = holds.into_iter().unzip();
+        self.keep_up_working_copy(state.house.version(), |copy| copy.catch_up(holds.clone(), version, now));
         // A house that fits only in part is loaded again.
         let fits = state.house.catch_up(holds, version, now).is_ok();
         if fits {
@@ -256,7 +272,7 @@ impl Resident {
         gone
     }
 
-    fn watchers(&self) -> std::sync::MutexGuard<'_, Option<Arc<Live>>> {
+    fn watchers(&self) -> MutexGuard<'_, Option<Arc<Live>>> {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

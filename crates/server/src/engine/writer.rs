@@ -308,7 +308,10 @@ impl Writer {
                         self.shared.make_room(grown);
                     }
                 }
-                Outcome::Conflict => self.reload(turn),
+                Outcome::Conflict => {
+                    self.shared.others_saved(began);
+                    self.reload(turn);
+                }
                 Outcome::Broken(why) => {
                     turn.quarantine(&why);
                     answer_all(vec![turn], || Failed::Busy);
