@@ -12,6 +12,7 @@ from admit_python.control import Control
 from admit_python.house import House
 from admit_python.keys import ManifestSigner
 from admit_python.prices import PriceTable
+from admit_python.receipts import Receipts, SeatLog
 from admit_python.server import Api
 from admit_python.signatures import Signatures
 from admit_python.tickets import Tickets
@@ -28,6 +29,8 @@ PARTS = {
     Idempotency: "idempotency",
     Api: "api",
     Signatures: "signatures",
+    SeatLog: "seat_log",
+    Receipts: "receipts",
     Control: "control",
 }
 

@@ -13,6 +13,7 @@ from . import (  # noqa: F401
     control,
     holds,
     published,
+    receipts,
     repeats,
     requests,
     seats,

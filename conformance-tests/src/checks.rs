@@ -16,6 +16,7 @@ mod http;
 mod index;
 mod queue;
 mod races;
+mod receipts;
 mod repeats;
 mod requests;
 mod sales;
@@ -278,6 +279,10 @@ checks! {
     act ["WAIT-011"], "nobody sees somebody else's place in line", Some("waitlist"), waitlist::of_somebody_else;
     act ["KEY-001", "KEY-006"], "a buyer's key buys, and nobody else has what it bought", Some("buyer_keys"), buyer_keys::a_key_buys;
     act ["KEY-001", "KEY-002", "KEY-003", "KEY-004", "KEY-005"], "what a buyer's key did not sign so is refused, and changes nothing", Some("buyer_keys"), buyer_keys::nothing_less;
+    act ["RCPT-001", "RCPT-003", "RCPT-004", "RCPT-005"], "a receipt is signed, and says what the log says, of a hold and its booking", Some("receipts"), receipts::of_a_hold_and_its_booking;
+    act ["RCPT-001"], "a receipt is for its owner, while there is something to sign", Some("receipts"), receipts::for_its_owner_while_it_works;
+    act ["RCPT-002", "RCPT-003", "RCPT-004", "RCPT-005"], "the log has every change of who has a seat, and stays as it was", Some("receipts"), receipts::every_change;
+    act ["RCPT-001", "RCPT-002"], "what lapsed is free in the log, and has no receipt", Some("receipts"), receipts::what_lapsed;
     act ["QUEUE-001", "QUEUE-002", "QUEUE-003", "QUEUE-005", "QUEUE-007"], "turns are drawn as was committed to, and no closer than announced", Some("queue"), queue::drawn;
     act ["QUEUE-009", "QUEUE-010"], "who leaves and comes again has the turn that they had", Some("queue"), queue::leaving;
     act ["QUEUE-004", "QUEUE-006", "QUEUE-008", "HOLD-013"], "a pass is good for who has it, from its turn until its end", Some("queue"), queue::passes;

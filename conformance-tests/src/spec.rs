@@ -1,6 +1,6 @@
 //! The numbered sentences, as they stand in the specification.
 
-const PAGES: [&str; 17] = [
+const PAGES: [&str; 18] = [
     include_str!("../../spec/v1/terms.md"),
     include_str!("../../spec/v1/http.md"),
     include_str!("../../spec/v1/errors.md"),
@@ -14,6 +14,7 @@ const PAGES: [&str; 17] = [
     include_str!("../../spec/v1/queue.md"),
     include_str!("../../spec/v1/tickets.md"),
     include_str!("../../spec/v1/buyer_keys.md"),
+    include_str!("../../spec/v1/receipts.md"),
     include_str!("../../spec/v1/control.md"),
     include_str!("../../spec/v1/versions.md"),
     include_str!("../../spec/v1/security.md"),

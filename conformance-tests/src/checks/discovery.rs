@@ -23,20 +23,34 @@ pub(crate) async fn well_known(target: &mut Target) -> Result<(), String> {
 
 pub(super) async fn header(target: &mut Target) -> Result<(), String> {
     let jws = target.get(WELL_KNOWN).await?.json()?;
-    let header: Value = serde_json::from_slice(&decode(text(&jws, "protected")?)?).map_err(|e| e.to_string())?;
-    let key = identity(target)?;
-    let kid = URL_SAFE_NO_PAD.encode(&Sha256::digest(key)[..16]);
-    let right = json!({"alg": "EdDSA", "typ": "admit-manifest+jws", "kid": kid});
-    must(header == right, || format!("the protected header is {header}, not {right}"))
+    header_fits(target, &jws, "admit-manifest+jws")
 }
 
 pub(super) async fn signature(target: &mut Target) -> Result<(), String> {
     let jws = target.get(WELL_KNOWN).await?.json()?;
+    signature_fits(target, &jws)
+}
+
+fn signature_fits(target: &Target, jws: &Value) -> Result<(), String> {
     let key = VerifyingKey::from_bytes(&identity(target)?).map_err(|e| format!("the identity key: {e}"))?;
-    let signature = decode(text(&jws, "signature")?)?;
+    let signature = decode(text(jws, "signature")?)?;
     let signature = Signature::from_slice(&signature).map_err(|e| format!("the signature: {e}"))?;
-    let signed = format!("{}.{}", text(&jws, "protected")?, text(&jws, "payload")?);
+    let signed = format!("{}.{}", text(jws, "protected")?, text(jws, "payload")?);
     key.verify_strict(signed.as_bytes(), &signature).map_err(|_| "the signature does not fit the identity key".into())
+}
+
+fn header_fits(target: &Target, jws: &Value, typ: &str) -> Result<(), String> {
+    let header: Value = serde_json::from_slice(&decode(text(jws, "protected")?)?).map_err(|e| e.to_string())?;
+    let kid = URL_SAFE_NO_PAD.encode(&Sha256::digest(identity(target)?)[..16]);
+    let right = json!({"alg": "EdDSA", "typ": typ, "kid": kid});
+    must(header == right, || format!("the protected header is {header}, not {right}"))
+}
+
+/// What the identity key has signed as this.
+pub(super) fn signed_by_identity(target: &Target, jws: &Value, typ: &str) -> Result<Value, String> {
+    header_fits(target, jws, typ)?;
+    signature_fits(target, jws)?;
+    serde_json::from_slice(&decode(text(jws, "payload")?)?).map_err(|e| format!("the payload is no JSON: {e}"))
 }
 
 pub(super) async fn origin(target: &mut Target) -> Result<(), String> {

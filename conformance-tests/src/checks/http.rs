@@ -55,8 +55,13 @@ pub(super) async fn nobodys_hold(target: &mut Target) -> Result<(), String> {
 pub(super) async fn not_offered(target: &mut Target) -> Result<(), String> {
     // Each with a route of its own that is read; what is declared is looked at elsewhere.
     let at = |what: &str| format!("{NOBODY}/{what}");
-    let routes =
-        [("live", at("live")), ("waitlist", at("waitlist")), ("queue", at("queue")), ("feed", "/feed".to_owned())];
+    let routes = [
+        ("live", at("live")),
+        ("waitlist", at("waitlist")),
+        ("queue", at("queue")),
+        ("receipts", at("seat_log")),
+        ("feed", "/feed".to_owned()),
+    ];
     for (capability, route) in &routes {
         if target.has(capability) {
             continue;

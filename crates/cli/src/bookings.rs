@@ -247,7 +247,11 @@ pub(crate) fn successors(booking: &Booking, all: &[Purchase]) -> String {
     let of = |link: &BookingLink| all.iter().find(|p| p.booking.as_ref().is_some_and(|b| b.id == link.booking));
     let numbers: BTreeSet<PurchaseNumber> = links.filter_map(of).map(|p| p.number).collect();
     let numbers: Vec<String> = numbers.iter().map(ToString::to_string).collect();
-    if numbers.is_empty() { "another booking".into() } else { format!("number {}", numbers.join(", ")) }
+    if numbers.is_empty() {
+        "another booking".into()
+    } else {
+        format!("number{} {}", if numbers.len() == 1 { "" } else { "s" }, numbers.join(" and "))
+    }
 }
 
 fn booked_state(booking: &Booking, all: &[Purchase], there: impl Fn(Timestamp) -> String) -> String {
@@ -350,7 +354,7 @@ pub(crate) fn seats_named(
             let stands = booking.lines.iter().filter(|l| l.state != TicketState::Revoked);
             let has = stands.map(|l| printed(&l.seat)).collect::<Vec<_>>().join(", ");
             let has = if has.is_empty() { "no seats any more".into() } else { has };
-            bail!("{text} is not in this booking, which has {has}");
+            bail!("{text} is not in this booking, which has {has}: see `admit bookings`");
         }
     };
     if let Some(gone) = booking.lines[from..=to].iter().find(|l| l.state == TicketState::Revoked) {

@@ -59,7 +59,8 @@ pub(crate) enum CinemaCommand {
     },
     /// Add somebody who works here, or change what they may do; without a login, list who works here.
     ///
-    /// A new password is asked for, or read from standard input: at a server that runs, after the password of who signs in.
+    /// A new password is asked for, or read from standard input: at a server that runs it is the second line there, and the first is the
+    /// password of who signs in, also while they are signed in here already.
     Staff(staff::Staff),
     /// Register a scanner; prints its token, once. Done again, it gets a new token, and the old one ends.
     Device(staff::Scanner),

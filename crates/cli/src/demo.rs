@@ -132,7 +132,7 @@ struct Sold {
 fn server_file(name: &str) -> anyhow::Result<ServerFile> {
     let listen = admit_http::listen::unused_address()?.to_string();
     let origin = Origin::parse(&format!("http://{listen}"), OriginPolicy::Loopback)?;
-    Ok(ServerFile::new(origin, listen, name.to_owned(), "demo@admit.example".into()))
+    Ok(ServerFile { receipts: true, ..ServerFile::new(origin, listen, name.to_owned(), "demo@admit.example".into()) })
 }
 
 fn start(kind: &str, folder: &Path, origin: Origin) -> anyhow::Result<Process> {
@@ -297,6 +297,11 @@ impl<'a> Stage<'a> {
         let office = Office::sign_in(server.clone(), "demo", STAFF_PASSWORD).await?;
         office.settle(&booking, booking.balance_due).await?;
         seen(&format!("Anna pays {} at the counter", booking.balance_due));
+        let checked = wallet.check_receipts(&server, number).await?;
+        seen(&format!(
+            "the cinema signs a receipt, and its log of {} bears it out",
+            show::count(checked.entries, "change")
+        ));
 
         // Somebody else's booking, cancelled again: its ticket must not open the door.
         let hold = server.place_hold(screening.id, &ben, &RequestKey::new()?, &wish(other, "adult")?).await?;

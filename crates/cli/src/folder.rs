@@ -50,6 +50,9 @@ pub(crate) struct ServerFile {
     /// Memory for the screenings that somebody looks at or buys for, in MiB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) houses_mb: Option<usize>,
+    /// Whether a cinema signs receipts.
+    #[serde(default)]
+    pub(crate) receipts: bool,
     /// How a cinema sells: how long seats are held, how they are paid. An index has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) rules: Option<HouseRules>,
@@ -84,7 +87,9 @@ impl Init {
         let origin = read_origin(&self.origin, context.development)?;
         let here = origin.is_loopback().then(|| origin.authority().to_owned());
         let listen = self.listen.or(here).unwrap_or_else(|| "127.0.0.1:8080".into());
-        let server = ServerFile { rules, ..ServerFile::new(origin, listen, self.name, read_email(&self.email)?) };
+        let receipts = rules.is_some();
+        let server =
+            ServerFile { receipts, rules, ..ServerFile::new(origin, listen, self.name, read_email(&self.email)?) };
         server.operator()?;
         server.check_listen()?;
         let folder = Folder::init(&self.folder, &server)?;
@@ -245,6 +250,10 @@ const MEANINGS: &[(&str, &str)] = &[
         "houses_mb",
         "Memory for the screenings that somebody looks at or buys for, in MiB; 192 if nothing is said. A booking takes about 2 KiB.",
     ),
+    (
+        "receipts",
+        "Whether buyers get signed receipts, and everybody may read who had which seat when, under names that only owners know.",
+    ),
     ("payment_methods", "none: nothing to pay. at_cinema: paid at the counter, in time, or the seats go back on sale."),
     ("waitlist", "Whether parties can wait for seats where there are none."),
     ("offer_ttl_s", "How long what comes free is held for the party that it is offered to, in seconds: 60 to 2700."),
@@ -286,6 +295,7 @@ impl ServerFile {
             trusted_proxies: vec![],
             connections_per_address: sixty_four(),
             houses_mb: None,
+            receipts: false,
             rules: None,
         }
     }

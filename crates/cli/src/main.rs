@@ -14,6 +14,7 @@ mod keys;
 mod office;
 mod programme;
 mod queue;
+mod receipt;
 mod sales;
 mod sample;
 mod seats;
@@ -109,6 +110,7 @@ enum Command {
     Exchange(buy::Exchange),
     /// Cancel tickets of a booking.
     Cancel(bookings::Cancel),
+    Receipt(receipt::CheckReceipts),
     Trust(trust::Trust),
     /// The wallet itself.
     #[command(subcommand)]
@@ -265,6 +267,7 @@ async fn run(command: Command, context: &Context) -> anyhow::Result<()> {
         Command::Bookings(list) => list.run(context).await,
         Command::Exchange(exchange) => Box::pin(exchange.run(context)).await,
         Command::Cancel(cancel) => cancel.run(context).await,
+        Command::Receipt(receipt) => receipt.run(context).await,
         Command::Ticket(ticket) => ticket.run(context).await,
         Command::BoxOffice(office) => Box::pin(office.run(context)).await,
         Command::Door(door) => Box::pin(door.run(context)).await,

@@ -1,7 +1,7 @@
 //! The box office: what staff do at the counter, with a session at a server of ours.
 
+mod booking;
 mod list;
-mod money;
 mod sell;
 mod session;
 mod till;
@@ -10,7 +10,7 @@ use std::io::IsTerminal as _;
 use std::path::PathBuf;
 
 use admit_client::{Client, Server};
-use admit_protocol::booking::{Booking, Buyer};
+use admit_protocol::booking::{Booking, Buyer, Tickets};
 use admit_protocol::hold::Hold;
 use admit_protocol::id::{DeviceId, ScreeningId, SeatId};
 use admit_protocol::money::Money;
@@ -24,10 +24,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use self::money::AtCounter;
+use self::booking::AtCounter;
 use self::session::{Session, Sessions};
-use crate::bookings::Named;
-use crate::{Context, find, show, ticket};
+use crate::{Context, find, show};
 
 #[derive(Subcommand)]
 pub(crate) enum OfficeCommand {
@@ -77,10 +76,10 @@ pub(crate) enum OfficeCommand {
         which: Which,
     },
     Till(till::Count),
-    /// Tickets that were sold at this counter, once more: to be printed again.
+    /// Print the tickets of a booking, for who comes without theirs: look first who stands there.
     Tickets {
-        /// The booking: its reference.
-        booking: Named,
+        #[command(flatten)]
+        which: Reference,
         /// Words only, without the codes as pictures.
         #[arg(long)]
         no_qr: bool,
@@ -108,15 +107,22 @@ pub(crate) struct Desk {
     login: String,
 }
 
-/// A booking, and whether to ask.
+/// A booking, as the counter names it.
 #[derive(Args)]
-pub(crate) struct Which {
+pub(crate) struct Reference {
     #[command(flatten)]
     desk: Desk,
     /// The screening.
     screening: ScreeningId,
     /// The booking's reference, as the buyer knows it.
     reference: String,
+}
+
+/// A booking, and whether to ask.
+#[derive(Args)]
+pub(crate) struct Which {
+    #[command(flatten)]
+    which: Reference,
     /// Do it without asking.
     #[arg(long)]
     yes: bool,
@@ -144,10 +150,8 @@ impl OfficeCommand {
             Self::Find { desk, text } => return list::find(&desk.sign_in(context).await?, &text, context).await,
             Self::Sell(sell) => return Box::pin(sell.run(context)).await,
             Self::Till(count) => return count.run(context).await,
-            Self::Tickets { booking, no_qr, save } => {
-                return ticket::show_tickets(&booking, no_qr, save, context).await;
-            }
             Self::Leave { desk } => return desk.leave(context).await,
+            Self::Tickets { which, no_qr, save } => (Which { which, yes: true }, What::Tickets { no_qr, save }),
             Self::Paid { which } => (which, What::Paid),
             Self::Refund { which } => (which, What::Refund),
             Self::Cancel { which, seats, refund, no_refund: _, reason } => {
@@ -157,10 +161,11 @@ impl OfficeCommand {
         if context.json && !which.yes {
             bail!("say --yes: with --json nobody is asked");
         }
-        let Which { desk, screening, reference, yes } = which;
+        let Which { which: Reference { desk, screening, reference }, yes } = which;
         let office = &desk.sign_in(context).await?;
         let counter = AtCounter { office, screening, reference: &reference, yes, context };
         match what {
+            What::Tickets { no_qr, save } => counter.tickets(no_qr, save.as_deref()).await,
             What::Paid => counter.paid().await,
             What::Refund => counter.refund().await,
             What::Cancel { seats, refund, reason } => counter.cancel(&seats, refund, &reason).await,
@@ -170,6 +175,7 @@ impl OfficeCommand {
 
 /// What is done with one booking.
 enum What {
+    Tickets { no_qr: bool, save: Option<PathBuf> },
     Paid,
     Refund,
     Cancel { seats: Vec<String>, refund: bool, reason: String },
@@ -258,6 +264,8 @@ pub(crate) struct Office {
     http: reqwest::Client,
     base: String,
     session: Session,
+    /// Whether it goes on with the session of an earlier command.
+    kept: bool,
 }
 
 /// Whether something is only to be tried.
@@ -278,7 +286,7 @@ impl Office {
         let session: Value = said.json().await?;
         let csrf = session["csrf"].as_str().context("no csrf token")?.to_owned();
         let role = session["staff"]["role"].as_str().and_then(|r| r.parse().ok()).context("no role")?;
-        Ok(Self { server, role, http, base, session: Session { cookie, csrf, until: None } })
+        Ok(Self { server, role, http, base, session: Session { cookie, csrf, until: None }, kept: false })
     }
 
     /// With a session that was kept; nothing, if it is over.
@@ -290,7 +298,12 @@ impl Office {
         }
         let staff: Value = said.json().await?;
         let role = staff["role"].as_str().and_then(|r| r.parse().ok());
-        Ok(role.map(|role| Self { server, role, http, base, session }))
+        Ok(role.map(|role| Self { server, role, http, base, session, kept: true }))
+    }
+
+    /// Whether no password was read now: who signed in did so in an earlier command.
+    pub(crate) fn kept_session(&self) -> bool {
+        self.kept
     }
 
     fn is_supervisor(&self) -> bool {
@@ -355,6 +368,12 @@ impl Office {
 
     async fn bookings(&self, screening: ScreeningId) -> anyhow::Result<Vec<Row>> {
         let url = format!("{}/screenings/{screening}/holds", self.base);
+        Ok(answered(self.http.get(url).header("cookie", &self.session.cookie)).await?.json().await?)
+    }
+
+    /// The tickets of a booking, whosever it is.
+    async fn tickets(&self, booking: &Booking) -> anyhow::Result<Tickets> {
+        let url = format!("{}/screenings/{}/bookings/{}/tickets", self.base, booking.screening, booking.id);
         Ok(answered(self.http.get(url).header("cookie", &self.session.cookie)).await?.json().await?)
     }
 

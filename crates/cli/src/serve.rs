@@ -93,6 +93,9 @@ async fn cinema(folder: Folder, listen: Option<String>, context: &Context) -> an
     if let Some(mib) = server.houses_mb {
         builder = builder.memory_for_houses(mib);
     }
+    if server.receipts {
+        builder = builder.receipts();
+    }
     let cinema = builder.build()?;
     let management = Management::new(cinema.clone(), store);
     let router = management.with_counter().merge(management.router());

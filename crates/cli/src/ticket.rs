@@ -1,20 +1,20 @@
 //! Showing and checking tickets.
 
-use std::io::IsTerminal as _;
-use std::path::{Path, PathBuf};
+mod sheet;
+
+use std::path::PathBuf;
 
 use admit_client::{Purchase, Wallet};
+use admit_protocol::booking::BookedTicket;
 use admit_protocol::key::PublicKey;
 use admit_protocol::problem::ProblemCode;
 use admit_protocol::ticket::{TICKET_PREFIX, Ticket};
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
-use fast_qr::convert::Builder as _;
-use fast_qr::convert::svg::SvgBuilder;
-use fast_qr::qr::{QRBuilder, QRCode};
 use jiff::Timestamp;
 use serde_json::json;
 
+pub(crate) use self::sheet::Sheet;
 use crate::bookings::{self, Change, Named};
 use crate::{Context, find, show};
 
@@ -73,34 +73,19 @@ pub(crate) async fn show_tickets(
     let tickets = purchase.tickets.as_ref().context("there are no tickets")?;
     // Those of what does not take place open no door any more.
     let good = if matches!(change, Some(Change::Off(_))) { &[][..] } else { &tickets.tickets };
-    let mut saved = Vec::new();
-    for ticket in save.iter().flat_map(|_| good) {
-        let folder = save.as_deref().unwrap_or(Path::new("."));
-        std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
-        let file = folder.join(format!("{}-{}.svg", booking.reference, ticket.seat));
-        let mut words = vec![
-            format!("{}, {}", purchase.printed(&ticket.seat), purchase.called(&ticket.ticket_type)),
-            purchase.title.clone(),
-            booking.reference.clone(),
-        ];
-        words.extend(
-            (!booking.balance_due.is_zero())
-                .then(|| format!("{} to be paid before it opens the door", booking.balance_due)),
-        );
-        std::fs::write(&file, picture(&draw(&ticket.code)?, &words)).with_context(|| file.display().to_string())?;
-        saved.push(file);
-    }
+    let words = |t: &BookedTicket| format!("{}, {}", purchase.printed(&t.seat), purchase.called(&t.ticket_type));
+    let sheet = Sheet { title: &purchase.title, booking, tickets: good.iter().map(|t| (words(t), t)).collect() };
+    let saved = save.map_or(Ok(Vec::new()), |folder| sheet.save(&folder))?;
     if context.json {
         return show::json(&json!({"tickets": tickets.tickets, "booking": tickets.booking, "saved": saved}));
     }
-    show::line(&format!("{}  {}", show::colour("1", &purchase.title), booking.reference));
+    sheet.print_head();
     if let Some(error) = old {
         show::line(&format!("as they were when the cinema was last asked: {error}"));
     }
-    if let Some(change) = &change {
-        show::line(&show::colour("1;33", &change.to_string()));
-    } else if !booking.balance_due.is_zero() {
-        show::line(&format!("{} to be paid at the cinema before these open the door", booking.balance_due));
+    match &change {
+        Some(change) => show::line(&show::colour("1;33", &change.to_string())),
+        None => sheet.print_due(),
     }
     if tickets.tickets.is_empty() {
         let exchanged = booking.lines.iter().filter(|line| line.replaced_by.is_some()).count();
@@ -112,43 +97,12 @@ pub(crate) async fn show_tickets(
             _ => format!("its tickets are cancelled, or were {}", instead()),
         });
     }
-    for (n, ticket) in good.iter().enumerate() {
-        show::line(&format!("\n{}, {}", purchase.printed(&ticket.seat), purchase.called(&ticket.ticket_type)));
-        match saved.get(n) {
-            Some(file) => show::line(&format!("written to {}", file.display())),
-            // Who listens, or keeps it in a file, has the code itself.
-            None if no_qr || !std::io::stdout().is_terminal() => {}
-            None => show::line(&draw(&ticket.code)?.to_str()),
-        }
-        show::line(&ticket.code);
-    }
-    Ok(())
+    sheet.print_tickets(&saved, no_qr)
 }
 
 fn named(purchase: &Purchase) -> String {
     let reference = purchase.booking.as_ref().map(|b| b.reference.as_str()).unwrap_or_default();
     format!("{reference}, {}", purchase.title)
-}
-
-fn draw(code: &str) -> anyhow::Result<QRCode> {
-    QRBuilder::new(code.as_bytes()).build().map_err(|e| anyhow!("drawing the code: {e:?}"))
-}
-
-/// A sheet with the code, and below it what it is for: sheets that look alike are mixed up, and a code says nothing to who listens.
-fn picture(code: &QRCode, words: &[String]) -> String {
-    let escape = |text: &String| text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-    let lines = words.iter().enumerate().map(|(n, text)| {
-        let (y, weight) = (424 + n * 28, if n == 0 { "bold" } else { "normal" });
-        let text = escape(text);
-        format!("<text x=\"200\" y=\"{y}\" font-size=\"16\" font-weight=\"{weight}\" text-anchor=\"middle\" textLength=\"{}\" lengthAdjust=\"spacingAndGlyphs\">{text}</text>", (text.chars().count() * 9).min(380))
-    });
-    let lines: String = lines.collect();
-    let title = escape(&words.join(", "));
-    let code = SvgBuilder::default().margin(4).to_str(code).replacen("<svg ", "<svg width=\"400\" height=\"400\" ", 1);
-    format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 400 500\" role=\"img\" font-family=\"sans-serif\">\
-         <title>{title}</title><rect width=\"400\" height=\"500\" fill=\"#fff\"/>{code}{lines}</svg>\n"
-    )
 }
 
 /// Check a ticket.

@@ -4,6 +4,7 @@ use admit_protocol::digest::ContentName;
 use admit_protocol::manifest::ManifestError;
 use admit_protocol::origin::OriginError;
 use admit_protocol::problem::{Problem, ProblemCode};
+use admit_protocol::receipt::ReceiptError;
 use admit_protocol::ticket::TicketError;
 
 /// What went wrong.
@@ -61,6 +62,15 @@ pub enum ClientError {
         origin: String,
         /// What is wrong with it.
         why: String,
+    },
+    /// What the server signed, or publishes of its seats, cannot be true.
+    #[error("{origin} contradicts itself: {source}")]
+    Broken {
+        /// Which server.
+        origin: String,
+        /// How.
+        #[source]
+        source: ReceiptError,
     },
     /// The bytes are not the document that was asked for.
     #[error("{origin} gave other bytes than document {name}")]

@@ -50,4 +50,7 @@ pub use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 pub use secret::{NotAKey, NotASecret, RequestKey, Secret};
 pub use server::{Scanner, Server, Which};
 pub use transport::{Client, Options};
-pub use wallet::{Exchanging, Keepsake, Purchase, PurchaseNumber, Queueing, Waiting, Wallet, WalletError};
+pub use wallet::{
+    CheckedReceipts, Exchanging, Keepsake, KeptReceipt, Purchase, PurchaseNumber, Queueing, Waiting, Wallet,
+    WalletError,
+};

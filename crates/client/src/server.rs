@@ -1,6 +1,7 @@
 //! A cinema's server, as an app sees it: one method for each endpoint.
 
 mod queue;
+mod receipts;
 mod scanner;
 
 use admit_protocol::booking::{Book, Booking, Cancel, CancellationQuote, QuoteCancellation, Tickets};

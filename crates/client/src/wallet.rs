@@ -5,6 +5,7 @@ mod asking;
 mod exchanging;
 mod purchase;
 mod queueing;
+mod receipts;
 mod waiting;
 
 use std::collections::BTreeMap;
@@ -25,6 +26,7 @@ use serde::{Deserialize, Serialize};
 pub use self::exchanging::Exchanging;
 pub use self::purchase::{Keepsake, Purchase};
 pub use self::queueing::Queueing;
+pub use self::receipts::{CheckedReceipts, KeptReceipt};
 pub use self::waiting::Waiting;
 use crate::error::ClientError;
 use crate::secret::Secret;

@@ -296,6 +296,7 @@ fn server(
         .rules(HouseRules::default())
         .clock(clock.clone())
         .without_network_limits()
+        .receipts()
         .shared_store(store.clone())
         .build()?;
     let now = cinema.clone();

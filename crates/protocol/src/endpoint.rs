@@ -66,6 +66,10 @@ endpoints! { SERVER,
     RELEASE_HOLD "DELETE" "/screenings/{screening}/holds/{hold}";
     /// More time (capability `extend`).
     EXTEND_HOLD "POST" "/screenings/{screening}/holds/{hold}/extensions";
+    /// The cinema's signed word for a hold, or the booking that it became (capability `receipts`).
+    GET_RECEIPT "GET" "/screenings/{screening}/holds/{hold}/receipt";
+    /// Every change of who has which seat (capability `receipts`).
+    GET_SEAT_LOG "GET" "/screenings/{screening}/seat_log";
     /// Turns a hold into a booking.
     BOOK "POST" "/screenings/{screening}/bookings";
     /// A booking.

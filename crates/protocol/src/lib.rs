@@ -63,6 +63,7 @@ pub mod policy;
 pub mod price;
 pub mod problem;
 pub mod queue;
+pub mod receipt;
 pub mod schema;
 pub mod screening;
 pub mod seats;

@@ -357,7 +357,7 @@ impl TicketRule {
         let (others, of) = (others.join(" or "), called(ticket_type));
         match each_goes_with {
             1 => format!("each {of} goes with a ticket of its own of another type: {others}"),
-            n => format!("{of}: at most {n} for each {others} in the booking"),
+            n => format!("{of} only goes with {others} in the same booking, at most {n} for each"),
         }
     }
 }
@@ -435,7 +435,7 @@ mod tests {
         let four = table.check_types(&[adult, child, child, child, child]).expect_err("one too many");
         let TicketRule::NeedsCompany { ticket_type, needs_one_of, each_goes_with } = four else { panic!("{four}") };
         let words = TicketRule::company(ticket_type, &needs_one_of, each_goes_with, |id| id.to_string());
-        assert_eq!(words, "child: at most 3 for each adult in the booking");
+        assert_eq!(words, "child only goes with adult in the same booking, at most 3 for each");
         assert_eq!(table.check_types(&[adult, adult, child, child, child, child]), Ok(()));
     }
 

@@ -21,6 +21,10 @@ pub const TICKET_PREFIX: &str = "ADMIT1:";
 pub const TICKET_BYTES_MAX: usize = 200;
 /// Signed bytes of a ticket with a holder.
 pub const TICKET_WITH_HOLDER_BYTES_MAX: usize = 220;
+/// From so long before the doors open a ticket lets in, in seconds (TICK-007).
+pub const TICKET_EARLY_S: i64 = 24 * 3600;
+/// Until so long after the end, in seconds (TICK-007).
+pub const TICKET_LATE_S: i64 = 3600;
 /// What a decoder reads at most: room for claims of later versions.
 pub const DECODER_BYTES_MAX: usize = 1024;
 

@@ -20,7 +20,7 @@ use crate::catalogue::{Catalogue, HouseRules};
 use crate::clock::{Clock, SystemClock};
 use crate::engine::{Engine, TermsSource};
 use crate::keys::KeyRing;
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, TrailStore};
 
 /// A cinema's server. Cheap to clone; all clones are the same server.
 #[derive(Clone)]
@@ -41,6 +41,8 @@ struct Inner {
     /// The manifest that was published last.
     manifest: Mutex<Option<Published>>,
     limits_by_network: bool,
+    /// Whether it gives receipts.
+    receipts: bool,
     /// Whether a suite moves its clock.
     test_control: bool,
 }
@@ -127,6 +129,7 @@ pub struct Builder {
     on_poisoned: Box<dyn Fn() + Send + Sync>,
     limits_by_network: bool,
     houses_mb: usize,
+    receipts: bool,
     test_control: bool,
 }
 
@@ -148,6 +151,7 @@ impl Cinema {
             on_poisoned: Box::new(|| ()),
             limits_by_network: true,
             houses_mb: crate::engine::HOUSES_MB,
+            receipts: false,
             test_control: false,
         }
     }
@@ -281,6 +285,11 @@ impl Cinema {
         self.0.clock.now()
     }
 
+    /// What receipts are made of, if it gives any.
+    pub(crate) fn trail(&self) -> Option<&dyn TrailStore> {
+        self.0.store.trail().filter(|_| self.0.receipts)
+    }
+
     pub(crate) fn has_queues(&self) -> bool {
         self.0.store.queues().is_some()
     }
@@ -384,6 +393,14 @@ impl Builder {
         self
     }
 
+    /// Signs receipts for holds and bookings, and shows the log of who had which seat (capability `receipts`). With SQLite every sale costs
+    /// a little more for it.
+    #[must_use]
+    pub fn receipts(mut self) -> Self {
+        self.receipts = true;
+        self
+    }
+
     /// Says in its manifest that a suite moves its clock (`spec/v1/control.md`): nobody pays at such a server.
     #[must_use]
     pub fn test_control(mut self) -> Self {
@@ -406,6 +423,9 @@ impl Builder {
         self.rules.check().map_err(BuildError::Rules)?;
         if self.moved_from.contains(&self.origin) || self.moved_from.len() > MOVES_MAX {
             return Err(BuildError::MovedFrom(self.origin));
+        }
+        if self.receipts {
+            store.trail().ok_or(BuildError::Missing("a store that keeps a trail, to give receipts"))?.order_trail()?;
         }
         let listing = store.catalogue()?;
         let (epoch, latest) = (listing.epoch, listing.latest);
@@ -440,6 +460,7 @@ impl Builder {
             answers,
             manifest: Mutex::default(),
             limits_by_network: self.limits_by_network,
+            receipts: self.receipts,
             test_control: self.test_control,
         })))
     }

@@ -36,6 +36,7 @@ pub mod keys;
 mod live;
 pub mod management;
 pub mod plans;
+mod receipts;
 mod refusals;
 mod routes;
 pub mod store;

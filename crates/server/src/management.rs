@@ -83,6 +83,7 @@ impl Management {
             .route(&format!("{screening}/holds/{{hold}}"), delete(houses::release))
             .route(&format!("{screening}/blocks"), post(houses::block))
             .route(&format!("{screening}/unblocks"), post(houses::unblock))
+            .route(&format!("{booking}/tickets"), get(houses::tickets))
             .route(&format!("{booking}/settlements"), post(houses::settle))
             .route(&format!("{booking}/refunds"), post(houses::refund))
             .route(&format!("{booking}/cancellations"), post(houses::cancel))

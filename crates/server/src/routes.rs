@@ -12,9 +12,10 @@ mod get_hold;
 mod get_live;
 mod get_programme;
 mod get_seats;
-mod get_tickets;
+pub(crate) mod get_tickets;
 mod place_hold;
 mod queue;
+mod receipts;
 mod release_hold;
 mod waitlist;
 
@@ -64,6 +65,8 @@ pub(crate) fn router(cinema: &Cinema) -> Router {
             get(waitlist::get_waitlist_entry).delete(waitlist::leave_waitlist),
         )
         .route(&at(at::JOIN_QUEUE), queue(cinema))
+        .route(&at(at::GET_RECEIPT), receipts(cinema, get(receipts::get_receipt)))
+        .route(&at(at::GET_SEAT_LOG), receipts(cinema, get(receipts::get_seat_log)))
         .route(&at(at::QUOTE_EXCHANGE), post(exchange::quote_exchange))
         .route(&at(at::EXCHANGE), post(exchange::exchange))
         .method_not_allowed_fallback(headers::wrong_method)
@@ -83,6 +86,10 @@ fn join_waitlist(cinema: &Cinema) -> MethodRouter<Cinema> {
 fn queue(cinema: &Cinema) -> MethodRouter<Cinema> {
     let place = get(queue::get_queue_place).post(queue::join_queue).delete(queue::leave_queue);
     if cinema.has_queues() { place } else { any(not_offered) }
+}
+
+fn receipts(cinema: &Cinema, route: MethodRouter<Cinema>) -> MethodRouter<Cinema> {
+    if cinema.trail().is_some() { route } else { any(not_offered) }
 }
 
 async fn manifest(State(cinema): State<Cinema>, request: HeaderMap) -> Result<Response, Reply> {

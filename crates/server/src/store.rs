@@ -25,8 +25,8 @@ use serde::{Deserialize, Serialize};
 
 pub use self::editing::{Disturbed, Edit, Layouts};
 pub use self::house::{
-    About, Answer, BodyPrint, CashWay, KeyPrint, KnownKey, Loaded, LogEntry, Message, NewAnswer, Outcome, Save,
-    TillEntry,
+    About, Answer, BodyPrint, CashWay, Claimed, KeyPrint, KnownKey, Loaded, LogEntry, Logged, Message, NewAnswer,
+    Outcome, Save, TillEntry,
 };
 pub use self::listing::{Device, Document, DocumentKind, ListedScreening, Listing, RemovedScreening};
 pub use self::queue::{LineRows, QueueStore};
@@ -131,10 +131,36 @@ pub trait Store: Send + Sync + 'static {
         None
     }
 
+    /// Itself, if what was done in a house can be read (capability `receipts`).
+    fn trail(&self) -> Option<&dyn TrailStore> {
+        None
+    }
+
     /// Itself, if other processes may save its houses, too.
     fn shared(&self) -> Option<&dyn SharedStore> {
         None
     }
+}
+
+/// A store whose audit trail can be read house by house.
+pub trait TrailStore: Store {
+    /// Makes ready for it. Called once, before the first reading: a trail that nobody reads need not be ordered by house.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    fn order_trail(&self) -> Result<(), StoreError>;
+
+    /// What was done in a house after version `after` and up to version `until`, in order; of more than `most` versions the first.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn read_trail(
+        &self,
+        screening: ScreeningId,
+        after: u64,
+        until: u64,
+        most: usize,
+    ) -> Result<Vec<Logged>, StoreError>;
 }
 
 /// A store that several processes sell from.

@@ -72,6 +72,8 @@ const fn number(name: &'static str, from: i64, to: i64, about: &'static str) -> 
 }
 
 const CURSOR: Parameter = text("cursor", "The `next` of the page before; left out for the first page.");
+const AFTER: Parameter =
+    number("after", 0, 9_007_199_254_740_991, "The `seq` that was read last; 0 if nothing is said.");
 const ORIGIN: Parameter = text("origin", "The address of the server, such as https://kino.example.");
 const WAIT: Parameter = number(
     "wait",
@@ -116,6 +118,8 @@ fn operation(endpoint: Endpoint) -> Operation {
         "PLACE_HOLD" => (SecretAndKey, None, Some("place_hold"), With(201, "hold")),
         "GET_HOLD" => (Secret, None, None, With(200, "hold")),
         "RELEASE_HOLD" => (Secret, None, None, Nothing),
+        "GET_RECEIPT" => (Secret, Some("receipts"), None, With(200, "jws")),
+        "GET_SEAT_LOG" => (Anybody, Some("receipts"), None, With(200, "seat_log")),
         "EXTEND_HOLD" => (SecretAndKey, Some("extend"), Some("extend_hold"), With(200, "hold")),
         "BOOK" => (SecretAndKey, None, Some("book"), With(201, "booking")),
         "GET_BOOKING" => (Secret, None, None, With(200, "booking")),
@@ -145,6 +149,7 @@ fn operation(endpoint: Endpoint) -> Operation {
     let query: &[Parameter] = match endpoint.name {
         "GET_PROGRAMME" => &[CURSOR],
         "GET_FEED" => &[CURSOR, WAIT],
+        "GET_SEAT_LOG" => &[AFTER],
         "GET_ANNOUNCEMENT" | "GET_MANIFEST" => &[ORIGIN],
         "FIND_CINEMAS" | "FIND_FILMS" | "FIND_SCREENINGS" => SEARCH,
         _ => &[],

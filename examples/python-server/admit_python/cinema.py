@@ -11,6 +11,7 @@ from typing import Any, Callable, Iterator
 from .house import House
 from .keys import ManifestSigner, SigningKey, base64url, content_name
 from .prices import PriceTable
+from .receipts import Receipts
 from .records import HOUR, MINUTE, HoldPolicy, Layout, Screening
 from .views import API_BASE, FILM, ZONE, Views
 from .wire import Problem, instant, write
@@ -114,6 +115,7 @@ class Cinema:
         self.signer: ManifestSigner = parts.manifest_signer()
         self.identity, self.recovery, self.ticket_key = SigningKey(), SigningKey(), SigningKey()  # MAN-006
         self.started_at = clock()
+        self.receipts: Receipts = parts.receipts()
         self.halls: dict[str, dict[str, Any]] = {}
         self.views: Views = parts.views(origin, self.halls, parts.tickets(self.ticket_key))
         self.houses: dict[str, House] = {}
@@ -147,7 +149,9 @@ class Cinema:
                 seat_rules=wanted.seat_rules,
             )
             prices = self.price_table(prices_of(wanted.price))
-            self.houses[screening.id] = self.parts.house(screening, layout, prices, self.policy, self.new_id("ep"))
+            house = self.parts.house(screening, layout, prices, self.policy, self.new_id("ep"))
+            house.log = self.parts.seat_log(screening.id)
+            self.houses[screening.id] = house
             self.signed = b""  # its hall makes a new page of cinemas, and so a new manifest
             return screening.id
 
@@ -166,7 +170,11 @@ class Cinema:
         with house.lock:
             now = self.clock()
             house.settle(now)
-            yield house, now
+            house.write_log(now)
+            try:
+                yield house, now
+            finally:
+                house.write_log(now)
 
     def settle(self) -> None:
         for id in list(self.houses):
@@ -216,7 +224,7 @@ class Cinema:
             "issued": instant(now),
             "expires": instant(now + MANIFEST_LIFE),
             "cinema_pages": [self.documents.publish("cinema_pages", {"cinemas": [self.cinema_document()]})],
-            "capabilities": ["buyer_keys", *self.capabilities],
+            "capabilities": ["buyer_keys", "receipts", *self.capabilities],
             "auth_methods": ["secret", "buyer_key"],
             "payment_methods": ["none", "at_cinema"],
             "hold_policy": asdict(self.policy),

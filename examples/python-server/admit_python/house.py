@@ -65,7 +65,7 @@ class House(Choosing, Cancelling):
         self.check_wishes(owner, wishes, layout, now)
         hold = Hold(id, owner, tuple(wishes), self.prices, now, self.deadline(ttl_s, now), self.changed())
         self.holds[id] = hold
-        self.claims.update({seat: Claim("held", id, owner) for seat in hold.seats})
+        self.claims.update({seat: Claim("held", id, owner, id) for seat in hold.seats})
         return hold
 
     def check_wishes(self, owner: str, wishes: Sequence[Wish], layout: str | None, now: int) -> None:
@@ -218,7 +218,7 @@ class House(Choosing, Cancelling):
         )
         hold.state, hold.booking = "converted", booking.id
         self.bookings[booking.id] = booking
-        self.claims.update({seat: Claim("sold", booking.id, hold.owner) for seat in hold.seats})
+        self.claims.update({seat: Claim("sold", booking.id, hold.owner, hold.id) for seat in hold.seats})
         return booking
 
     def check_booking(

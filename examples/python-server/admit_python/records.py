@@ -155,3 +155,4 @@ class Claim:
     reason: str
     by: str = ""
     owner: str = ""
+    hold: str = ""

@@ -6,10 +6,13 @@ import threading
 from typing import Iterable
 
 from .prices import PriceTable
+from .receipts import SeatLog
 from .records import Booking, Claim, Hold, HoldPolicy, Layout, Screening
 
 
 class Seating:
+    log: SeatLog  # its cinema gives it one
+
     def __init__(
         self, screening: Screening, layout: Layout, prices: PriceTable, policy: HoldPolicy, epoch: str
     ) -> None:
@@ -24,6 +27,10 @@ class Seating:
         """Every change of the house is a version (SEAT-002)."""
         self.seq += 1
         return self.seq
+
+    def write_log(self, now: int) -> None:
+        """Who has which seat, for who has receipts. Called before anybody else reads what has changed."""
+        self.log.keep_up({seat: claim.hold for seat, claim in self.claims.items()}, self.seq, now)
 
     def free(self) -> list[str]:
         return [seat for seat in self.layout.seats if seat not in self.claims]

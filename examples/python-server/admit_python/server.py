@@ -16,6 +16,7 @@ from .cinema import Cinema, Clock
 from .house import House
 from .keys import ManifestSigner
 from .prices import PriceTable
+from .receipts import Receipts, SeatLog
 from .records import Wish
 from .signatures import Signatures
 from .tickets import Tickets
@@ -25,6 +26,7 @@ from .wire import CONTENT_NAME, ID, WORD, Fields, Idempotency, Problem, Scope, S
 
 SECRET = re.compile(r"[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]")  # 32 bytes leave four bits of the last one (AUTH-001)
 KEY = re.compile(r"[!-~]{1,128}")  # IDEM-001
+SEQ = re.compile(r"[0-9]{1,15}")
 LANGUAGE = re.compile(r"(?=.{1,35}$)[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")
 SEATS_READ_MAX = 100  # what the schemas allow; what is announced is fewer
 REQUESTS_AT_ONCE_MAX = 1000
@@ -45,6 +47,8 @@ ROUTES = (
     Route("POST", API_BASE + "/screenings/{screening}/holds", "place_hold"),
     Route("GET", API_BASE + "/screenings/{screening}/holds/{hold}", "read_hold"),
     Route("DELETE", API_BASE + "/screenings/{screening}/holds/{hold}", "release_hold"),
+    Route("GET", API_BASE + "/screenings/{screening}/holds/{hold}/receipt", "receipt"),
+    Route("GET", API_BASE + "/screenings/{screening}/seat_log", "seat_log"),
     Route("POST", API_BASE + "/screenings/{screening}/bookings", "book"),
     Route("GET", API_BASE + "/screenings/{screening}/bookings/{booking}", "read_booking"),
     Route("GET", API_BASE + "/screenings/{screening}/bookings/{booking}/tickets", "read_tickets"),
@@ -208,6 +212,20 @@ class Api(App):
             house.release(house.hold_of(owner, hold))
         return Response(204)
 
+    def receipt(self, request: Request, screening: str, hold: str) -> Response:
+        owner = self.owner(request)
+        receipts = self.cinema.receipts
+        with self.cinema.house(screening) as (house, now):
+            document = receipts.receipt(self.cinema.origin, house, house.hold_of(owner, hold), now)
+            return self.private(200, receipts.sign(self.cinema.identity, document))
+
+    def seat_log(self, request: Request, screening: str) -> Response:
+        after = request.query.get("after", "0")
+        if not SEQ.fullmatch(after):
+            raise Problem("invalid", "`after` is a seq", pointers=["/after"])
+        with self.cinema.house(screening) as (house, _):
+            return self.cached_json(request, house.log.page(int(after)))
+
     # ---- bookings ---------------------------------------------------------------------------------------------------
 
     def book(self, request: Request, screening: str) -> Response:
@@ -284,6 +302,8 @@ class Parts:
     idempotency: type[Idempotency] = Idempotency
     api: type[Api] = Api
     signatures: type[Signatures] = Signatures
+    seat_log: type[SeatLog] = SeatLog
+    receipts: type[Receipts] = Receipts
 
 
 def real_clock() -> int:

@@ -7,6 +7,7 @@ use admit_protocol::hold::{Hold, PlaceHold};
 use admit_protocol::id::{ScreeningId, SeatId, TicketTypeId};
 use admit_protocol::money::Money;
 use admit_protocol::price::PriceTable;
+use admit_protocol::problem::ProblemCode;
 use admit_protocol::queue::QueueState;
 use admit_protocol::screening::Screening;
 use admit_protocol::time::Moment;
@@ -88,7 +89,18 @@ impl Exchange {
         let quoted = wallet.quote_exchange(&server, old.number, &of).await;
         let quote = match quoted {
             Ok(quote) => quote,
-            Err(error) => return Err(give_back(&wallet, &server, &new, error.into()).await),
+            Err(error) => {
+                // Of people who came together, some give their seats, and what stays behind does not count.
+                let alone = error.code() == Some(ProblemCode::RuleBroken) && !self.give.is_empty();
+                let error = anyhow::Error::from(error);
+                let error = match alone {
+                    true => error.context(
+                        "the new seats become a booking of their own: give the tickets that have to go along, too, for as many new seats",
+                    ),
+                    false => error,
+                };
+                return Err(give_back(&wallet, &server, &new, error).await);
+            }
         };
         if !context.json {
             self.print(&server, (&old, &booking), &screening, &quote).await?;
@@ -187,7 +199,7 @@ impl Exchange {
         let given: Vec<TicketTypeId> =
             booking.lines.iter().filter(stands).filter(given).map(|l| l.ticket_type).collect();
         if self.tickets.is_empty() {
-            keep_types(&mut tickets, hold, given, &table)?;
+            keep_types(&mut tickets, new, hold, given, &table)?;
         }
         let tickets = named_types(tickets, &self.tickets, &table)?;
         let choice = |(seat, _, ticket_type): &super::Ticket| TicketChoice { seat: *seat, ticket_type: *ticket_type };
@@ -255,6 +267,7 @@ impl Exchange {
 /// is not clear who that is, nobody becomes somebody else unsaid.
 fn keep_types(
     tickets: &mut [super::Ticket],
+    new: &Purchase,
     hold: &Hold,
     given: Vec<TicketTypeId>,
     table: &PriceTable,
@@ -278,9 +291,10 @@ fn keep_types(
     );
     if open.len() == left.len() {
         for ((seat, zone, of), was) in open.into_iter().zip(left) {
+            let at = new.printed(seat);
             ensure!(
                 table.offer(was, *zone).is_some(),
-                "{} is not sold at {seat}: say whose ticket it is, {seat}={}",
+                "{} is not sold at {at}: say whose ticket it is, {at}={}",
                 called(&was),
                 usual.as_ref().map_or("adult", TicketTypeId::as_str)
             );

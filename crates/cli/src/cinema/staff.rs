@@ -80,6 +80,24 @@ impl Opened {
         }
     }
 
+    /// A new password for `login`. Where nobody sits at a terminal it is the second line at a server, after the password of who signs in,
+    /// whether that was asked for now or a session was kept: the same input does the same, and nobody gets somebody else's password.
+    fn read_new_password(&self, login: &str) -> anyhow::Result<String> {
+        let typed = std::io::stdin().is_terminal();
+        if let (Self::Server(office), false) = (self, typed) {
+            const TWO: &str = "two lines are read from standard input: your own password, then the new one";
+            if office.kept_session() {
+                read_password("").context(TWO)?;
+            }
+            return read_password("").context(TWO);
+        }
+        let password = read_password(&format!("a password for {login}: "))?;
+        if typed {
+            ensure!(read_password("once more: ")? == password, "these are two different passwords");
+        }
+        Ok(password)
+    }
+
     async fn put(&self, member: &StaffMember, password: Option<String>) -> anyhow::Result<()> {
         let StaffMember { login, name, role, disabled } = member;
         match self {
@@ -126,7 +144,7 @@ impl Staff {
         ensure!(known.is_some() || !gone, nobody);
         let role = role.or(known.as_ref().map(|known| known.role)).context("say --role: what may they do?")?;
         let password = match known.is_none() || new_password {
-            true => Some(read_new_password(&login)?),
+            true => Some(place.read_new_password(&login)?),
             false => None,
         };
         let gone = gone || (!new_password && known.as_ref().is_some_and(|known| known.disabled));
@@ -150,14 +168,6 @@ fn list(staff: &[StaffMember], context: &Context) -> anyhow::Result<()> {
     let row = |m: &StaffMember| vec![m.login.clone(), m.name.clone(), m.role.as_str().into(), gone(m.disabled).into()];
     show::table(&["login", "name", "role", ""], &staff.iter().map(row).collect::<Vec<_>>());
     Ok(())
-}
-
-fn read_new_password(login: &str) -> anyhow::Result<String> {
-    let password = read_password(&format!("a password for {login}: "))?;
-    if std::io::stdin().is_terminal() {
-        ensure!(read_password("once more: ")? == password, "these are two different passwords");
-    }
-    Ok(password)
 }
 
 impl Scanner {

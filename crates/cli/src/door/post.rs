@@ -11,6 +11,7 @@ use admit_protocol::layout::Layout;
 use admit_protocol::origin::Origin;
 use admit_protocol::price::TicketType;
 use admit_protocol::screening::Screening;
+use admit_protocol::ticket::TICKET_EARLY_S;
 use admit_protocol::time::after;
 use anyhow::Context as _;
 use jiff::Timestamp;
@@ -19,9 +20,6 @@ use serde_json::json;
 use super::{LetIn, Where, good_for, print, printed_on, scan, undo};
 use crate::showing::Showing;
 use crate::{Context, find, show};
-
-/// Tickets are good from so long before the doors open, in seconds (TICK-007).
-const TICKET_EARLY_S: i64 = 24 * 3600;
 
 /// What is known while there is a network.
 pub(super) struct Post {

@@ -69,11 +69,11 @@ async fn tickets_go_to_another_screening_with_what_was_paid_and_come_to_other_se
     let bookings = says(&mine(&["bookings"]));
     let states: Vec<&str> =
         bookings.lines().skip(1).map(|line| line.trim().rsplit("  ").next().unwrap_or("")).collect();
-    assert_eq!(states, ["exchanged for number 2, 3", "booked, paid", "booked, paid"], "{bookings}");
+    assert_eq!(states, ["exchanged for numbers 2 and 3", "booked, paid", "booked, paid"], "{bookings}");
     let tickets = says(&mine(&["ticket", "show", "3", "--no-qr"]));
     assert!(tickets.contains("1-8, Adult"), "{tickets}");
     let old = says(&mine(&["ticket", "show", "1", "--no-qr"]));
-    assert!(old.contains("all of its tickets were exchanged for number 2, 3"), "{old}");
+    assert!(old.contains("all of its tickets were exchanged for numbers 2 and 3"), "{old}");
     let kept = mine(&["--json", "bookings", "--offline"]);
     let kept: Value = serde_json::from_slice(&kept.stdout).expect("JSON");
     let reference_of = |number: u64| {
@@ -94,7 +94,7 @@ async fn tickets_go_to_another_screening_with_what_was_paid_and_come_to_other_se
     assert!(refund.contains("nothing comes back for"), "nothing of it was kept: {refund}");
     for nothing_left in [&["cancel", "1", "--yes"][..], &["exchange", "1", "show-0", "1-8", "--yes"]] {
         let said = says(&mine(nothing_left));
-        assert!(said.contains("it was exchanged for number 2, 3"), "{said}");
+        assert!(said.contains("it was exchanged for numbers 2 and 3"), "{said}");
     }
     let audit = folder.audit();
     assert_eq!(audit["violations"].as_array().map(Vec::len), Some(0), "{audit}");

@@ -58,6 +58,11 @@ async fn what_is_due_is_paid_at_the_counter_once() {
     assert!(mine.contains("booked") && !mine.contains("to pay"), "the buyer hears of it: {mine}");
     let again = office("anna", &["paid", &folder.origin, "show-0", reference, "--yes"]);
     assert!(!again.status.success() && says(&again).contains("is paid"), "{}", says(&again));
+    // Who has lost the wallet comes to the counter, with the reference.
+    let tickets = says(&office("anna", &["tickets", &folder.origin, "show-0", reference]));
+    assert!(tickets.contains("1-1, Adult\nADMIT1:") && tickets.contains("1-2, Adult\nADMIT1:"), "{tickets}");
+    let door = says(&office("doro", &["tickets", &folder.origin, "show-0", reference]));
+    assert!(door.contains("may not print tickets"), "{door}");
     let nobody = office("anna", &["paid", &folder.origin, "show-0", "NOBODY", "--yes"]);
     assert!(!nobody.status.success() && says(&nobody).contains("no booking NOBODY"), "{}", says(&nobody));
     let list = ["box-office", "list", &folder.origin, "show-0", "--login", "anna"];
@@ -308,7 +313,16 @@ async fn staff_and_scanners_are_added_while_the_server_runs() {
     assert!(added.status.success(), "{}", says(&added));
     let emils = with_password(&["box-office", "list", origin, "--login", "emil"], "battery staple");
     assert!(emils.status.success(), "{}", says(&emils));
+    // Root is signed in by now: the same two lines mean the same.
+    let added = at_server(&["staff", origin, "fred", "--role", "door"], "root");
+    assert!(added.status.success(), "{}", says(&added));
+    let freds = with_password(&["box-office", "list", origin, "--login", "fred"], "battery staple");
+    assert!(freds.status.success(), "{}", says(&freds));
+    let one = ["cinema", "staff", origin, "gina", "--role", "door", "--login", "root"];
+    let one = says(&with_password(&one, "correct horse"));
+    assert!(one.contains("your own password, then the new one"), "{one}");
     let listed = says(&at_server(&["staff", origin], "root"));
+    assert!(!listed.contains("gina"), "{listed}");
     assert!(listed.contains("emil") && listed.contains("doro"), "{listed}");
     let gone = at_server(&["staff", origin, "emil", "--gone"], "root");
     assert!(gone.status.success(), "{}", says(&gone));

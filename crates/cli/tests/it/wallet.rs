@@ -233,8 +233,11 @@ async fn a_family_lets_the_server_choose_and_says_whose_tickets_they_are() {
         run(&wallet, &[&["book", &folder.origin, "show-0", "--at-most", "40"], arguments].concat())
     };
     for (arguments, why) in [
-        (&["best:3=child"][..], "Child: at most 3 for each Adult in the booking"),
-        (&["best:5", "--tickets", "adult,child,child,child,child"], "Child: at most 3 for each Adult in the booking"),
+        (&["best:3=child"][..], "Child only goes with Adult in the same booking, at most 3 for each"),
+        (
+            &["best:5", "--tickets", "adult,child,child,child,child"],
+            "Child only goes with Adult in the same booking, at most 3 for each",
+        ),
         (&["best:2", "--tickets", "adult"], "1 ticket for 2 seats: name one for each"),
         (&["best:2=child", "--tickets", "adult,child"], "say the tickets once"),
         (&["1-1", "--tickets", "adult"], "--tickets is for best:4"),

@@ -94,6 +94,7 @@ impl Wallet {
                 for_exchange,
                 exchange_request: None,
                 tickets: None,
+                receipts: vec![],
                 became: None,
             };
             pages.purchases.push(purchase.clone());

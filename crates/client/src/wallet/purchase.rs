@@ -10,7 +10,7 @@ use admit_protocol::time::ZoneName;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::{Exchanging, PurchaseNumber};
+use super::{Exchanging, KeptReceipt, PurchaseNumber};
 use crate::secret::{RequestKey, Secret};
 
 /// A hold that nobody heard of cannot be extended or paid: no server holds seats for longer.
@@ -67,6 +67,9 @@ pub struct Purchase {
     /// Its tickets, as they were read last: good at the door also when the server cannot be reached.
     #[serde(default)]
     pub tickets: Option<Tickets>,
+    /// What the cinema signed of it, as it came.
+    #[serde(default)]
+    pub receipts: Vec<KeptReceipt>,
     /// What became of its screening, in words, as somebody heard it last.
     #[serde(default)]
     pub became: Option<String>,

@@ -172,6 +172,7 @@ impl Wallet {
             for_exchange: None,
             exchange_request: None,
             tickets: None,
+            receipts: vec![],
             became: None,
         };
         self.change(|pages| {

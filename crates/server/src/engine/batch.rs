@@ -3,13 +3,15 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use admit_booking::{Broken, Changes, Command, Entry, EntryState, HoldKey, HoldState, House};
+use admit_booking::{Broken, Changes, Claim, Command, Entry, EntryState, HoldKey, HoldState, House};
 use jiff::Timestamp;
 
 use super::exchange::Exchanging;
 use super::{Done, Failed, Job, Key, Request, Resident, Shared};
 use crate::answers::{Subject, View};
-use crate::store::{About, Answer, CashWay, KeyPrint, KnownKey, LogEntry, Message, NewAnswer, Save, TillEntry};
+use crate::store::{
+    About, Answer, CashWay, Claimed, KeyPrint, KnownKey, LogEntry, Message, NewAnswer, Save, TillEntry,
+};
 
 /// What a hold takes in memory once it is a booking of some seats, with what it claims, the keys of its requests, and
 /// what allocators add.
@@ -303,12 +305,30 @@ impl Turn {
 }
 
 fn log_entry(by: &str, did: &str, hold: Option<HoldKey>, changes: &Changes) -> LogEntry {
+    let mut claimed = Vec::with_capacity(changes.claimed.len());
+    let mut others: Vec<Claimed> = Vec::new();
+    let mut last = None;
+    for (place, claim) in &changes.claimed {
+        let owner = match claim {
+            Claim::Hold(key) => Some(*key),
+            Claim::Block(_) => None,
+        };
+        if owner == hold {
+            claimed.push(place.0);
+        } else if let Some(other) = others.last_mut().filter(|_| last == Some(owner)) {
+            other.places.push(place.0);
+        } else {
+            others.push(Claimed { hold: owner.map(HoldKey::hex), places: vec![place.0] });
+            last = Some(owner);
+        }
+    }
     LogEntry {
         by: by.to_owned(),
         did: did.to_owned(),
         hold: hold.map(HoldKey::hex),
-        claimed: changes.claimed.iter().map(|(place, _)| place.0).collect(),
+        claimed,
         freed: changes.freed.iter().map(|(place, _)| place.0).collect(),
+        others,
     }
 }
 

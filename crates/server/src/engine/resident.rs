@@ -16,6 +16,7 @@ use super::{Early, Failed, Request};
 use crate::cinema::Cinema;
 use crate::clock::Clock;
 use crate::live::Live;
+use crate::receipts::Marks;
 use crate::store::{KeyPrint, KnownKey};
 
 /// A house in memory, as it was committed last. Locks are held for microseconds and never over an `.await`.
@@ -28,6 +29,8 @@ pub(crate) struct Resident {
     seats: Mutex<Option<SeatsShown>>,
     /// Who watches it.
     live: Mutex<Option<Arc<Live>>>,
+    /// How far its log was followed for receipts.
+    seat_log: Mutex<Marks>,
     used: AtomicU64,
     /// When it was last known to be as it was saved last, by whom ever, in milliseconds.
     current_at: AtomicI64,
@@ -63,6 +66,7 @@ impl Resident {
             working: Mutex::default(),
             seats: Mutex::default(),
             live: Mutex::default(),
+            seat_log: Mutex::default(),
             used: AtomicU64::new(0),
             current_at: AtomicI64::new(at.as_millisecond()),
             saving: AtomicU64::new(0),
@@ -146,6 +150,11 @@ impl Resident {
     /// Looks at the house as it is committed.
     pub(crate) fn read<T>(&self, look: impl FnOnce(&House) -> T) -> T {
         look(&self.state().house)
+    }
+
+    /// How far its log was followed.
+    pub(crate) fn seat_log(&self) -> MutexGuard<'_, Marks> {
+        self.seat_log.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Looks at two houses as they are committed. Their locks are taken in the order of their names, by whoever takes two: so nobody waits

@@ -18,6 +18,7 @@ use crate::answers::Subject;
 use crate::asker::OneEffect;
 use crate::engine::{Done, Request};
 use crate::refusals::reply;
+use crate::routes::get_tickets::sign_tickets;
 use crate::store::Permission;
 
 /// A hold or booking as staff see it: nothing disappears, whatever became of it.
@@ -102,6 +103,19 @@ pub(super) async fn release(
     let hold = HoldKey::of_hold(hold).ok_or_else(Reply::not_found)?;
     let command = Command::Release { hold, by: By::Staff };
     run(&management, &somebody, screening, command, Subject::Released(hold), None).await.map(said)
+}
+
+/// The tickets of a booking, for who comes to the counter without theirs. It is on record who printed them.
+pub(super) async fn tickets(
+    State(management): State<Management>,
+    somebody: SignedInAs,
+    Path((screening, booking)): Path<(ScreeningId, BookingId)>,
+) -> Result<Response, Reply> {
+    somebody.may(Permission::Sell)?;
+    let tickets = sign_tickets(&management.0.cinema, screening, booking, |_| true).await?;
+    let reference = HoldKey::of_booking(booking).map(HoldKey::reference).unwrap_or_default();
+    management.note(&somebody.staff, "read_tickets", format!("{screening} {reference}")).await?;
+    Ok(json(&tickets))
 }
 
 #[derive(Deserialize)]

@@ -1,9 +1,9 @@
-use admit_booking::HoldKey;
+use admit_booking::{Hold, HoldKey};
 use admit_http::{Path, Reply};
 use admit_protocol::booking::{BookedTicket, Tickets};
 use admit_protocol::id::{BookingId, ScreeningId};
 use admit_protocol::problem::ProblemCode;
-use admit_protocol::ticket::{Ticket, TicketError, screening_digest};
+use admit_protocol::ticket::{TICKET_EARLY_S, TICKET_LATE_S, Ticket, TicketError, screening_digest};
 use admit_protocol::time::after;
 use axum::extract::State;
 use axum::response::Response;
@@ -14,21 +14,29 @@ use crate::catalogue::Catalogue;
 use crate::cinema::Cinema;
 use crate::refusals::reply;
 
-/// A ticket opens the door from a day before the start, in seconds.
-const VALID_BEFORE_S: i64 = 24 * 3600;
-/// ... until an hour after the end, in seconds.
-const VALID_AFTER_S: i64 = 3600;
-
 /// The tickets of a booking, signed now by the key that signs now.
 pub(super) async fn get_tickets(
     State(cinema): State<Cinema>,
     Path((screening, booking)): Path<(ScreeningId, BookingId)>,
     buyer: Buyer,
 ) -> Result<Response, Reply> {
+    Ok(private(&sign_tickets(&cinema, screening, booking, |hold| hold.owner == buyer.owner).await?))
+}
+
+/// The tickets of a booking that `may` be had, signed now.
+pub(crate) async fn sign_tickets(
+    cinema: &Cinema,
+    screening: ScreeningId,
+    booking: BookingId,
+    may: impl Fn(&Hold) -> bool,
+) -> Result<Tickets, Reply> {
     let key = HoldKey::of_booking(booking).ok_or_else(Reply::not_found)?;
     let resident = cinema.engine().settle(screening).await.map_err(reply)?;
     let catalogue = cinema.catalogue();
-    let wanted = resident.read(|house| unsigned(&catalogue, house, key, buyer));
+    let wanted = resident.read(|house| {
+        let hold = house.hold(key).filter(|hold| may(hold))?;
+        unsigned(&catalogue, house, hold)
+    });
     // Signing takes its time: not under the lock.
     let wanted = wanted.ok_or_else(Reply::not_found)?;
     let now = cinema.now();
@@ -42,16 +50,10 @@ pub(super) async fn get_tickets(
     };
     let tickets: Result<Vec<BookedTicket>, TicketError> = wanted.into_iter().map(sign).collect();
     let tickets = tickets.map_err(|e| Reply::internal(&e))?;
-    Ok(private(&Tickets { booking, tickets }))
+    Ok(Tickets { booking, tickets })
 }
 
-fn unsigned(
-    catalogue: &Catalogue,
-    house: &admit_booking::House,
-    key: HoldKey,
-    buyer: Buyer,
-) -> Option<Vec<(BookedTicket, Ticket)>> {
-    let hold = house.hold_of(key, buyer.owner)?;
+fn unsigned(catalogue: &Catalogue, house: &admit_booking::House, hold: &Hold) -> Option<Vec<(BookedTicket, Ticket)>> {
     let booking = hold.booking()?;
     let terms = house.terms();
     let screening = catalogue.screening(terms.screening)?;
@@ -61,7 +63,7 @@ fn unsigned(
     let language = cinema.languages.first().cloned().or_else(english)?;
     let hall = hall.map_or_else(|| screening.hall.to_string(), |h| h.name.best(&language).to_owned());
     let doors = screening.doors_at.as_ref().unwrap_or(&screening.starts_at).at();
-    let (not_before, not_after) = (after(doors, -VALID_BEFORE_S), after(terms.ends_at, VALID_AFTER_S));
+    let (not_before, not_after) = (after(doors, -TICKET_EARLY_S), after(terms.ends_at, TICKET_LATE_S));
     let ticket = |(n, line): (usize, &admit_booking::Line)| {
         let id = booking.ticket_id(n)?;
         let ticket_type = hold.ticket_type(line.ticket_type);

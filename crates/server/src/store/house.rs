@@ -103,12 +103,36 @@ pub struct LogEntry {
     /// To which hold or booking.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hold: Option<String>,
-    /// Places that were taken.
+    /// Places that were taken for this hold; where none is named, by the cinema.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub claimed: Vec<u16>,
-    /// Places that became free.
+    /// Places that became free, before any was taken.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub freed: Vec<u16>,
+    /// Places that others got by it: who waits, or, where no hold is named, the cinema for who waits.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<Claimed>,
+}
+
+/// Places that somebody got, not by asking for them now.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Claimed {
+    /// For which hold; by the cinema, where none is named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold: Option<String>,
+    /// Which.
+    pub places: Vec<u16>,
+}
+
+/// What was done in one save.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Logged {
+    /// The version that it made.
+    pub version: u64,
+    /// Its logical time.
+    pub at: Timestamp,
+    /// What, in order.
+    pub entries: Vec<LogEntry>,
 }
 
 /// Money that went over the counter: the sum of a booking's entries is what was paid for it, less what was given back.

@@ -10,8 +10,8 @@ use admit_protocol::id::ScreeningId;
 use jiff::Timestamp;
 
 use super::{
-    About, Answer, CommitError, KeyPrint, KnownKey, LineRows, Listing, Loaded, Outcome, QueueStore, Save, Store,
-    StoreError,
+    About, Answer, CommitError, KeyPrint, KnownKey, LineRows, Listing, Loaded, Logged, Outcome, QueueStore, Save,
+    Store, StoreError, TrailStore,
 };
 
 /// Everything in memory.
@@ -35,6 +35,7 @@ struct Rows {
     scans: Vec<ScanRecord>,
     entries: BTreeMap<EntryKey, Entry>,
     answers: HashMap<KeyPrint, (KnownKey, Answer)>,
+    trail: Vec<Logged>,
 }
 
 impl MemoryStore {
@@ -69,6 +70,10 @@ impl Store for MemoryStore {
     }
 
     fn queues(&self) -> Option<&dyn QueueStore> {
+        Some(self)
+    }
+
+    fn trail(&self) -> Option<&dyn TrailStore> {
         Some(self)
     }
 
@@ -111,6 +116,24 @@ impl Store for MemoryStore {
         let houses = self.houses.lock().unwrap_or_else(PoisonError::into_inner);
         let answer = houses.values().find_map(|rows| rows.answers.get(&key).filter(|(known, _)| known.about == about));
         Ok(answer.map(|(_, answer)| answer.clone()))
+    }
+}
+
+impl TrailStore for MemoryStore {
+    fn order_trail(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn read_trail(
+        &self,
+        screening: ScreeningId,
+        after: u64,
+        until: u64,
+        most: usize,
+    ) -> Result<Vec<Logged>, StoreError> {
+        let houses = self.houses.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = houses.get(&screening).into_iter().flat_map(|rows| &rows.trail);
+        Ok(all.filter(|logged| (after + 1..=until).contains(&logged.version)).take(most).cloned().collect())
     }
 }
 
@@ -219,5 +242,6 @@ impl Rows {
         }
         self.version = save.seen + 1;
         self.now = save.now;
+        self.trail.push(Logged { version: self.version, at: save.now, entries: save.log.to_vec() });
     }
 }

@@ -10,6 +10,7 @@ mod save;
 mod session;
 mod staff;
 mod tables;
+mod trail;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -31,7 +32,7 @@ use self::session::{Params, Session, at, get};
 pub(super) use self::session::{told, wait};
 use super::{
     About, Answer, CommitError, Device, Document, DocumentKind, KeptManifest, KeyPrint, ListedScreening, Listing,
-    Loaded, News, Outcome, QueueStore, RemovedScreening, Save, SharedStore, Store, StoreError, Taken,
+    Loaded, News, Outcome, QueueStore, RemovedScreening, Save, SharedStore, Store, StoreError, Taken, TrailStore,
 };
 
 mod migrations {
@@ -306,6 +307,10 @@ impl Store for PostgresStore {
     }
 
     fn queues(&self) -> Option<&dyn QueueStore> {
+        Some(self)
+    }
+
+    fn trail(&self) -> Option<&dyn TrailStore> {
         Some(self)
     }
 

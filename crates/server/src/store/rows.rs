@@ -17,7 +17,7 @@ use admit_protocol::policy::CancellationPolicy;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{About, BodyPrint, KeyPrint, KnownKey, StoreError};
+use super::{About, BodyPrint, KeyPrint, KnownKey, Logged, StoreError};
 
 /// The `details` of a hold that is being paid or was booked, as JSON.
 #[derive(Serialize, Deserialize)]
@@ -408,6 +408,15 @@ pub(super) fn bad(table: &'static str, row: i64, why: impl Into<String>) -> Stor
 
 fn instant(ms: i64, table: &'static str, row: i64) -> Result<Timestamp, StoreError> {
     Timestamp::from_millisecond(ms).map_err(|e| bad(table, row, e.to_string()))
+}
+
+/// A row of the trail.
+pub(super) fn logged(version: i64, at: i64, entries: &str) -> Result<Logged, StoreError> {
+    Ok(Logged {
+        version: u64::try_from(version).map_err(|e| bad("log", version, e.to_string()))?,
+        at: instant(at, "log", version)?,
+        entries: serde_json::from_str(entries).map_err(|e| bad("log", version, e.to_string()))?,
+    })
 }
 
 fn read_state(state: &str, at: Timestamp, details: Option<Details>, number: i64) -> Result<HoldState, StoreError> {

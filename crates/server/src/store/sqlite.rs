@@ -8,6 +8,7 @@ mod rows;
 mod save;
 mod staff;
 mod tables;
+mod trail;
 
 use std::fs::File;
 use std::path::Path;
@@ -23,6 +24,7 @@ use self::checkpoint::Checkpoints;
 use self::numbers::Numbers;
 use super::{
     About, Answer, CommitError, KeptManifest, KeyPrint, Listing, Loaded, Outcome, QueueStore, Save, Store, StoreError,
+    TrailStore,
 };
 
 mod migrations {
@@ -181,6 +183,10 @@ impl Store for SqliteStore {
     }
 
     fn queues(&self) -> Option<&dyn QueueStore> {
+        Some(self)
+    }
+
+    fn trail(&self) -> Option<&dyn TrailStore> {
         Some(self)
     }
 

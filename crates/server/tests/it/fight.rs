@@ -3,7 +3,7 @@
 
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use admit_protocol::manifest::Contact;
 use admit_protocol::origin::{Origin, OriginPolicy};
@@ -21,10 +21,13 @@ use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
 use crate::on::{self, On};
+use crate::receipts::seat_log;
 use crate::stage::{NOON, bundle};
 
 const FIGHTERS: usize = 64;
 const SEATS: usize = 50;
+/// A house that answers nobody for so long is broken.
+const PATIENCE: Duration = Duration::from_secs(60);
 const HERE: &str = "/v1/screenings/eight";
 
 /// A seat that somebody certainly had: from when they heard so, until before they asked to give it back.
@@ -84,10 +87,12 @@ impl Fighter {
     async fn ask(&mut self, method: &Method, path: &str, body: &Value) -> (u16, Value) {
         let key = self.next;
         self.next += 1;
+        let begun = Instant::now();
         loop {
             let (status, answer) = self.send(method, path, key, body).await;
             if status == 503 {
-                tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+                assert!(begun.elapsed() < PATIENCE, "nobody is answered any more: {answer}");
+                tokio::time::sleep(Duration::from_millis(1)).await;
             } else if self.dice.roll(8) == 0 {
                 self.arena.lost.fetch_add(1, Ordering::Relaxed);
             } else {
@@ -109,7 +114,7 @@ impl Fighter {
             if status != 201 {
                 assert_eq!(hold["code"], "seats_taken", "{hold}");
                 // As long as it takes to look at the map again.
-                tokio::time::sleep(std::time::Duration::from_millis(3)).await;
+                tokio::time::sleep(Duration::from_millis(3)).await;
                 continue;
             }
             let from = Instant::now();
@@ -175,6 +180,7 @@ fn server(store: Arc<dyn Store>, keys: &KeyRing) -> Cinema {
         .shared_store(store)
         .clock(Arc::new(ManualClock::new(NOON.parse().expect("noon"))))
         .without_network_limits()
+        .receipts()
         .build()
         .expect("builds")
 }
@@ -231,6 +237,15 @@ async fn fight(on: On) {
         let seats: Value = serde_json::from_slice(&seats).expect("json");
         assert_eq!(seats["not_free"], json!({}), "something is left over");
     }
+    // What the cinema says of it: each process the same, and no seat two people's in any of its entries.
+    let logs = [seat_log(&arena.doors[0], "eight").await, seat_log(&arena.doors[arena.doors.len() - 1], "eight").await];
+    assert_eq!(logs[0].head(), logs[1].head());
+    assert!(
+        logs[0].entries() >= had.len(),
+        "{} times somebody had a seat, in {} entries",
+        had.len(),
+        logs[0].entries()
+    );
     // And every process still sells.
     for (n, door) in arena.doors.iter().enumerate() {
         let request = Request::post(format!("{HERE}/holds"))

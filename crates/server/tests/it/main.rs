@@ -19,6 +19,7 @@ mod postgres;
 mod processes;
 mod queue;
 mod races;
+mod receipts;
 mod slips;
 mod stage;
 mod waitlist;

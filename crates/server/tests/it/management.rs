@@ -143,6 +143,7 @@ const MATRIX: &[(&str, &str, &[&str])] = &[
     ("POST", "/screenings/eight/blocks", &["box_office", "manager", "admin"]),
     ("POST", "/screenings/eight/unblocks", &["box_office", "manager", "admin"]),
     ("POST", "/screenings/eight/bookings/book_1/settlements", &["box_office", "manager", "admin"]),
+    ("GET", "/screenings/eight/bookings/book_1/tickets", &["box_office", "manager", "admin"]),
     ("POST", "/screenings/eight/bookings/book_1/refunds", &["box_office", "manager", "admin"]),
     ("POST", "/screenings/eight/bookings/book_1/cancellations", &["manager", "admin"]),
     ("PUT", "/devices/door-2", &["manager", "admin"]),
@@ -225,6 +226,29 @@ async fn money_taken_at_the_counter_opens_the_door() {
     assert_eq!((paid.status.as_u16(), &paid.body["balance_due"]["amount"]), (200, &json!(0)), "{}", paid.body);
     let rows = office.ask(&session, Method::GET, "/screenings/eight/holds", &[], &json!({})).await;
     assert_eq!(rows.body[0]["booking"]["ref"], booking.body["ref"]);
+}
+
+#[tokio::test]
+async fn who_comes_without_their_tickets_gets_them_at_the_counter() {
+    let office = Office::new();
+    let booking = office.stage.booked(ANNA, &["A1", "A2"]).await;
+    let session = office.sign_in("box_office", PASSWORD).await.expect("signs in");
+    let url = format!("{}/tickets", path(&booking));
+    let theirs = office.stage.get(ANNA, &url).await;
+    let printed = office.ask(&session, Method::GET, &url.replace("/v1", ""), &[], &json!({})).await;
+    let ids = |said: &Said| {
+        said.body["tickets"].as_array().expect("tickets").iter().map(|t| t["id"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!((printed.status.as_u16(), ids(&printed)), (200, ids(&theirs)), "{}", printed.body);
+    let root = office.sign_in("admin", PASSWORD).await.expect("signs in");
+    let audit = office.ask(&root, Method::GET, "/audit", &[], &json!({})).await;
+    let reference = booking.body["ref"].as_str().expect("a reference");
+    assert_eq!(
+        (&audit.body[1]["did"], &audit.body[1]["subject"]),
+        (&json!("read_tickets"), &json!(format!("eight {reference}")))
+    );
+    let nobody = office.ask(&session, Method::GET, "/screenings/eight/bookings/book_1/tickets", &[], &json!({})).await;
+    assert_eq!(nobody.status, 404);
 }
 
 #[tokio::test]

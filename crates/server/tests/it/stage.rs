@@ -157,11 +157,28 @@ impl Stage {
             .keys(keys.clone())
             .shared_store(store.clone())
             .rules(rules)
+            .receipts()
             .clock(clock)
             .build()
             .expect("builds");
         let clock = Arc::new(ManualClock::new(NOON.parse().expect("noon")));
         Self { router: cinema.router(), cinema, clock, keys, store, folder, next: 0.into() }
+    }
+
+    /// A server that gives no receipts.
+    pub(crate) fn without_receipts() -> Self {
+        let s = Self::new();
+        let cinema = Cinema::builder(s.cinema.origin().clone())
+            .operator(
+                Texts::one("en", "Kino").expect("text"),
+                Contact { email: "box@kino.example".into(), website: None },
+            )
+            .keys(s.keys.clone())
+            .shared_store(s.store.clone())
+            .clock(s.clock.clone())
+            .build()
+            .expect("builds");
+        Self { router: cinema.router(), cinema, ..s }
     }
 
     pub(crate) async fn send(&self, request: Request<Body>) -> Said {

@@ -14,6 +14,7 @@ use admit_protocol::manifest::Manifest;
 use admit_protocol::price::PriceTable;
 use admit_protocol::problem::Problem;
 use admit_protocol::queue::QueuePlace;
+use admit_protocol::receipt::{Receipt, SeatLogEntry, SeatLogPage};
 use admit_protocol::screening::{Programme, Screening};
 use admit_protocol::seats::{Seats, SeatsChange};
 use admit_protocol::waitlist::{JoinWaitlist, WaitlistEntry};
@@ -35,7 +36,7 @@ where
 }
 
 /// Each kind of message of the protocol. The schemas' list is longer by nothing.
-const MESSAGES: [fn(&[u8]); 33] = [
+const MESSAGES: [fn(&[u8]); 36] = [
     read_as::<UploadScans>,
     read_as::<Announce>,
     read_as::<Announcement>,
@@ -69,6 +70,9 @@ const MESSAGES: [fn(&[u8]); 33] = [
     read_as::<QuoteExchange>,
     read_as::<ExchangeQuote>,
     read_as::<Exchange>,
+    read_as::<Receipt>,
+    read_as::<SeatLogPage>,
+    read_as::<SeatLogEntry>,
 ];
 
 fn every_parser(bytes: &[u8]) {

@@ -70,7 +70,7 @@ impl QueueStore for PostgresStore {
 }
 
 impl PostgresStore {
-    fn number_of(&self, session: &mut Session, screening: ScreeningId) -> Result<Option<i64>, StoreError> {
+    pub(super) fn number_of(&self, session: &mut Session, screening: ScreeningId) -> Result<Option<i64>, StoreError> {
         Ok(self.numbers(session, [screening].into_iter())?.get(&screening).copied())
     }
 }

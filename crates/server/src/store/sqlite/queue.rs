@@ -58,7 +58,7 @@ impl QueueStore for SqliteStore {
 }
 
 impl SqliteStore {
-    fn number_of(&self, db: &Connection, screening: ScreeningId) -> Result<Option<i64>, StoreError> {
+    pub(super) fn number_of(&self, db: &Connection, screening: ScreeningId) -> Result<Option<i64>, StoreError> {
         self.numbers.number(db, screening).map_err(StoreError::at("finding a screening"))
     }
 }

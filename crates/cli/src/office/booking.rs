@@ -1,6 +1,8 @@
-//! Money over the counter: what is due, what comes back.
+//! One booking at the counter: its tickets, what is due, what comes back.
 
-use admit_protocol::booking::{Booking, BookingLine, BookingState, TicketState};
+use std::path::Path;
+
+use admit_protocol::booking::{BookedTicket, Booking, BookingLine, BookingState, TicketState};
 use admit_protocol::id::{ScreeningId, SeatId};
 use admit_protocol::layout::Layout;
 use admit_protocol::money::Money;
@@ -11,6 +13,7 @@ use serde_json::json;
 use super::Office;
 use crate::bookings::{left_of, seats_named};
 use crate::showing::Showing;
+use crate::ticket::Sheet;
 use crate::{Context, show};
 
 /// One booking at the counter.
@@ -25,6 +28,39 @@ pub(super) struct AtCounter<'a> {
 }
 
 impl AtCounter<'_> {
+    /// Somebody comes without their tickets.
+    pub(super) async fn tickets(&self, no_qr: bool, save: Option<&Path>) -> anyhow::Result<()> {
+        self.office.must(Permission::Sell, "print tickets")?;
+        let server = &self.office.server;
+        let screening = server.screening(self.screening).await?;
+        if !screening.status.takes_place() {
+            bail!("this screening is {}: its tickets open no door, and what was paid comes back", screening.status);
+        }
+        let booking = self.booking().await?;
+        let tickets = self.office.tickets(&booking).await?;
+        let layout = server.layout(screening.layout).await?;
+        let table = server.price_table(screening.price_table).await?;
+        let title = Showing::of(server, &screening).await?.title();
+        let words = |ticket: &BookedTicket| {
+            let kind = table.ticket_type(ticket.ticket_type);
+            let kind = kind.map_or(ticket.ticket_type.as_str(), |kind| show::text(&kind.name));
+            format!("{}, {kind}", show::seat(ticket.seat, &layout))
+        };
+        let sheet = Sheet {
+            title: &title,
+            booking: &booking,
+            tickets: tickets.tickets.iter().map(|ticket| (words(ticket), ticket)).collect(),
+        };
+        let saved = save.map_or(Ok(Vec::new()), |folder| sheet.save(folder))?;
+        if self.context.json {
+            return show::json(&json!({"tickets": tickets.tickets, "booking": booking.id, "saved": saved}));
+        }
+        sheet.print_head();
+        sheet.print_due();
+        ensure!(!tickets.tickets.is_empty(), "none of its tickets stands: they were cancelled or exchanged");
+        sheet.print_tickets(&saved, no_qr)
+    }
+
     /// Somebody pays what is due.
     pub(super) async fn paid(&self) -> anyhow::Result<()> {
         self.office.must(Permission::Sell, "take money")?;
@@ -66,10 +102,9 @@ impl AtCounter<'_> {
             );
         }
         if due.is_zero() {
-            bail!(
-                "nothing comes back for {}: tickets are cancelled first, with `admit box-office cancel`",
-                booking.reference
-            );
+            let nothing = format!("nothing comes back for {}", booking.reference);
+            ensure!(booking.state != BookingState::Cancelled, nothing);
+            bail!("{nothing}: a manager cancels tickets first, with `admit box-office cancel`");
         }
         let before = booking.refunded.minus(due).unwrap_or(due);
         let before = if before.is_zero() { String::new() } else { format!(", {before} were given back before") };
