@@ -77,7 +77,7 @@ async fn log(target: &mut Target, show: &Show) -> Result<Log, String> {
 async fn log_pages(target: &mut Target, show: &Show, mut after: u64) -> Result<Vec<String>, String> {
     let mut all = Vec::new();
     loop {
-        let page = good(&target.get(&show.at(&format!("/seat_log?after={after}"))).await?, 200)?;
+        let page = good(&target.wire.send(&Ask::get(show.at(&format!("/seat_log?after={after}")))).await?, 200)?;
         let entries = page["entries"].as_array().ok_or("a page of the log has `entries`")?;
         for entry in entries {
             let entry = entry.as_str().ok_or("an entry is the text that it is named by")?;

@@ -281,3 +281,107 @@ impl SeatLog {
         self.had.iter().filter(|(_, had)| had.iter().any(has)).map(|(seat, _)| *seat).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOON: &str = "2026-11-20T12:00:00Z";
+
+    fn screening() -> ScreeningId {
+        "scr_1".parse().expect("an id")
+    }
+
+    fn hold(id: &str) -> ContentName {
+        hold_name(&id.parse().expect("an id"))
+    }
+
+    fn seats(names: &[&str]) -> Vec<SeatId> {
+        names.iter().map(|name| name.parse().expect("an id")).collect()
+    }
+
+    fn entry(prior: ContentName, seq: u64, freed: &[&str], taken: &[(Option<&str>, &[&str])]) -> SeatLogEntry {
+        let taken = taken.iter().map(|(of, names)| Taken { of: of.map(hold), seats: seats(names) }).collect();
+        SeatLogEntry { prior, seq, at: NOON.parse().expect("noon"), freed: seats(freed), taken }
+    }
+
+    fn read(log: &mut SeatLog, entry: &SeatLogEntry) -> Result<(), ReceiptError> {
+        log.read(&serde_json::to_string(entry).expect("serialises"))
+    }
+
+    /// Anna takes A1 and A2, the cinema blocks A3, Anna gives A1 back and Ben takes it.
+    fn honest() -> (SeatLog, Vec<Receipt>) {
+        let mut log = SeatLog::new(screening());
+        let mut receipts = Vec::new();
+        let mut next = |seq, freed: &[&str], taken: &[(Option<&str>, &[&str])], of: &str, has: &[&str]| {
+            let said = entry(log.head(), seq, freed, taken);
+            read(&mut log, &said).expect("honest");
+            receipts.push(Receipt {
+                origin: Origin::parse("https://kino.example", crate::origin::OriginPolicy::Public).expect("origin"),
+                screening: screening(),
+                layout: ContentName::of(b"layout"),
+                of: hold(of),
+                state: HoldState::Active,
+                seats: seats(has),
+                expires_at: None,
+                // Something else happened since.
+                seq: seq + 1,
+                head: log.head(),
+                issued: NOON.parse().expect("noon"),
+            });
+        };
+        next(1, &[], &[(Some("anna"), &["A1", "A2"])], "anna", &["A1", "A2"]);
+        next(5, &[], &[(None, &["A3"])], "anna", &["A2", "A1"]);
+        next(7, &["A1"], &[(Some("ben"), &["A1"])], "ben", &["A1"]);
+        (log, receipts)
+    }
+
+    #[test]
+    fn an_honest_log_bears_out_every_receipt() {
+        let (log, receipts) = honest();
+        receipts.iter().for_each(|receipt| log.bears_out(receipt).expect("honest"));
+        let set = |names: &[&str]| seats(names).into_iter().collect::<BTreeSet<_>>();
+        assert_eq!(log.seats_of(hold("anna"), 6), set(&["A1", "A2"]));
+        assert_eq!(log.seats_of(hold("anna"), 7), set(&["A2"]), "one change: freed, and Ben's");
+        assert_eq!((log.seq(), log.entries()), (7, 3));
+    }
+
+    #[test]
+    fn what_an_honest_cinema_never_says_is_found_rcpt_006() {
+        let next = |seq, freed: &[&str], taken: &[(Option<&str>, &[&str])]| {
+            let (mut log, _) = honest();
+            let said = entry(log.head(), seq, freed, taken);
+            read(&mut log, &said)
+        };
+        assert!(matches!(next(8, &[], &[(Some("carl"), &["A2"])]), Err(ReceiptError::TakenTwice { seq: 8, .. })));
+        assert!(matches!(next(8, &[], &[(Some("carl"), &["B1", "B1"])]), Err(ReceiptError::TakenTwice { .. })));
+        assert!(matches!(next(8, &["B1"], &[]), Err(ReceiptError::NotTaken { seq: 8, .. })));
+        assert!(matches!(next(8, &["A1", "A1"], &[]), Err(ReceiptError::NotTaken { .. })));
+        assert!(matches!(next(6, &["A1"], &[]), Err(ReceiptError::Order(6))));
+        next(7, &["A1"], &[]).expect("of one version there may be several");
+        let (mut log, receipts) = honest();
+        let other = entry(ContentName::of(b"other"), 8, &["A1"], &[]);
+        assert!(matches!(read(&mut log, &other), Err(ReceiptError::Chain(8))));
+        let early =
+            SeatLogEntry { at: "2026-11-20T11:59:59Z".parse().expect("a time"), ..entry(log.head(), 8, &[], &[]) };
+        assert!(matches!(read(&mut log, &early), Err(ReceiptError::Order(8))));
+        assert!(matches!(log.read("[]"), Err(ReceiptError::Entry { after: 7, .. })));
+
+        let says = |change: fn(&mut Receipt)| {
+            let mut receipt = receipts[1].clone();
+            change(&mut receipt);
+            log.bears_out(&receipt)
+        };
+        assert!(matches!(
+            says(|r| r.screening = "scr_2".parse().expect("an id")),
+            Err(ReceiptError::OtherScreening(_))
+        ));
+        assert!(matches!(says(|r| r.head = ContentName::of(b"another log")), Err(ReceiptError::OtherLog(6))));
+        assert!(matches!(says(|r| r.seq = 4), Err(ReceiptError::OtherLog(4))));
+        assert!(matches!(says(|r| r.seats.truncate(1)), Err(ReceiptError::OtherSeats { .. })));
+        assert!(matches!(says(|r| r.of = hold("ben")), Err(ReceiptError::OtherSeats { .. })));
+        // A log that ends before the receipt's.
+        let short = SeatLog::new(screening());
+        assert!(matches!(short.bears_out(&receipts[0]), Err(ReceiptError::OtherLog(2))));
+    }
+}
