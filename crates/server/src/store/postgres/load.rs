@@ -142,8 +142,11 @@ pub(super) fn news(
     prices: PriceTables<'_>,
 ) -> Result<Vec<Option<News>>, StoreError> {
     const STEP: &str = "reading what others saved";
+    // House by house, in the order of the key: joined as a whole, all that was ever done in a house is read where that is much. Of who
+    // is so far behind that the limit cuts something off, the house is read anew.
     const SAVES: &str = "SELECT l.screening, l.whole, l.holds FROM unnest($1::bigint[], $2::bigint[]) AS s(screening, seen) \
-                         JOIN log l ON l.screening = s.screening AND l.version > s.seen";
+                         CROSS JOIN LATERAL (SELECT screening, whole, holds FROM log \
+                         WHERE screening = s.screening AND version > s.seen ORDER BY version LIMIT 1000) AS l";
     const HOLDS: &str = "SELECT h.hold, owner, network, places, price_table, created_at, seq, state, at, details, answers, \
                          h.screening FROM unnest($1::bigint[], $2::bytea[]) AS u(screening, hold) \
                          JOIN hold h ON h.screening = u.screening AND h.hold = u.hold";
