@@ -50,8 +50,8 @@ pub(crate) struct ServerFile {
     /// Memory for the screenings that somebody looks at or buys for, in MiB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) houses_mb: Option<usize>,
-    /// Whether a cinema signs receipts.
-    #[serde(default)]
+    /// Whether a cinema signs receipts. An index has none.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) receipts: bool,
     /// How a cinema sells: how long seats are held, how they are paid. An index has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,7 +1,9 @@
 //! The cinema's signed word for what one has, held against its log of seats.
 
 use admit_client::{ClientError, Wallet, WalletError};
+use admit_protocol::booking::TicketState;
 use admit_protocol::hold::HoldState;
+use admit_protocol::id::SeatId;
 use admit_protocol::problem::ProblemCode;
 use anyhow::anyhow;
 use clap::Args;
@@ -28,7 +30,7 @@ impl CheckReceipts {
         let checked = match wallet.check_receipts(&server, purchase.number).await {
             Ok(checked) => checked,
             Err(error) if error.code() == Some(ProblemCode::CapabilityNotOffered) => {
-                return Err(anyhow!("{} gives no receipts: it is to be believed without", purchase.origin));
+                return Err(anyhow!("{} gives no receipts", purchase.origin));
             }
             Err(WalletError::Client(ClientError::Broken { origin, source })) => {
                 return Err(anyhow!(
@@ -46,9 +48,7 @@ impl CheckReceipts {
             );
         }
         show::line(&show::colour("1", &purchase.title));
-        let seats = |seats: &[admit_protocol::id::SeatId]| {
-            seats.iter().map(|seat| purchase.printed(seat)).collect::<Vec<_>>().join(", ")
-        };
+        let seats = |seats: &[SeatId]| seats.iter().map(|seat| purchase.printed(seat)).collect::<Vec<_>>().join(", ");
         match &checked.now {
             Some(receipt) if receipt.state == HoldState::Converted => {
                 show::line(&format!(
@@ -69,10 +69,21 @@ impl CheckReceipts {
             show::count(checked.receipts, "receipt"),
             show::count(checked.entries, "change"),
         ));
-        if !checked.gone.is_empty() {
+        let given_up = |seat: &SeatId| {
+            let lines = purchase.booking.iter().flat_map(|b| &b.lines);
+            lines.clone().any(|l| l.seat == *seat && l.state == TicketState::Revoked) || lines.count() == 0
+        };
+        let (ours, theirs): (Vec<SeatId>, Vec<SeatId>) = checked.gone.iter().partition(|seat| given_up(seat));
+        if !ours.is_empty() {
             show::line(&format!(
-                "{} given up since: cancelled, exchanged, or not paid in time",
-                are(&seats(&checked.gone), checked.gone.len())
+                "{} not yours any more: cancelled, exchanged, or not booked in time",
+                are(&seats(&ours), ours.len())
+            ));
+        }
+        if !theirs.is_empty() {
+            show::warn(&format!(
+                "{} not yours any more, says the cinema, and nothing here knows why: `admit bookings` asks; the receipts prove that you had them",
+                are(&seats(&theirs), theirs.len())
             ));
         }
         Ok(())

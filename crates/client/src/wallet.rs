@@ -152,6 +152,14 @@ pub enum WalletError {
     /// A kept ticket cannot be believed.
     #[error(transparent)]
     Ticket(#[from] TicketError),
+    /// The cinema has signed receipts that are in this wallet, and does not let them be held against its log.
+    #[error("the cinema has signed {receipts} for this, kept here, and shows nothing now that they could be held against: {}", .problem.detail)]
+    Withheld {
+        /// How many receipts there are.
+        receipts: usize,
+        /// What it said instead.
+        problem: Box<Problem>,
+    },
     /// There is no such purchase, or it has not come that far.
     #[error("{0}")]
     NoSuchPurchase(&'static str),

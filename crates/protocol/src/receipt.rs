@@ -336,6 +336,17 @@ mod tests {
         (log, receipts)
     }
 
+    /// RCPT-004: what one version of this crate publishes, another one publishes, too.
+    #[test]
+    fn an_entry_is_written_as_it_always_was() {
+        let first = entry(seat_log_root(&screening()), 7, &["A1"], &[(Some("hold_1"), &["A1", "A2"]), (None, &["A3"])]);
+        let text = serde_json::to_string(&first).expect("serialises");
+        assert_eq!(
+            text,
+            r#"{"prior":"sha256-vfpPF402UFM4U25Iasqb0MnJluT-wzCzliqh_wV-Txs","seq":7,"at":"2026-11-20T12:00:00Z","freed":["A1"],"taken":[{"of":"sha256-hAvUq3eTNR2kPMoiHswpMhqfB6aZgRzq3CoYkpz4v9I","seats":["A1","A2"]},{"seats":["A3"]}]}"#
+        );
+    }
+
     #[test]
     fn an_honest_log_bears_out_every_receipt() {
         let (log, receipts) = honest();

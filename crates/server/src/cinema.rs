@@ -424,8 +424,10 @@ impl Builder {
         if self.moved_from.contains(&self.origin) || self.moved_from.len() > MOVES_MAX {
             return Err(BuildError::MovedFrom(self.origin));
         }
-        if self.receipts {
-            store.trail().ok_or(BuildError::Missing("a store that keeps a trail, to give receipts"))?.order_trail()?;
+        match store.trail() {
+            Some(trail) => trail.order_trail(self.receipts)?,
+            None if self.receipts => return Err(BuildError::Missing("a store that keeps a trail, to give receipts")),
+            None => {}
         }
         let listing = store.catalogue()?;
         let (epoch, latest) = (listing.epoch, listing.latest);

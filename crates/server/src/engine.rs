@@ -350,7 +350,8 @@ impl Engine {
         Ok(Done { status, body, replayed: true })
     }
 
-    async fn blocking<T: Send + 'static>(
+    /// Reads from the store where waiting for it holds nobody up: a few at a time.
+    pub(crate) async fn blocking<T: Send + 'static>(
         &self,
         run: impl FnOnce() -> Result<T, Failed> + Send + 'static,
     ) -> Result<T, Failed> {

@@ -18,18 +18,21 @@ use jiff::Timestamp;
 use crate::engine::Resident;
 use crate::store::{LogEntry, Logged, StoreError, TrailStore};
 
-/// Rows of the trail that are read at once.
+/// Rows of the trail that are read at once, and entries that a mark is made after.
 const ROWS: usize = 1000;
+/// A page ends after so many bytes of entries: staff may take a whole hall off sale with one word.
+const PAGE_BYTES: usize = 1 << 20;
 
 /// How far the chain of a screening was followed: whoever reads on begins there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Mark {
     seq: u64,
     head: ContentName,
-    entries: usize,
+    /// How much was read up to here: rows, and entries that came of them.
+    read: usize,
 }
 
-/// Where a house's log was followed to, in order: about one mark for each thousand entries, and one at its end.
+/// Where a house's log was followed to, in order: about one mark for each thousand rows and entries, and one at its end.
 #[derive(Debug, Default)]
 pub(crate) struct Marks(Vec<Mark>);
 
@@ -44,7 +47,7 @@ impl Marks {
         }
         // The end moves on; what is not far from the mark before it need not stay.
         if let [.., before, end] = self.0[..]
-            && end.entries < before.entries + ROWS
+            && end.read < before.read + ROWS
         {
             self.0.pop();
         }
@@ -78,14 +81,16 @@ impl<'a> SeatLog<'a> {
     /// Entries after `seq`: a page of them.
     pub(crate) fn page(&self, after: u64) -> Result<SeatLogPage, StoreError> {
         let mut page = SeatLogPage::default();
-        let mut last = 0;
+        let (mut last, mut bytes) = (0, 0);
         let mut mark = self.mark(after);
         self.follow(&mut mark, |seq, text| {
-            if page.entries.len() >= SEAT_LOG_PAGE_ENTRIES && seq != last {
+            let full = page.entries.len() >= SEAT_LOG_PAGE_ENTRIES || bytes >= PAGE_BYTES;
+            if full && seq != last {
                 page.more = true;
                 return false;
             }
             if seq > after {
+                bytes += text.len();
                 page.entries.push(text.to_owned());
             }
             last = seq;
@@ -96,29 +101,31 @@ impl<'a> SeatLog<'a> {
 
     /// Goes through what comes after the mark, and moves it, until `look` has seen enough.
     fn follow(&self, mark: &mut Mark, mut look: impl FnMut(u64, &str) -> bool) -> Result<(), StoreError> {
-        loop {
+        let mut marked = mark.read;
+        while mark.seq < self.until {
             let rows = self.trail.read_trail(self.screening, mark.seq, self.until, ROWS)?;
             for Logged { version, at, entries } in &rows {
                 for entry in entries {
-                    if entry.did == "change_layout" {
-                        // Nobody had a seat in the other one: the log begins with this.
-                        *mark = self.root();
-                        *self.resident.seat_log() = Marks::default();
-                    }
-                    let Some(text) = self.entry(mark.head, *version, *at, entry) else { continue };
+                    let Some(text) = self.entry(mark.head, *version, *at, entry)? else { continue };
                     if !look(*version, &text) {
                         return Ok(());
                     }
                     mark.head = ContentName::of(text.as_bytes());
-                    mark.entries += 1;
+                    mark.read += 1;
                 }
-                mark.seq = *version;
+                (mark.seq, mark.read) = (*version, mark.read + 1);
+                if mark.read >= marked + ROWS {
+                    marked = mark.read;
+                    self.resident.seat_log().add(*mark);
+                }
             }
-            self.resident.seat_log().add(*mark);
             if rows.len() < ROWS {
+                // All there is: whoever asks next begins here.
+                self.resident.seat_log().add(Mark { seq: self.until, ..*mark });
                 return Ok(());
             }
         }
+        Ok(())
     }
 
     /// The last mark at `seq` or before it.
@@ -128,12 +135,21 @@ impl<'a> SeatLog<'a> {
     }
 
     fn root(&self) -> Mark {
-        Mark { seq: 0, head: seat_log_root(&self.screening), entries: 0 }
+        Mark { seq: 0, head: seat_log_root(&self.screening), read: 0 }
     }
 
     /// What an entry of the trail says of seats, if anything.
-    fn entry(&self, prior: ContentName, seq: u64, at: Timestamp, entry: &LogEntry) -> Option<String> {
-        let seats = |places: &[u16]| places.iter().map(|n| self.plan.seat_id(Place(*n))).collect::<Vec<SeatId>>();
+    fn entry(
+        &self,
+        prior: ContentName,
+        seq: u64,
+        at: Timestamp,
+        entry: &LogEntry,
+    ) -> Result<Option<String>, StoreError> {
+        if !entry.claimed_unsaid.is_empty() {
+            let why = "this screening was sold from before its trail said whose seats are taken: it has no log";
+            return Err(StoreError::Refused(why.into()));
+        }
         let named = |hold: &Option<String>| {
             let id = hold.as_ref().map(|hex| format!("hold_{hex}"));
             id.and_then(|id| id.parse().ok()).map(|id| hold_name(&id))
@@ -141,12 +157,24 @@ impl<'a> SeatLog<'a> {
         let mine = (&entry.hold, &entry.claimed);
         let others = entry.others.iter().map(|other| (&other.hold, &other.places));
         let taken = [mine].into_iter().chain(others).filter(|(_, places)| !places.is_empty());
-        let taken: Vec<Taken> = taken.map(|(hold, places)| Taken { of: named(hold), seats: seats(places) }).collect();
+        let taken = taken.map(|(hold, places)| Ok(Taken { of: named(hold), seats: self.seats(seq, places)? }));
+        let taken = taken.collect::<Result<Vec<Taken>, StoreError>>()?;
         if entry.freed.is_empty() && taken.is_empty() {
-            return None;
+            return Ok(None);
         }
-        let said = SeatLogEntry { prior, seq, at, freed: seats(&entry.freed), taken };
-        Some(serde_json::to_string(&said).expect("an entry always serialises"))
+        let said = SeatLogEntry { prior, seq, at, freed: self.seats(seq, &entry.freed)?, taken };
+        Ok(Some(serde_json::to_string(&said).expect("an entry always serialises")))
+    }
+
+    fn seats(&self, seq: u64, places: &[u16]) -> Result<Vec<SeatId>, StoreError> {
+        let none = |place: u16| StoreError::BadRow {
+            table: "log",
+            row: format!("{} {seq}", self.screening),
+            why: format!("its layout has no place {place}"),
+        };
+        let known = |place: &u16| usize::from(*place) < self.plan.len();
+        let seat = |place: &u16| known(place).then(|| self.plan.seat_id(Place(*place))).ok_or_else(|| none(*place));
+        places.iter().map(seat).collect()
     }
 }
 

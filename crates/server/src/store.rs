@@ -144,11 +144,11 @@ pub trait Store: Send + Sync + 'static {
 
 /// A store whose audit trail can be read house by house.
 pub trait TrailStore: Store {
-    /// Makes ready for it. Called once, before the first reading: a trail that nobody reads need not be ordered by house.
+    /// Makes ready for it, or stops: a trail that nobody reads need not be ordered by house. Called once, when a server starts.
     ///
     /// # Errors
     /// When it cannot be written.
-    fn order_trail(&self) -> Result<(), StoreError>;
+    fn order_trail(&self, wanted: bool) -> Result<(), StoreError>;
 
     /// What was done in a house after version `after` and up to version `until`, in order; of more than `most` versions the first.
     ///

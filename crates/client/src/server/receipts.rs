@@ -11,6 +11,9 @@ use crate::secret::Secret;
 use crate::server::Server;
 use crate::transport::{ANSWER_BYTES_MAX, Ask, bad_answer};
 
+/// No house has so many changes of seats.
+const ENTRIES_MAX: usize = 2_000_000;
+
 impl Server {
     /// The cinema's word for a hold of one's own, or the booking that it became: as it was signed, and what it says.
     ///
@@ -49,6 +52,9 @@ impl Server {
             let page: SeatLogPage =
                 self.json(Ask::get(format!("{url}?after={}", log.seq()), DOCUMENT_BYTES_MAX)).await?;
             page.entries.iter().try_for_each(|entry| log.read(entry)).map_err(broken)?;
+            if log.entries() > ENTRIES_MAX {
+                return Err(bad_answer(self.origin(), format!("the seat log has more than {ENTRIES_MAX} entries")));
+            }
             if !page.more {
                 return Ok(log);
             }

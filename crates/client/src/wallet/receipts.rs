@@ -50,7 +50,8 @@ impl Wallet {
     /// of seats.
     ///
     /// # Errors
-    /// `capability_not_offered`. [`ClientError::Broken`] when the log is not what an honest cinema shows, or does not bear a receipt out:
+    /// When the cinema refuses, or cannot be asked: with [`WalletError::Withheld`] where it has signed something before, and now refuses, or
+    /// shows no log. [`ClientError::Broken`] when the log is not what an honest cinema shows, or does not bear a receipt out:
     /// the receipts stay in the wallet, and can be shown to others.
     pub async fn check_receipts(
         &self,
@@ -62,18 +63,16 @@ impl Wallet {
         let now = match server.receipt(purchase.screening, &purchase.secret, hold.id).await {
             Ok((jws, receipt)) => {
                 let kept = KeptReceipt { jws, key: server.manifest().keys.identity };
-                self.edit(number, |p| {
-                    if p.receipts.len() >= KEPT {
-                        p.receipts.remove(1);
-                    }
-                    p.receipts.push(kept);
-                })?;
+                self.edit(number, |p| keep(&mut p.receipts, kept, &receipt))?;
                 Some(receipt)
             }
             Err(error) if error.code() == Some(ProblemCode::HoldExpired) => None,
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(withheld(&purchase.receipts, error)),
         };
-        let log = server.seat_log(purchase.screening).await?;
+        let log = match server.seat_log(purchase.screening).await {
+            Ok(log) => log,
+            Err(error) => return Err(withheld(&self.purchase(number)?.receipts, error)),
+        };
         let receipts = self.purchase(number)?.receipts;
         let mut gone = Vec::new();
         for kept in &receipts {
@@ -87,6 +86,28 @@ impl Wallet {
         gone.dedup();
         Ok(CheckedReceipts { now, receipts: receipts.len(), entries: log.entries(), gone })
     }
+}
+
+/// Who has signed something, and shows nothing that it could be held against, is told of.
+fn withheld(kept: &[KeptReceipt], error: ClientError) -> WalletError {
+    match error.problem() {
+        Some(problem) if !kept.is_empty() => {
+            WalletError::Withheld { receipts: kept.len(), problem: Box::new(problem.clone()) }
+        }
+        _ => error.into(),
+    }
+}
+
+/// Keeps a receipt, unless it says what the last one said: it would push out others that say more.
+fn keep(receipts: &mut Vec<KeptReceipt>, new: KeptReceipt, says: &Receipt) {
+    let same = |last: &Receipt| (last.state, &last.seats, last.head) == (says.state, &says.seats, says.head);
+    if receipts.last().and_then(KeptReceipt::read).is_some_and(|last| same(&last)) {
+        return;
+    }
+    if receipts.len() >= KEPT {
+        receipts.remove(1);
+    }
+    receipts.push(new);
 }
 
 /// Seats of a receipt that are not its owner's any more.

@@ -327,6 +327,7 @@ fn log_entry(by: &str, did: &str, hold: Option<HoldKey>, changes: &Changes) -> L
         did: did.to_owned(),
         hold: hold.map(HoldKey::hex),
         claimed,
+        claimed_unsaid: Vec::new(),
         freed: changes.freed.iter().map(|(place, _)| place.0).collect(),
         others,
     }

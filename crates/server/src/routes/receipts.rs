@@ -16,7 +16,7 @@ use crate::asker::Buyer;
 use crate::cinema::Cinema;
 use crate::receipts::{SeatLog, receipt};
 use crate::refusals::reply;
-use crate::store::TrailStore;
+use crate::store::{StoreError, TrailStore};
 
 /// The cinema's word for a hold, signed now.
 pub(super) async fn get_receipt(
@@ -34,7 +34,7 @@ pub(super) async fn get_receipt(
             let said = receipt(cinema.origin(), house, hold, cinema.now()).ok_or_else(over)?;
             Ok::<_, Reply>((said, SeatLog::new(trail, resident.clone(), house)))
         })?;
-        let said = Receipt { head: log.head().map_err(|e| Reply::internal(&e))?, ..said };
+        let said = Receipt { head: log.head().map_err(unread)?, ..said };
         Ok(Jws::sign(RECEIPT_TYP, &said, &cinema.keys().identity))
     })
     .await?;
@@ -57,7 +57,7 @@ pub(super) async fn get_seat_log(
     let resident = cinema.engine().settle(screening).await.map_err(reply)?;
     let page = beside(&cinema, move |_, trail| {
         let log = resident.read(|house| SeatLog::new(trail, resident.clone(), house));
-        log.page(after).map_err(|e| Reply::internal(&e))
+        log.page(after).map_err(unread)
     })
     .await?;
     let bytes = crate::answers::json(&page);
@@ -69,7 +69,14 @@ async fn beside<T: Send + 'static>(
     cinema: &Cinema,
     read: impl FnOnce(&Cinema, &dyn TrailStore) -> Result<T, Reply> + Send + 'static,
 ) -> Result<T, Reply> {
-    let cinema = cinema.clone();
-    let reading = move || cinema.trail().ok_or_else(Reply::not_found).and_then(|trail| read(&cinema, trail));
-    tokio::task::spawn_blocking(reading).await.map_err(|e| Reply::internal(&e))?
+    let reading = cinema.clone();
+    let read = move || Ok(reading.trail().ok_or_else(Reply::not_found).and_then(|trail| read(&reading, trail)));
+    cinema.engine().blocking(read).await.map_err(reply)?
+}
+
+fn unread(error: StoreError) -> Reply {
+    match error {
+        StoreError::Refused(why) => Reply::new(ProblemCode::CapabilityNotOffered, why),
+        error => Reply::internal(&error),
+    }
 }

@@ -219,8 +219,15 @@ fn tell_buyers(
 
 /// Whoever saw the house as it was has an older version, and looks again before it changes anything.
 fn new_version(tables: &mut impl Tables, number: i64, did: &str, now: Timestamp) -> Result<(), StoreError> {
-    let did =
-        LogEntry { by: "staff".into(), did: did.into(), hold: None, claimed: vec![], freed: vec![], others: vec![] };
+    let did = LogEntry {
+        by: "staff".into(),
+        did: did.into(),
+        hold: None,
+        claimed: vec![],
+        claimed_unsaid: vec![],
+        freed: vec![],
+        others: vec![],
+    };
     tables.new_version(number, now, &text_of(&[did])?)
 }
 

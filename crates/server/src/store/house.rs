@@ -104,8 +104,11 @@ pub struct LogEntry {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hold: Option<String>,
     /// Places that were taken for this hold; where none is named, by the cinema.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(rename = "took", default, skip_serializing_if = "Vec::is_empty")]
     pub claimed: Vec<u16>,
+    /// Places that were taken by an entry of a time when trails did not say for whom.
+    #[serde(rename = "claimed", default, skip_serializing_if = "Vec::is_empty")]
+    pub claimed_unsaid: Vec<u16>,
     /// Places that became free, before any was taken.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub freed: Vec<u16>,

@@ -120,7 +120,7 @@ impl Store for MemoryStore {
 }
 
 impl TrailStore for MemoryStore {
-    fn order_trail(&self) -> Result<(), StoreError> {
+    fn order_trail(&self, _: bool) -> Result<(), StoreError> {
         Ok(())
     }
 

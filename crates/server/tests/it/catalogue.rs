@@ -147,7 +147,7 @@ fn a_hall_with_screenings_stays_with_its_cinema() {
 }
 
 /// The programme with one seat less, named by another layout.
-fn smaller_hall() -> admit_server::bundle::Bundle {
+pub(crate) fn smaller_hall() -> admit_server::bundle::Bundle {
     let mut smaller = serde_json::to_value(bundle()).expect("json");
     let layouts = smaller["layouts"].as_object_mut().expect("layouts");
     let layout = layouts.values_mut().next().expect("one");

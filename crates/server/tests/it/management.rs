@@ -10,23 +10,23 @@ use tower::ServiceExt as _;
 
 use crate::stage::{ANNA, NOON, Said, Stage, bundle, path};
 
-const PASSWORD: &str = "correct horse battery";
+pub(crate) const PASSWORD: &str = "correct horse battery";
 
-struct Office {
-    stage: Stage,
-    store: Arc<dyn StaffStore>,
+pub(crate) struct Office {
+    pub(crate) stage: Stage,
+    pub(crate) store: Arc<dyn StaffStore>,
     router: Router,
 }
 
 /// A session: cookie and CSRF token.
 #[derive(Clone, Default)]
-struct Session {
+pub(crate) struct Session {
     cookie: String,
     csrf: String,
 }
 
 impl Office {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::of(&bundle())
     }
 
@@ -66,11 +66,11 @@ impl Office {
         Said { status: parts.status, headers: parts.headers, bytes, body }
     }
 
-    async fn post(&self, session: &Session, path: &str, body: &Value) -> Said {
+    pub(crate) async fn post(&self, session: &Session, path: &str, body: &Value) -> Said {
         self.ask(session, Method::POST, path, &[], body).await
     }
 
-    async fn sign_in(&self, login: &str, password: &str) -> Result<Session, String> {
+    pub(crate) async fn sign_in(&self, login: &str, password: &str) -> Result<Session, String> {
         let said = self.post(&Session::default(), "/sessions", &json!({"login": login, "password": password})).await;
         if said.status != 201 {
             return Err(said.code());

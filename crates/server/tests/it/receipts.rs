@@ -7,6 +7,7 @@ use admit_protocol::hold::HoldState;
 use admit_protocol::id::{HoldId, SeatId};
 use admit_protocol::jws::Jws;
 use admit_protocol::receipt::{RECEIPT_BYTES_MAX, RECEIPT_TYP, Receipt, SeatLog, SeatLogEntry, SeatLogPage, hold_name};
+use admit_server::store::{Layouts, StoreError};
 use axum::Router;
 use axum::body::Body;
 use http::Request;
@@ -14,6 +15,7 @@ use serde_json::json;
 use tower::ServiceExt as _;
 
 use crate::exchange::{confirm, exchanging, quote, wish};
+use crate::management::{Office, PASSWORD};
 use crate::on::On;
 use crate::stage::{ANNA, BEN, Said, Stage, path};
 
@@ -115,7 +117,9 @@ async fn what_is_offered_to_who_waits_is_theirs_in_the_log() {
     let hold: HoldId = serde_json::from_value(offered.body["offer"]["hold"].clone())
         .unwrap_or_else(|e| panic!("{e}: {}", offered.body));
     let log = log(&s).await;
-    assert_eq!(log.seats_of(hold_name(&hold), log.seq()).len(), 2, "freed and offered in one change");
+    let theirs = s.get(party, &format!("/v1/screenings/eight/holds/{hold}")).await;
+    log.bears_out(&receipt(&s, party, &theirs).await).expect("freed and offered in one change");
+    assert_eq!(log.seats_of(hold_name(&hold), log.seq()).len(), 2);
 }
 
 #[tokio::test]
@@ -161,4 +165,53 @@ async fn who_gives_no_receipts_says_so() {
     for at in ["/v1/screenings/eight/seat_log".to_owned(), format!("{}/receipt", path(&hold))] {
         assert_eq!(s.get(ANNA, &at).await.code(), "capability_not_offered");
     }
+}
+
+/// What a process that has just started reads, of whatever was done before.
+#[tokio::test]
+async fn pages_are_of_a_thousand_entries_and_the_same_after_a_restart() {
+    let s = Stage::new();
+    for _ in 0..505 {
+        let hold = s.hold(ANNA, &["A1"]).await;
+        assert_eq!(s.delete(ANNA, &path(&hold)).await.status, 204);
+    }
+    let hold = s.hold(ANNA, &["A1"]).await;
+    let pages = async |s: &Stage| {
+        let first = s.get(BEN, "/v1/screenings/eight/seat_log?after=0").await;
+        let first: SeatLogPage = serde_json::from_slice(&first.bytes).expect("a page");
+        let second = s.get(BEN, "/v1/screenings/eight/seat_log?after=1000").await;
+        (first, serde_json::from_slice::<SeatLogPage>(&second.bytes).expect("a page"))
+    };
+    let (first, second) = pages(&s).await;
+    assert_eq!((first.entries.len(), first.more), (1000, true));
+    assert_eq!((second.entries.len(), second.more), (11, false));
+    // From the middle, and from a mark on.
+    let middle = s.get(BEN, "/v1/screenings/eight/seat_log?after=600").await;
+    let middle: SeatLogPage = serde_json::from_slice(&middle.bytes).expect("a page");
+    assert_eq!(middle.entries, [&first.entries[600..], &second.entries[..]].concat());
+    let before = receipt(&s, ANNA, &hold).await;
+    let s = s.started_again();
+    assert_eq!(pages(&s).await, (first, second));
+    let after = receipt(&s, ANNA, &hold).await;
+    assert_eq!((before.seq, before.head), (after.seq, after.head));
+    log(&s).await.bears_out(&before).expect("as it was signed");
+}
+
+/// S7: what is in the log is of this layout, also where nothing is left of it.
+#[tokio::test]
+async fn who_took_a_seat_off_sale_and_gave_it_back_keeps_the_layout() {
+    let office = Office::new();
+    let session = office.sign_in("box_office", PASSWORD).await.expect("signs in");
+    let seats = json!({"seats": ["B4"], "reason": "house"});
+    for what in ["blocks", "unblocks"] {
+        let said = office.post(&session, &format!("/screenings/eight/{what}"), &seats).await;
+        assert!(said.status.is_success(), "{}", said.body);
+    }
+    assert_eq!(log(&office.stage).await.entries(), 2);
+    let now = office.stage.cinema_now();
+    let smaller = crate::catalogue::smaller_hall().check(now);
+    let Err(StoreError::Refused(why)) = office.store.edit(&smaller.edits, now, Layouts::MayChange) else {
+        panic!("a layout changed")
+    };
+    assert!(why.contains("somebody had a seat in it"), "{why}");
 }

@@ -168,17 +168,28 @@ impl Stage {
     /// A server that gives no receipts.
     pub(crate) fn without_receipts() -> Self {
         let s = Self::new();
-        let cinema = Cinema::builder(s.cinema.origin().clone())
+        let builder = Cinema::builder(s.cinema.origin().clone());
+        s.again(builder)
+    }
+
+    /// The same server, that knows nothing but what is in its store.
+    pub(crate) fn started_again(self) -> Self {
+        let builder = Cinema::builder(self.cinema.origin().clone()).receipts();
+        self.again(builder)
+    }
+
+    fn again(self, builder: admit_server::Builder) -> Self {
+        let cinema = builder
             .operator(
                 Texts::one("en", "Kino").expect("text"),
-                Contact { email: "box@kino.example".into(), website: None },
+                Contact { email: "a@kino.example".into(), website: None },
             )
-            .keys(s.keys.clone())
-            .shared_store(s.store.clone())
-            .clock(s.clock.clone())
+            .keys(self.keys.clone())
+            .shared_store(self.store.clone())
+            .clock(self.clock.clone())
             .build()
             .expect("builds");
-        Self { router: cinema.router(), cinema, ..s }
+        Self { router: cinema.router(), cinema, ..self }
     }
 
     pub(crate) async fn send(&self, request: Request<Body>) -> Said {

@@ -73,7 +73,8 @@ impl Tables for Within<'_> {
 
     fn had_a_seat(&mut self, number: i64) -> Result<bool, StoreError> {
         let sql = "SELECT EXISTS (SELECT 1 FROM claim WHERE screening = $1) \
-                   OR EXISTS (SELECT 1 FROM hold WHERE screening = $1)";
+                   OR EXISTS (SELECT 1 FROM hold WHERE screening = $1) \
+                   OR EXISTS (SELECT 1 FROM log WHERE screening = $1 AND (entries LIKE '%\"took\":%' OR entries LIKE '%\"claimed\":%'))";
         self.is(sql, &[&number])
     }
 

@@ -8,7 +8,7 @@ use crate::store::rows::logged;
 use crate::store::{Logged, StoreError, TrailStore};
 
 impl TrailStore for PostgresStore {
-    fn order_trail(&self) -> Result<(), StoreError> {
+    fn order_trail(&self, _: bool) -> Result<(), StoreError> {
         // Its key is the house's: other processes follow by it.
         Ok(())
     }

@@ -10,9 +10,12 @@ use crate::store::{Logged, StoreError, TrailStore};
 const READING: &str = "reading a house's trail";
 
 impl TrailStore for SqliteStore {
-    fn order_trail(&self) -> Result<(), StoreError> {
+    fn order_trail(&self, wanted: bool) -> Result<(), StoreError> {
         // Rows are added in the order of time. An index of them costs every sale a little: only who offers receipts has one.
-        let sql = "CREATE INDEX IF NOT EXISTS log_of_house ON log (screening, version)";
+        let sql = match wanted {
+            true => "CREATE INDEX IF NOT EXISTS log_of_house ON log (screening, version)",
+            false => "DROP INDEX IF EXISTS log_of_house",
+        };
         let db = self.writer();
         db.execute_batch(sql).map_err(StoreError::at("ordering the trail by house"))?;
         self.committed(&db);
