@@ -1,6 +1,6 @@
 //! The numbered sentences, as they stand in the specification.
 
-const PAGES: [&str; 18] = [
+const PAGES: [&str; 19] = [
     include_str!("../../spec/v1/terms.md"),
     include_str!("../../spec/v1/http.md"),
     include_str!("../../spec/v1/errors.md"),
@@ -13,6 +13,7 @@ const PAGES: [&str; 18] = [
     include_str!("../../spec/v1/waitlist.md"),
     include_str!("../../spec/v1/queue.md"),
     include_str!("../../spec/v1/tickets.md"),
+    include_str!("../../spec/v1/notifications.md"),
     include_str!("../../spec/v1/buyer_keys.md"),
     include_str!("../../spec/v1/receipts.md"),
     include_str!("../../spec/v1/control.md"),

@@ -9,7 +9,7 @@ use admit_booking::{Refusal, price};
 use admit_client::{
     Choosing, ClientError, Keepsake, Purchase, PurchaseNumber, Secret, Server, Waiting, Wallet, WalletError,
 };
-use admit_protocol::booking::{Book as BookRequest, Booking, Buyer, TicketChoice, TicketState};
+use admit_protocol::booking::{Book as BookRequest, Booking, TicketChoice, TicketState};
 use admit_protocol::capability::PaymentMethod;
 use admit_protocol::hold::{Best, Hold, PlaceHold, Quote};
 use admit_protocol::id::{ScreeningId, SeatId, TicketTypeId, ZoneId};
@@ -27,8 +27,8 @@ use serde_json::json;
 use self::begun::{is_begun, not_yours_already, unfinished};
 use self::choosing::{spaces_beside, wish};
 pub(crate) use self::exchange::Exchange;
-use crate::folder::read_email;
 use crate::office::{self, Office};
+use crate::reached::Reached;
 use crate::show::Stop;
 use crate::showing::{Showing, cancellation};
 use crate::{Context, bookings, find, queue, sales, show};
@@ -64,9 +64,8 @@ pub(crate) struct Wanted {
     /// With best: whose tickets they are, one for each: adult,child,child. Without it all are of the first type in the list.
     #[arg(long, value_delimiter = ',')]
     tickets: Vec<String>,
-    /// Where the cinema writes to.
-    #[arg(long)]
-    email: Option<String>,
+    #[command(flatten)]
+    reached: Reached,
     /// What you are called: the box office finds you by it.
     #[arg(long)]
     name: Option<String>,
@@ -105,7 +104,6 @@ impl Wanted {
     /// Holds, shows what it costs, asks, and books.
     pub(crate) async fn buy(mut self, at: At<'_>, context: &Context) -> anyhow::Result<Bought> {
         ensure!(!context.json || self.at_most.is_some(), "say --at-most, such as 20.00: with --json nobody is asked");
-        self.email = self.email.as_deref().map(read_email).transpose()?;
         let wallet = Wallet::open(&context.wallet())?;
         let client = match at {
             At::Home => find::client(context)?,
@@ -113,6 +111,7 @@ impl Wanted {
         };
         let server = wallet.meet(&client, &self.server).await?;
         find::note_move(&self.server, &server, context);
+        self.reached = self.reached.check(&server)?;
         let id: ScreeningId = self.screening.parse().with_context(|| self.screening.clone())?;
         let screening = find::screening(&server, id).await?;
         // What was begun is gone on with, also when sales have ended since.
@@ -247,11 +246,7 @@ impl Wanted {
             tickets: tickets.iter().map(|(seat, _, t)| TicketChoice { seat: *seat, ticket_type: *t }).collect(),
             total: quote.total,
             payment_method,
-            buyer: (self.email.is_some() || self.name.is_some()).then(|| Buyer {
-                email: self.email.clone(),
-                name: self.name.clone(),
-                ..Buyer::default()
-            }),
+            buyer: self.reached.buyer(self.name.as_deref()),
         };
         let booking = match wallet.book(server, purchase.number, book).await {
             Ok(booking) => booking,
@@ -279,13 +274,12 @@ pub(crate) struct Offered {
     pub(crate) at_most: Option<String>,
     /// One for each seat, or none.
     pub(crate) tickets: Vec<String>,
-    /// Where the cinema writes to.
-    pub(crate) email: Option<String>,
+    pub(crate) reached: Reached,
 }
 
 /// Books what is offered. Who does not say yes keeps the offer until it ends.
 pub(crate) async fn take(offered: Offered, context: &Context) -> anyhow::Result<()> {
-    let Offered { server, wallet, purchase, screening, at_most, tickets, email } = offered;
+    let Offered { server, wallet, purchase, screening, at_most, tickets, reached } = offered;
     let table = server.price_table(screening.price_table).await?;
     let most = at_most.as_deref().map(|text| read_amount(text, table.currency)).transpose()?;
     let consent = match most {
@@ -302,7 +296,7 @@ pub(crate) async fn take(offered: Offered, context: &Context) -> anyhow::Result<
         split: false,
         wheelchairs: 0,
         tickets,
-        email,
+        reached,
         name: None,
         at_most,
     };

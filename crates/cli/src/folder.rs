@@ -50,6 +50,9 @@ pub(crate) struct ServerFile {
     /// Memory for the screenings that somebody looks at or buys for, in MiB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) houses_mb: Option<usize>,
+    /// Whether a cinema tells webhooks. An index does not.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) notifications: bool,
     /// Whether a cinema signs receipts. An index has none.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) receipts: bool,
@@ -87,9 +90,13 @@ impl Init {
         let origin = read_origin(&self.origin, context.development)?;
         let here = origin.is_loopback().then(|| origin.authority().to_owned());
         let listen = self.listen.or(here).unwrap_or_else(|| "127.0.0.1:8080".into());
-        let receipts = rules.is_some();
-        let server =
-            ServerFile { receipts, rules, ..ServerFile::new(origin, listen, self.name, read_email(&self.email)?) };
+        let (notifications, receipts) = (rules.is_some(), rules.is_some());
+        let server = ServerFile {
+            notifications,
+            receipts,
+            rules,
+            ..ServerFile::new(origin, listen, self.name, read_email(&self.email)?)
+        };
         server.operator()?;
         server.check_listen()?;
         let folder = Folder::init(&self.folder, &server)?;
@@ -250,6 +257,7 @@ const MEANINGS: &[(&str, &str)] = &[
         "houses_mb",
         "Memory for the screenings that somebody looks at or buys for, in MiB; 192 if nothing is said. A booking takes about 2 KiB.",
     ),
+    ("notifications", "Whether apps are told by webhooks what becomes of bookings and waitlist entries."),
     (
         "receipts",
         "Whether buyers get signed receipts, and everybody may read who had which seat when, under names that only owners know.",
@@ -295,6 +303,7 @@ impl ServerFile {
             trusted_proxies: vec![],
             connections_per_address: sixty_four(),
             houses_mb: None,
+            notifications: false,
             receipts: false,
             rules: None,
         }
@@ -334,7 +343,7 @@ pub(crate) fn read_origin(text: &str, development: bool) -> anyhow::Result<Origi
 pub(crate) fn read_email(text: &str) -> anyhow::Result<String> {
     let text = text.trim();
     let buyer = Buyer { email: Some(text.to_owned()), ..Buyer::default() };
-    ensure!(buyer.check().is_ok(), "{text:?} is no e-mail address, such as box@kino.example");
+    ensure!(buyer.check(OriginPolicy::Public).is_ok(), "{text:?} is no e-mail address, such as box@kino.example");
     Ok(text.to_owned())
 }
 

@@ -14,6 +14,7 @@ mod keys;
 mod office;
 mod programme;
 mod queue;
+mod reached;
 mod receipt;
 mod sales;
 mod sample;

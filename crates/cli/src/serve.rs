@@ -7,6 +7,8 @@ use admit_control::{Control, Stores};
 use admit_http::listen::{Limits, serve};
 use admit_http::{TrustedProxies, headers};
 use admit_index::{Index, SqliteStore as IndexStore};
+use admit_outbound::Courier;
+use admit_protocol::origin::OriginPolicy;
 use admit_server::management::Management;
 use admit_server::{Cinema, Farewell};
 use anyhow::{Context as _, anyhow, ensure};
@@ -93,10 +95,18 @@ async fn cinema(folder: Folder, listen: Option<String>, context: &Context) -> an
     if let Some(mib) = server.houses_mb {
         builder = builder.memory_for_houses(mib);
     }
+    if server.notifications {
+        let origins = if server.origin.is_loopback() { OriginPolicy::Loopback } else { OriginPolicy::Public };
+        builder = builder.notifications(Courier::new(origins, None)?);
+    }
     if server.receipts {
         builder = builder.receipts();
     }
     let cinema = builder.build()?;
+    tokio::spawn({
+        let cinema = cinema.clone();
+        async move { cinema.bring_notifications().await }
+    });
     let management = Management::new(cinema.clone(), store);
     let router = management.with_counter().merge(management.router());
     let router = headers::everywhere(router, move || cinema.now());

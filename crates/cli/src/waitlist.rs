@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 
 use admit_client::{PurchaseNumber, Secret, Server, Waiting, Wallet};
-use admit_protocol::booking::Buyer;
 use admit_protocol::capability::Capability;
 use admit_protocol::id::ScreeningId;
 use admit_protocol::problem::ProblemCode;
@@ -15,7 +14,7 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use crate::buy::{self, Offered};
-use crate::folder::read_email;
+use crate::reached::Reached;
 use crate::showing::Showing;
 use crate::{Context, find, queue, sales, show};
 
@@ -44,9 +43,8 @@ pub(crate) enum WaitlistCommand {
         /// Stand in this line once more, with another party.
         #[arg(long)]
         again: bool,
-        /// Where the cinema writes to when it has seats for you, once it sends mail: until then look with `admit waitlist list`.
-        #[arg(long)]
-        email: Option<String>,
+        #[command(flatten)]
+        reached: Reached,
     },
     /// Where you are in line, and what you are offered.
     List,
@@ -75,7 +73,7 @@ pub(crate) enum WaitlistCommand {
 impl WaitlistCommand {
     pub(crate) async fn run(self, context: &Context) -> anyhow::Result<()> {
         match self {
-            Self::Join { server, screening, party, split, wheelchairs, highest_price, tickets, again, email } => {
+            Self::Join { server, screening, party, split, wheelchairs, highest_price, tickets, again, reached } => {
                 let wallet = Wallet::open(&context.wallet())?;
                 let typed = server;
                 let server = wallet.meet(&find::client(context)?, &typed).await?;
@@ -93,8 +91,7 @@ impl WaitlistCommand {
                 let (best, tickets) =
                     buy::party(&party, (split, wheelchairs), highest_price.as_deref(), &tickets, &server, &screening)
                         .await?;
-                let email = email.as_deref().map(read_email).transpose()?;
-                let buyer = email.map(|email| Buyer { email: Some(email), ..Buyer::default() });
+                let buyer = reached.check(&server)?.buyer(None);
                 let keepsake = buy::keepsake_of(&server, &screening).await?;
                 let book = format!("admit book {} {id} {party}", server.origin());
                 let (secret, queue_pass) = match screening.queue {
@@ -132,11 +129,11 @@ impl WaitlistCommand {
                 let screening = find::screening(&server, waiting.screening).await?;
                 let keepsake = buy::keepsake_of(&server, &screening).await?;
                 let purchase = wallet.take_offer(&server, number, keepsake).await?;
-                let email = waiting.join_request.1.buyer.and_then(|buyer| buyer.email);
+                let reached = Reached::of(waiting.join_request.1.buyer.as_ref());
                 let said = || waiting.tickets.iter().map(ToString::to_string).collect();
                 let tickets = if tickets.is_empty() { said() } else { tickets };
                 let kept = wallet.clone();
-                let offered = Offered { server, wallet, purchase, screening, at_most, tickets, email };
+                let offered = Offered { server, wallet, purchase, screening, at_most, tickets, reached };
                 Box::pin(buy::take(offered, context)).await?;
                 Ok(kept.forget_waiting(number)?)
             }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use admit_http::listen::{self, Limits};
 use admit_http::{Reply, headers};
+use admit_outbound::Courier;
 use admit_protocol::id::{BookingId, ScreeningId, SeatId};
 use admit_protocol::manifest::Contact;
 use admit_protocol::origin::{Origin, OriginPolicy};
@@ -30,6 +31,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::{Mutex, watch};
+use tokio::task::JoinSet;
 use tower::ServiceExt as _;
 
 use crate::wanted::{self, Wanted, prices, programme};
@@ -94,6 +96,8 @@ pub(crate) struct Run {
 struct Staff {
     /// None, while it starts again.
     cinema: Option<Cinema>,
+    /// Brings its notifications, until it is dropped.
+    bringing: JoinSet<()>,
     management: Router,
     cookie: String,
     csrf: String,
@@ -135,6 +139,7 @@ impl Run {
         });
         let listening = tokio::spawn(listen::serve(listener, front, limits, stopped));
         let mut staff = Staff {
+            bringing: bringing(&cinema),
             cinema: Some(cinema),
             management,
             cookie: String::new(),
@@ -181,6 +186,7 @@ impl Run {
         self.stop.send_replace(true);
         *self.serving.write().unwrap_or_else(PoisonError::into_inner) = None;
         (staff.cinema, staff.management) = (None, Router::new());
+        staff.bringing.shutdown().await;
         let listening = self.listening.lock().await.take();
         if let Some(listening) = listening {
             listening.abort();
@@ -260,6 +266,7 @@ impl Run {
     async fn restart(&self, staff: &mut Staff) -> anyhow::Result<()> {
         *self.serving.write().unwrap_or_else(PoisonError::into_inner) = None;
         (staff.cinema, staff.management) = (None, Router::new());
+        staff.bringing.shutdown().await;
         let (schema, path) = (self.schema.clone(), self.folder.path().to_owned());
         let open = tokio::task::spawn_blocking(move || -> anyhow::Result<Arc<dyn StaffStore>> {
             let Some(address) = schema else {
@@ -275,6 +282,7 @@ impl Run {
             Ok(Arc::new(PostgresStore::open(&address)?))
         });
         let (cinema, router, management) = server(&self.origin, &self.keys, &self.clock, open.await??)?;
+        staff.bringing = bringing(&cinema);
         (staff.cinema, staff.management) = (Some(cinema), management);
         *self.serving.write().unwrap_or_else(PoisonError::into_inner) = Some(router);
         Ok(())
@@ -296,6 +304,7 @@ fn server(
         .rules(HouseRules::default())
         .clock(clock.clone())
         .without_network_limits()
+        .notifications(Courier::new(OriginPolicy::Loopback, None)?)
         .receipts()
         .shared_store(store.clone())
         .build()?;
@@ -303,6 +312,12 @@ fn server(
     let router = headers::everywhere(cinema.router(), move || now.now());
     let management = Management::new(cinema.clone(), store).router();
     Ok((cinema, router, management))
+}
+
+fn bringing(cinema: &Cinema) -> JoinSet<()> {
+    let (cinema, mut bringing) = (cinema.clone(), JoinSet::new());
+    bringing.spawn(async move { cinema.bring_notifications().await });
+    bringing
 }
 
 async fn answer(serving: Arc<RwLock<Option<Router>>>, request: Request) -> axum::response::Response {

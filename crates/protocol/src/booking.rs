@@ -9,7 +9,9 @@ use crate::exchange::BookingLink;
 use crate::hold::{Hold, QuoteLine};
 use crate::id::{BookingId, EpochId, HoldId, QuoteId, ScreeningId, SeatId, TicketTypeId};
 use crate::money::Money;
+use crate::notification::Webhook;
 use crate::open_enum::open_enum;
+use crate::origin::OriginPolicy;
 use crate::policy::CancellationPolicy;
 use crate::text::{LanguageTag, is_plain};
 use crate::ticket::TicketId;
@@ -70,14 +72,22 @@ pub struct Buyer {
     /// In which language.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub language: Option<LanguageTag>,
+    /// What an app's own server is told by (NOTE-001): an https URL. Passed over where there is no capability `notifications`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 512))]
+    pub webhook: Option<String>,
 }
 
 impl Buyer {
-    /// Checks that every field is short and free of control characters, and that somebody can be written to.
+    /// Checks that every field is short and free of control characters, that somebody can be written to, and that a webhook is at an
+    /// origin that `origins` lets in.
     ///
     /// # Errors
     /// The member that is wrong, as a JSON pointer, and what is wrong with it.
-    pub fn check(&self) -> Result<(), (&'static str, String)> {
+    pub fn check(&self, origins: OriginPolicy) -> Result<(), (&'static str, String)> {
+        if let Some(Err(error)) = self.webhook.as_deref().map(|webhook| Webhook::parse(webhook, origins)) {
+            return Err(("/webhook", error.to_string()));
+        }
         let fields = [("/name", &self.name, 200), ("/email", &self.email, 254), ("/telephone", &self.telephone, 32)];
         for (pointer, text, max) in fields {
             if !text.as_deref().is_none_or(|text| is_plain(text, max)) {

@@ -29,6 +29,8 @@ open_enum! {
         BuyerKeys = "buyer_keys",
         /// Signed receipts and a hash-chained seat log.
         Receipts = "receipts",
+        /// Apps are told by a webhook what becomes of a booking or a waitlist entry.
+        Notifications = "notifications",
         /// Scanners: allow lists, scans, undo.
         Door = "door",
         /// Tokens for verified visits.

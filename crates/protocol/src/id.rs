@@ -198,6 +198,8 @@ ids! {
     BookingId;
     /// Names a quote for a cancellation.
     QuoteId;
+    /// Names something that a webhook is told.
+    NotificationId;
     /// Names one scan of a ticket; the device chooses it.
     ScanId;
     /// Names a scanning device.

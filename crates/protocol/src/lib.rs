@@ -56,6 +56,7 @@ pub mod key;
 pub mod layout;
 pub mod manifest;
 pub mod money;
+pub mod notification;
 mod objects;
 mod open_enum;
 pub mod origin;

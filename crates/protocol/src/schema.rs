@@ -28,6 +28,8 @@ pub fn all() -> Vec<(&'static str, Schema)> {
         ("layout", of::<crate::layout::Layout>()),
         ("listings", of::<crate::directory::Listings>()),
         ("manifest", of::<crate::manifest::Manifest>()),
+        ("challenge_answer", of::<crate::notification::ChallengeAnswer>()),
+        ("notification", of::<crate::notification::Notification>()),
         ("place_hold", of::<crate::hold::PlaceHold>()),
         ("price_table", of::<crate::price::PriceTable>()),
         ("problem", of::<crate::problem::Problem>()),

@@ -26,6 +26,8 @@ use crate::key::{KeyError, PublicKey, SecretKey};
 
 /// The `tag` of what a buyer signs.
 pub const BUYER_TAG: &str = "admit-buyer";
+/// The `tag` of what a server tells a webhook.
+pub const WEBHOOK_TAG: &str = "admit-webhook";
 /// The longest life of a signature, in seconds.
 pub const SIGNATURE_LIFE_MAX_S: i64 = 300;
 /// How far a signature's making may lie ahead of the reader's clock, in seconds.

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use admit_booking::{Prices, Terms};
+use admit_outbound::Courier;
 use admit_protocol::digest::ContentName;
 use admit_protocol::id::ScreeningId;
 use admit_protocol::manifest::{Contact, MOVES_MAX};
@@ -20,7 +21,7 @@ use crate::catalogue::{Catalogue, HouseRules};
 use crate::clock::{Clock, SystemClock};
 use crate::engine::{Engine, TermsSource};
 use crate::keys::KeyRing;
-use crate::store::{Store, StoreError, TrailStore};
+use crate::store::{OutboxStore, Store, StoreError, TrailStore};
 
 /// A cinema's server. Cheap to clone; all clones are the same server.
 #[derive(Clone)]
@@ -43,6 +44,8 @@ struct Inner {
     limits_by_network: bool,
     /// Whether it gives receipts.
     receipts: bool,
+    /// Who brings notifications, if anybody does.
+    courier: Option<Courier>,
     /// Whether a suite moves its clock.
     test_control: bool,
 }
@@ -130,6 +133,7 @@ pub struct Builder {
     limits_by_network: bool,
     houses_mb: usize,
     receipts: bool,
+    courier: Option<Courier>,
     test_control: bool,
 }
 
@@ -152,6 +156,7 @@ impl Cinema {
             limits_by_network: true,
             houses_mb: crate::engine::HOUSES_MB,
             receipts: false,
+            courier: None,
             test_control: false,
         }
     }
@@ -290,6 +295,15 @@ impl Cinema {
         self.0.store.trail().filter(|_| self.0.receipts)
     }
 
+    /// What notifications leave from, if any do.
+    pub(crate) fn outbox(&self) -> Option<&dyn OutboxStore> {
+        self.0.store.outbox().filter(|_| self.0.courier.is_some())
+    }
+
+    pub(crate) fn courier(&self) -> Option<&Courier> {
+        self.0.courier.as_ref()
+    }
+
     pub(crate) fn has_queues(&self) -> bool {
         self.0.store.queues().is_some()
     }
@@ -401,6 +415,14 @@ impl Builder {
         self
     }
 
+    /// Tells apps by webhooks what becomes of their bookings and waitlist entries (capability `notifications`): this courier brings it, while
+    /// [`Cinema::bring_notifications`] is awaited.
+    #[must_use]
+    pub fn notifications(mut self, courier: Courier) -> Self {
+        self.courier = Some(courier);
+        self
+    }
+
     /// Says in its manifest that a suite moves its clock (`spec/v1/control.md`): nobody pays at such a server.
     #[must_use]
     pub fn test_control(mut self) -> Self {
@@ -423,6 +445,9 @@ impl Builder {
         self.rules.check().map_err(BuildError::Rules)?;
         if self.moved_from.contains(&self.origin) || self.moved_from.len() > MOVES_MAX {
             return Err(BuildError::MovedFrom(self.origin));
+        }
+        if self.courier.is_some() && store.outbox().is_none() {
+            return Err(BuildError::Missing("a store that keeps an outbox, to send notifications"));
         }
         match store.trail() {
             Some(trail) => trail.order_trail(self.receipts)?,
@@ -463,6 +488,7 @@ impl Builder {
             manifest: Mutex::default(),
             limits_by_network: self.limits_by_network,
             receipts: self.receipts,
+            courier: self.courier,
             test_control: self.test_control,
         })))
     }

@@ -35,6 +35,7 @@ mod farewell;
 pub mod keys;
 mod live;
 pub mod management;
+mod notify;
 pub mod plans;
 mod receipts;
 mod refusals;

@@ -7,6 +7,7 @@ mod house;
 mod listing;
 pub mod memory;
 pub mod moving;
+mod outbox;
 pub mod postgres;
 mod queue;
 mod rows;
@@ -25,10 +26,11 @@ use serde::{Deserialize, Serialize};
 
 pub use self::editing::{Disturbed, Edit, Layouts};
 pub use self::house::{
-    About, Answer, BodyPrint, CashWay, Claimed, KeyPrint, KnownKey, Loaded, LogEntry, Logged, Message, NewAnswer,
-    Outcome, Save, TillEntry,
+    About, Answer, BodyPrint, CashWay, Claimed, KeyPrint, KnownKey, Loaded, LogEntry, Logged, NewAnswer, Outcome, Save,
+    TillEntry,
 };
 pub use self::listing::{Device, Document, DocumentKind, ListedScreening, Listing, RemovedScreening};
+pub use self::outbox::{Due, Message, OutboxStore, Way};
 pub use self::queue::{LineRows, QueueStore};
 pub use self::staff::{AuditEntry, Permission, Role, Session, StaffMember, Till};
 
@@ -128,6 +130,11 @@ pub trait Store: Send + Sync + 'static {
 
     /// Itself, if it keeps queues, too (capability `queue`).
     fn queues(&self) -> Option<&dyn QueueStore> {
+        None
+    }
+
+    /// Itself, if notifications leave from it (capability `notifications`).
+    fn outbox(&self) -> Option<&dyn OutboxStore> {
         None
     }
 

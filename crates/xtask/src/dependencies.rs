@@ -13,9 +13,10 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("admit-booking", &["admit-protocol"]),
     ("admit-http", &["admit-protocol"]),
     ("admit-client", &["admit-protocol", "admit-booking"]),
-    ("admit-server", &["admit-protocol", "admit-booking", "admit-http"]),
-    ("admit-index", &["admit-protocol", "admit-client", "admit-http"]),
-    ("admit-control", &["admit-protocol", "admit-http", "admit-private-postgres", "admit-server"]),
+    ("admit-outbound", &["admit-protocol"]),
+    ("admit-server", &["admit-protocol", "admit-booking", "admit-http", "admit-outbound"]),
+    ("admit-index", &["admit-protocol", "admit-client", "admit-http", "admit-outbound"]),
+    ("admit-control", &["admit-protocol", "admit-http", "admit-outbound", "admit-private-postgres", "admit-server"]),
     // Who judges our server must not share its mistakes.
     ("admit-conformance", &[]),
 ];

@@ -94,6 +94,7 @@ impl Cinema {
                 .into_iter()
                 .chain(inner.programme.rules.waitlist.then_some(Capability::Waitlist))
                 .chain(self.trail().is_some().then_some(Capability::Receipts))
+                .chain(self.outbox().is_some().then_some(Capability::Notifications))
                 .chain(self.has_queues().then_some(Capability::Queue))
                 .chain(inner.test_control.then_some(Capability::TestControl))
                 .collect(),

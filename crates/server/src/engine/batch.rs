@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use admit_booking::{Broken, Changes, Claim, Command, Entry, EntryState, HoldKey, HoldState, House};
+use admit_booking::{Booking, Broken, Changes, Claim, Command, Entry, EntryState, HoldKey, HoldState, House};
+use admit_protocol::notification::NotificationKind;
 use jiff::Timestamp;
 
 use super::exchange::Exchanging;
@@ -146,7 +147,7 @@ impl Turn {
         let lapsed = self.house(committed).advance(self.now);
         if !lapsed.is_empty() {
             self.log.push(log_entry("clock", "lapse", None, &lapsed));
-            self.outbox.extend(messages("booking_lapsed", &lapsed, |_| true, &self.resident));
+            self.outbox.extend(messages(NotificationKind::BookingLapsed, &lapsed, |_| true, &self.resident));
             self.outbox.extend(offers(&lapsed, &self.resident));
             self.change(lapsed)?;
             self.see_changes(committed)?;
@@ -182,7 +183,12 @@ impl Turn {
         self.keys.insert(key.print, (known, done.clone()));
         self.log.push(log_entry(by, "exchange", Some(wish.booking), &given));
         there.log.push(log_entry(by, "exchange", Some(wish.hold), &taken));
-        there.outbox.extend(messages("booking_exchanged", &taken, |key| key == wish.hold, &there.resident));
+        there.outbox.extend(messages(
+            NotificationKind::BookingExchanged,
+            &taken,
+            |key| key == wish.hold,
+            &there.resident,
+        ));
         for (turn, changes) in [(&mut *self, &given), (&mut *there, &taken)] {
             let told = offers(changes, &turn.resident).collect::<Vec<_>>();
             turn.outbox.extend(told);
@@ -368,13 +374,13 @@ fn cash(request: &Request) -> Option<TillEntry> {
 }
 
 /// What a booking's buyer is told after a command, if it is about a booking.
-fn message_kind(command: &Command) -> Option<&'static str> {
+fn message_kind(command: &Command) -> Option<NotificationKind> {
     match command {
-        Command::Book { .. } | Command::EndPayment { .. } => Some("booking_confirmed"),
-        Command::Settle { .. } => Some("booking_paid"),
-        Command::Refund { .. } => Some("booking_refunded"),
-        Command::Cancel { .. } => Some("booking_cancelled"),
-        Command::Exchange { .. } => Some("booking_exchanged"),
+        Command::Book { .. } | Command::EndPayment { .. } => Some(NotificationKind::BookingConfirmed),
+        Command::Settle { .. } => Some(NotificationKind::BookingPaid),
+        Command::Refund { .. } => Some(NotificationKind::BookingRefunded),
+        Command::Cancel { .. } => Some(NotificationKind::BookingCancelled),
+        Command::Exchange { .. } => Some(NotificationKind::BookingExchanged),
         Command::PlaceHold(_)
         | Command::Release { .. }
         | Command::Extend { .. }
@@ -389,38 +395,33 @@ fn message_kind(command: &Command) -> Option<&'static str> {
     }
 }
 
-/// Mail for parties who left an address, about what they are offered from now on.
+/// Messages to parties who left an address, about what they are offered from now on.
 fn offers(changes: &Changes, resident: &Resident) -> impl Iterator<Item = Message> {
-    changes.placed.iter().filter_map(move |hold| {
+    changes.placed.iter().flat_map(move |hold| {
         let offered = |entry: &&Entry| entry.state == EntryState::Offered(hold.key);
-        let entry = changes.entries.iter().find(offered)?;
-        let email = entry.buyer.as_ref()?.email.as_ref()?;
-        let body = serde_json::json!({
-            "to": email,
-            "screening": resident.screening(),
-            "waitlist_entry": entry.key.id(),
-            "hold": hold.key.hold_id(),
-            "expires_at": hold.state.deadline(),
-        });
-        Some(Message { kind: "waitlist_offer", body: body.to_string() })
+        let entry = changes.entries.iter().find(offered).filter(|entry| entry.buyer.is_some());
+        entry.map_or_else(Vec::new, |entry| {
+            let about = serde_json::json!({
+                "screening": resident.screening(),
+                "waitlist_entry": entry.key.id(),
+                "hold": hold.key.hold_id(),
+                "expires_at": hold.state.deadline(),
+            });
+            Message::to_each(entry.buyer.as_ref(), NotificationKind::WaitlistOffer, &about)
+        })
     })
 }
 
-/// Mail for buyers who left an address, about each of these bookings that changed.
+/// Messages to buyers who left an address, about each of these bookings that changed.
 fn messages(
-    kind: &'static str,
+    kind: NotificationKind,
     changes: &Changes,
     about: impl Fn(HoldKey) -> bool,
     resident: &Resident,
 ) -> impl Iterator<Item = Message> {
-    changes.moved.iter().filter(move |(key, _)| about(*key)).filter_map(move |(key, state)| {
-        let HoldState::Converted(booking) = state else { return None };
-        let email = booking.buyer.as_ref()?.email.as_ref()?;
-        let body = serde_json::json!({
-            "to": email,
-            "screening": resident.screening(),
-            "booking": key.booking_id(),
-        });
-        Some(Message { kind, body: body.to_string() })
+    changes.moved.iter().filter(move |(key, _)| about(*key)).flat_map(move |(key, state)| {
+        let HoldState::Converted(Booking { buyer: Some(buyer), .. }) = state else { return Vec::new() };
+        let about = serde_json::json!({"screening": resident.screening(), "booking": key.booking_id()});
+        Message::to_each(Some(buyer), kind, &about)
     })
 }

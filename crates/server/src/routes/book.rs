@@ -1,7 +1,9 @@
 use admit_booking::{Choice, Command, HoldKey};
 use admit_http::{Path, Reply};
+use admit_outbound::Courier;
 use admit_protocol::booking::{Book, Buyer as Contact};
 use admit_protocol::id::ScreeningId;
+use admit_protocol::origin::OriginPolicy;
 use admit_protocol::problem::{Problem, ProblemCode};
 use axum::extract::State;
 use axum::response::Response;
@@ -12,6 +14,18 @@ use crate::asker::Asked;
 use crate::cinema::Cinema;
 use crate::engine::Request;
 
+/// Who somebody says that they are, if they can be reached by all of it. A webhook that nobody goes to is passed over (NOTE-001).
+pub(super) fn checked(cinema: &Cinema, mut contact: Contact) -> Result<Contact, Reply> {
+    let courier = cinema.courier();
+    if courier.is_none() {
+        contact.webhook = None;
+    }
+    let origins = courier.map_or(OriginPolicy::Public, Courier::origins);
+    let wrong = |(member, why)| Reply::from(Problem::new(ProblemCode::Invalid, why).at(format!("/buyer{member}")));
+    contact.check(origins).map_err(wrong)?;
+    Ok(contact)
+}
+
 /// Turns a hold into a booking, for the total that the buyer saw.
 pub(super) async fn book(
     State(cinema): State<Cinema>,
@@ -20,16 +34,14 @@ pub(super) async fn book(
 ) -> Result<Response, Reply> {
     let nobodys = || crate::refusals::reply(crate::engine::Failed::Ruled(admit_booking::Refusal::NotFound));
     let hold = HoldKey::of_hold(book.hold).ok_or_else(nobodys)?;
-    if let Some(Err((member, why))) = book.buyer.as_ref().map(Contact::check) {
-        return Err(Problem::new(ProblemCode::Invalid, why).at(format!("/buyer{member}")).into());
-    }
+    let contact = book.buyer.map(|contact| checked(&cinema, contact)).transpose()?;
     let mut seed = [0; 16];
     getrandom::fill(&mut seed).map_err(|e| Reply::internal(&e))?;
     let choice = Choice {
         tickets: book.tickets.into_iter().map(|t| (t.seat, t.ticket_type)).collect(),
         total: book.total,
         method: book.payment_method,
-        buyer: book.buyer,
+        buyer: contact,
         seed,
     };
     let command = Command::Book { hold, owner: buyer.owner, choice };

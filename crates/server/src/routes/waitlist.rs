@@ -2,9 +2,7 @@
 
 use admit_booking::{By, Command, EntryKey, JoinWaitlist};
 use admit_http::{Path, Reply};
-use admit_protocol::booking::Buyer as Contact;
 use admit_protocol::id::{ScreeningId, WaitlistEntryId};
-use admit_protocol::problem::{Problem, ProblemCode};
 use admit_protocol::waitlist as wire;
 use axum::extract::State;
 use axum::response::Response;
@@ -22,13 +20,11 @@ pub(super) async fn join_waitlist(
     Path(screening): Path<ScreeningId>,
     Asked { buyer, key, value: wish }: Asked<wire::JoinWaitlist>,
 ) -> Result<Response, Reply> {
-    if let Some(Err((member, why))) = wish.buyer.as_ref().map(Contact::check) {
-        return Err(Problem::new(ProblemCode::Invalid, why).at(format!("/buyer{member}")).into());
-    }
+    let contact = wish.buyer.map(|contact| super::book::checked(&cinema, contact)).transpose()?;
     let entry = EntryKey(super::place_hold::new_key());
     let admission = super::place_hold::admission(&cinema, screening, &buyer, wish.queue_pass.as_deref()).await?;
     let Buyer { owner, network, .. } = buyer;
-    let (best, buyer) = (wish.best, wish.buyer);
+    let (best, buyer) = (wish.best, contact);
     let command = Command::JoinWaitlist(JoinWaitlist { entry, owner, network, best, buyer, admission });
     let request = Request { command, by: "buyer".into(), key: Some(key), subject: Subject::Joined(entry) };
     answer(cinema.engine().execute(screening, request).await)

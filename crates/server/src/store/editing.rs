@@ -7,12 +7,14 @@ use admit_booking::HoldKey;
 use admit_protocol::cinema::Cinema;
 use admit_protocol::film::Film;
 use admit_protocol::id::ScreeningId;
+use admit_protocol::notification::NotificationKind;
 use admit_protocol::screening::Screening;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::rows::{email_of, move_collect_by};
+use super::outbox::Message;
+use super::rows::{buyer_of, move_collect_by};
 use super::{Device, Document, LogEntry, StoreError};
 
 pub(super) const WRITING: &str = "writing an edit";
@@ -94,7 +96,7 @@ pub(super) trait Tables {
     fn new_version(&mut self, number: i64, now: Timestamp, entries: &str) -> Result<(), StoreError>;
     /// A screening of which houses may be in somebody's memory was changed.
     fn amended(&mut self, number: i64, now: Timestamp) -> Result<(), StoreError>;
-    fn put_message(&mut self, now: Timestamp, kind: &str, body: &str) -> Result<(), StoreError>;
+    fn put_message(&mut self, now: Timestamp, message: &Message) -> Result<(), StoreError>;
     fn put_document(&mut self, document: &Document) -> Result<(), StoreError>;
     fn put_film(&mut self, id: &str, data: &str) -> Result<(), StoreError>;
     fn put_cinema(&mut self, id: &str, data: &str) -> Result<(), StoreError>;
@@ -194,14 +196,15 @@ fn tell_buyers(
     };
     let mut without_address = Vec::new();
     for (key, details) in &bookings {
-        let Some(email) = email_of(details, number)? else {
-            without_address.push(key.reference());
-            continue;
-        };
-        let body = json!({
-            "to": email, "screening": after.id, "booking": key.booking_id(), "before": side(&before), "after": side(after),
+        let about = json!({
+            "screening": after.id, "booking": key.booking_id(), "before": side(&before), "after": side(after),
         });
-        tables.put_message(now, "screening_changed", &body.to_string())?;
+        let messages =
+            Message::to_each(buyer_of(details, number)?.as_ref(), NotificationKind::ScreeningChanged, &about);
+        if messages.is_empty() {
+            without_address.push(key.reference());
+        }
+        messages.iter().try_for_each(|message| tables.put_message(now, message))?;
     }
     // Who pays at the cinema has as long before the new start as before the old one; where that is over, until the start.
     if start != start_before {

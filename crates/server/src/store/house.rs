@@ -6,6 +6,8 @@ use admit_protocol::money::Money;
 use axum::body::Bytes;
 use jiff::Timestamp;
 
+use super::outbox::Message;
+
 /// The first 16 bytes of SHA-256 over principal, method, full path and idempotency key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct KeyPrint(pub [u8; 16]);
@@ -158,16 +160,6 @@ pub enum CashWay {
     Taken,
     /// Somebody got back what they had paid.
     GivenBack,
-}
-
-/// Something that leaves after the commit: at least once, under a stable id.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Message {
-    /// What kind: `booking_confirmed`, `booking_paid`, `booking_cancelled` (some tickets or all), `booking_refunded`,
-    /// `booking_lapsed` (nobody paid in time), `booking_exchanged` (about the new booking), `screening_changed`, `waitlist_offer`.
-    pub kind: &'static str,
-    /// What about, as JSON.
-    pub body: String,
 }
 
 /// What became of one house in a save.

@@ -251,7 +251,25 @@ const TABLES: &[Table] = &[
         ],
         order: "id",
     },
-    Table { name: "outbox", columns: &[("id", Integer), ("at", Integer), ("kind", Text), ("body", Text)], order: "id" },
+    Table {
+        name: "outbox",
+        columns: &[
+            ("id", Integer),
+            ("at", Integer),
+            ("kind", Text),
+            ("way", Text),
+            ("address", Text),
+            ("body", Text),
+            ("tries", Integer),
+            ("due", Integer),
+        ],
+        order: "id",
+    },
+    Table {
+        name: "webhook",
+        columns: &[("url", Text), ("origin", Text), ("asked", Integer), ("proven", Integer)],
+        order: "url",
+    },
     Table {
         name: "staff",
         columns: &[("login", Text), ("name", Text), ("role", Text), ("password", Text), ("disabled", Truth)],

@@ -4,6 +4,7 @@
 //! what is not so any more, and nobody decides twice. `spec/rationale.md` says why.
 
 mod load;
+mod outbox;
 mod queue;
 mod rows;
 mod save;
@@ -32,7 +33,8 @@ use self::session::{Params, Session, at, get};
 pub(super) use self::session::{told, wait};
 use super::{
     About, Answer, CommitError, Device, Document, DocumentKind, KeptManifest, KeyPrint, ListedScreening, Listing,
-    Loaded, News, Outcome, QueueStore, RemovedScreening, Save, SharedStore, Store, StoreError, Taken, TrailStore,
+    Loaded, News, OutboxStore, Outcome, QueueStore, RemovedScreening, Save, SharedStore, Store, StoreError, Taken,
+    TrailStore,
 };
 
 mod migrations {
@@ -311,6 +313,10 @@ impl Store for PostgresStore {
     }
 
     fn trail(&self) -> Option<&dyn TrailStore> {
+        Some(self)
+    }
+
+    fn outbox(&self) -> Option<&dyn OutboxStore> {
         Some(self)
     }
 

@@ -241,9 +241,9 @@ fn read_details(details: &str, number: i64) -> Result<Details, StoreError> {
     serde_json::from_str(details).map_err(|e| bad("hold", number, e.to_string()))
 }
 
-/// Where the buyer of a booking wants to be written to, as its `details` say.
-pub(super) fn email_of(details: &str, number: i64) -> Result<Option<String>, StoreError> {
-    Ok(read_details(details, number)?.buyer.and_then(|b| b.email))
+/// Who the buyer of a booking is, as its `details` say.
+pub(super) fn buyer_of(details: &str, number: i64) -> Result<Option<Buyer>, StoreError> {
+    Ok(read_details(details, number)?.buyer.map(|buyer| *buyer))
 }
 
 /// Moves the time until which a booking is to be paid, in its `details`: by so much, and to `start` where that is over by now.

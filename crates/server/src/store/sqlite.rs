@@ -3,6 +3,7 @@
 mod catalogue;
 mod checkpoint;
 mod numbers;
+mod outbox;
 mod queue;
 mod rows;
 mod save;
@@ -23,8 +24,8 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Row, Transaction, 
 use self::checkpoint::Checkpoints;
 use self::numbers::Numbers;
 use super::{
-    About, Answer, CommitError, KeptManifest, KeyPrint, Listing, Loaded, Outcome, QueueStore, Save, Store, StoreError,
-    TrailStore,
+    About, Answer, CommitError, KeptManifest, KeyPrint, Listing, Loaded, OutboxStore, Outcome, QueueStore, Save, Store,
+    StoreError, TrailStore,
 };
 
 mod migrations {
@@ -187,6 +188,10 @@ impl Store for SqliteStore {
     }
 
     fn trail(&self) -> Option<&dyn TrailStore> {
+        Some(self)
+    }
+
+    fn outbox(&self) -> Option<&dyn OutboxStore> {
         Some(self)
     }
 

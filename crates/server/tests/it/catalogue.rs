@@ -327,10 +327,11 @@ async fn who_has_tickets_is_told_of_another_time() {
     assert_eq!(disturbed.len(), 1);
     assert_eq!((disturbed[0].bookings.len(), disturbed[0].without_address.len()), (2, 1));
     let db = rusqlite::Connection::open(path).expect("opens");
-    let sql = "SELECT body FROM outbox WHERE kind = 'screening_changed'";
-    let told: String = db.query_row(sql, [], |row| row.get(0)).expect("one message");
+    let sql = "SELECT address, body FROM outbox WHERE kind = 'screening_changed'";
+    let (to, told): (String, String) =
+        db.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?))).expect("one message");
     let told: serde_json::Value = serde_json::from_str(&told).expect("json");
-    assert_eq!((&told["to"], &told["booking"]), (&json!("anna@example.org"), &booking.body["id"]));
+    assert_eq!((to.as_str(), &told["booking"]), ("anna@example.org", &booking.body["id"]));
     assert_eq!(told["after"]["starts_at"]["local"], "2026-11-21T22:00:00+01:00");
     // Who pays at the cinema has an hour more, too: also for a house that was in memory.
     s.cinema.reload().await.expect("reloads");

@@ -14,6 +14,7 @@ mod live;
 mod management;
 mod manifest;
 mod moving;
+mod notifications;
 mod on;
 mod postgres;
 mod processes;

@@ -31,7 +31,8 @@ fn tables(folder: &std::path::Path) -> Vec<(String, Vec<String>)> {
         "SELECT * FROM scan ORDER BY 1, 2, 3",
         "SELECT screening, version, at, entries FROM log ORDER BY 1, 2",
         "SELECT * FROM till ORDER BY 1",
-        "SELECT * FROM outbox ORDER BY 1",
+        "SELECT id, at, kind, way, address, body, tries, due FROM outbox ORDER BY 1",
+        "SELECT * FROM webhook ORDER BY 1",
         "SELECT * FROM staff ORDER BY 1",
         "SELECT * FROM session ORDER BY 1",
         "SELECT * FROM audit ORDER BY 1",
@@ -82,6 +83,8 @@ fn staff(store: &dyn StaffStore) {
         rows.put(&place)
     });
     work.expect("works");
+    let outbox = store.outbox().expect("keeps an outbox");
+    assert!(outbox.may_ask("https://app.example/hook", "https://app.example", now).expect("asks"));
     store.note(&AuditEntry { at: now, by: "boss".into(), did: "x".into(), subject: "y".into() }).expect("saves");
 }
 

@@ -178,7 +178,7 @@ impl Stage {
         self.again(builder)
     }
 
-    fn again(self, builder: admit_server::Builder) -> Self {
+    pub(crate) fn again(self, builder: admit_server::Builder) -> Self {
         let cinema = builder
             .operator(
                 Texts::one("en", "Kino").expect("text"),

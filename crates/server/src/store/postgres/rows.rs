@@ -120,6 +120,8 @@ struct Till<'a> {
 struct Outbox<'a> {
     at: Vec<i64>,
     kind: Vec<&'a str>,
+    way: Vec<&'a str>,
+    address: Vec<&'a str>,
     body: Vec<&'a str>,
 }
 
@@ -185,7 +187,9 @@ impl<'a> Rows<'a> {
         }
         for message in save.outbox {
             self.outbox.at.push(now);
-            self.outbox.kind.push(message.kind);
+            self.outbox.kind.push(message.kind.as_str());
+            self.outbox.way.push(message.way.as_str());
+            self.outbox.address.push(&message.address);
             self.outbox.body.push(&message.body);
         }
         Ok(())
@@ -279,7 +283,8 @@ impl<'a> Rows<'a> {
             steps.push(Step::of(TILL, vec![at, by, screening, hold, amount, currency]));
         }
         if !outbox.at.is_empty() {
-            steps.push(Step::of(OUTBOX, vec![&outbox.at, &outbox.kind, &outbox.body]));
+            let Outbox { at, kind, way, address, body } = outbox;
+            steps.push(Step::of(OUTBOX, vec![at, kind, way, address, body]));
         }
         run(session, begin, &steps)
     }
@@ -333,8 +338,8 @@ const ENTRIES: &str = "INSERT INTO waitlist_entry AS e (screening, entry, owner,
      answers = e.answers || excluded.answers";
 const TILL: &str = "INSERT INTO till (at, by, screening, hold, amount, currency) \
      SELECT * FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::bytea[], $5::bigint[], $6::text[])";
-const OUTBOX: &str = "INSERT INTO outbox (at, kind, body) \
-     SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[])";
+const OUTBOX: &str = "INSERT INTO outbox (at, kind, way, address, body) \
+     SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[])";
 
 /// A statement of a save, and what it means that it does not find all rows that it names.
 struct Step<'a> {

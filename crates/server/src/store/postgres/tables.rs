@@ -9,7 +9,7 @@ use tokio_postgres::Row;
 use super::load;
 use super::session::{Params, Session, at, get};
 use crate::store::editing::{KnownScreening, Tables, WRITING};
-use crate::store::{Device, Document, StoreError};
+use crate::store::{Device, Document, Message, StoreError};
 
 /// A connection within a transaction.
 pub(super) struct Within<'a>(pub(super) &'a mut Session);
@@ -108,9 +108,10 @@ impl Tables for Within<'_> {
         self.new_version(number, now, r#"[{"by":"staff","did":"amend"}]"#)
     }
 
-    fn put_message(&mut self, now: Timestamp, kind: &str, body: &str) -> Result<(), StoreError> {
-        let sql = "INSERT INTO outbox (at, kind, body) VALUES ($1, $2, $3)";
-        self.run(sql, &[&now.as_millisecond(), &kind, &body]).map(drop)
+    fn put_message(&mut self, now: Timestamp, message: &Message) -> Result<(), StoreError> {
+        let sql = "INSERT INTO outbox (at, kind, way, address, body) VALUES ($1, $2, $3, $4, $5)";
+        let Message { kind, way, address, body } = message;
+        self.run(sql, &[&now.as_millisecond(), &kind.as_str(), &way.as_str(), address, body]).map(drop)
     }
 
     fn put_document(&mut self, document: &Document) -> Result<(), StoreError> {

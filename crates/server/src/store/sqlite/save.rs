@@ -153,8 +153,9 @@ fn save_house(db: &Connection, number: i64, save: &Save<'_>) -> Result<(), Refus
         db.prepare_cached(sql)?.execute(params![now, by, number, booking, signed, currency.code()])?;
     }
     for message in save.outbox {
-        let sql = "INSERT INTO outbox (at, kind, body) VALUES (?1, ?2, ?3)";
-        db.prepare_cached(sql)?.execute(params![now, message.kind, message.body])?;
+        let sql = "INSERT INTO outbox (at, kind, way, address, body) VALUES (?1, ?2, ?3, ?4, ?5)";
+        let (kind, way) = (message.kind.as_str(), message.way.as_str());
+        db.prepare_cached(sql)?.execute(params![now, kind, way, message.address, message.body])?;
     }
     let entries = serde_json::to_string(save.log).map_err(|e| Refused::Broken(e.to_string()))?;
     let sql = "INSERT INTO log (screening, version, at, entries) VALUES (?1, ?2, ?3, ?4)";

@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension as _, Params, params};
 
 use super::{numbers, rows};
 use crate::store::editing::{KnownScreening, Tables, WRITING};
-use crate::store::{Device, Document, StoreError};
+use crate::store::{Device, Document, Message, StoreError};
 
 /// A connection within a transaction.
 pub(super) struct Within<'a>(pub(super) &'a Connection);
@@ -95,9 +95,10 @@ impl Tables for Within<'_> {
         Ok(())
     }
 
-    fn put_message(&mut self, now: Timestamp, kind: &str, body: &str) -> Result<(), StoreError> {
-        let sql = "INSERT INTO outbox (at, kind, body) VALUES (?1, ?2, ?3)";
-        self.run(sql, params![now.as_millisecond(), kind, body]).map(drop)
+    fn put_message(&mut self, now: Timestamp, message: &Message) -> Result<(), StoreError> {
+        let sql = "INSERT INTO outbox (at, kind, way, address, body) VALUES (?1, ?2, ?3, ?4, ?5)";
+        let Message { kind, way, address, body } = message;
+        self.run(sql, params![now.as_millisecond(), kind.as_str(), way.as_str(), address, body]).map(drop)
     }
 
     fn put_document(&mut self, document: &Document) -> Result<(), StoreError> {
