@@ -11,6 +11,7 @@ from admit_python.cinema import Cinema
 from admit_python.control import Control
 from admit_python.house import House
 from admit_python.keys import ManifestSigner
+from admit_python.notifications import Notifications
 from admit_python.prices import PriceTable
 from admit_python.receipts import Receipts, SeatLog
 from admit_python.server import Api
@@ -31,6 +32,7 @@ PARTS = {
     Signatures: "signatures",
     SeatLog: "seat_log",
     Receipts: "receipts",
+    Notifications: "notifications",
     Control: "control",
 }
 

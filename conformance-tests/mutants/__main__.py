@@ -12,6 +12,7 @@ from . import (  # noqa: F401
     cancelling,
     control,
     holds,
+    notifications,
     published,
     receipts,
     repeats,

@@ -5,6 +5,7 @@ mod checks;
 mod client;
 mod control;
 mod fake;
+mod hook;
 mod report;
 mod spec;
 mod stage;

@@ -256,7 +256,7 @@ def read_request(case: dict[str, object]) -> None:
         digest = base64.b64encode(hashlib.sha256(case["body"].encode()).digest()).decode()
         must(members(case["content_digest"]).get("sha-256") == f":{digest}:", "KEY-003")
     must(len(case["signature_input"]) <= 1024 and len(case["signature"]) <= 1024, "KEY-001")
-    ours = [(label, text) for label, text in members(case["signature_input"]).items() if parameters(text).get("tag") == "admit-buyer"]
+    ours = [(label, text) for label, text in members(case["signature_input"]).items() if parameters(text).get("tag") == case["tag"]]
     must(len(ours) == 1, "KEY-001")
     label, text = ours[0]
     covered = [part.strip('"') for part in text[1 : text.index(")")].split(" ")]
@@ -390,6 +390,110 @@ def total(table: dict[str, object], tickets: list[dict[str, str]]) -> int | None
     return sum(offers[pair] for pair in pairs) + fees
 
 
+# ---- seats
+
+
+class Hall:
+    """A layout of which some seats are free, by the rules of a screening (CHOOSE-002 to CHOOSE-006)."""
+
+    def __init__(self, layout: dict[str, object], case: dict[str, object]) -> None:
+        self.seats = {seat["id"]: seat for seat in layout["seats"]}
+        self.focal = layout["focal_point"]
+        self.free = set(self.seats) - set(case["not_free"])
+        self.rules = {"orphans": "off", "orphans_below_percent": 10, "groups": "by_place"} | case["seat_rules"]
+        self.released = case.get("companions_released", False)
+
+    def is_ordinary(self, id: str) -> bool:
+        kind = self.seats[id]["kind"]
+        return kind != "wheelchair_space" and (kind != "companion" or self.released)
+
+    def beside(self, id: str) -> list[str]:
+        return [self.seats[id][side] for side in ("left", "right") if side in self.seats[id]]
+
+    def left_over(self, taken: list[str]) -> list[dict[str, str]]:
+        groups = {self.seats[id]["group"] for id in taken if "group" in self.seats[id]}
+        rest = [id for id in self.seats if id in self.free and id not in taken and self.seats[id].get("group") in groups]
+        if self.rules["groups"] == "whole" and rest:
+            return [{"seat": id, "reason": "part_of_group"} for id in rest]
+        before = {id for id in self.free if self.is_ordinary(id)}
+        after = before - set(taken)
+        ordinary = sum(map(self.is_ordinary, self.seats))
+        if self.rules["orphans"] == "off" or 100 * len(after) < ordinary * self.rules["orphans_below_percent"]:
+            return []
+        alone = [id for id in self.seats if self.is_alone(id, after) and not self.is_alone(id, before)]
+        if self.rules["orphans"] == "lenient":
+            alone = [id for id in alone if len(self.block(id, before) - set(taken)) > 1]
+        return [{"seat": id, "reason": "left_alone"} for id in alone]
+
+    def is_alone(self, id: str, open: set[str]) -> bool:
+        return id in open and not any(beside in open for beside in self.beside(id))
+
+    def block(self, id: str, open: set[str]) -> set[str]:
+        block, ends = set(), [id]
+        while ends:
+            seat = ends.pop()
+            if seat in open and seat not in block:
+                block.add(seat)
+                ends += self.beside(seat)
+        return block
+
+    def rows(self, case: dict[str, object], count: int) -> list[list[str]]:
+        """Every so many neighbours that the party would take, whatever they leave over."""
+        found = []
+        for id in self.seats:
+            row = [id]
+            while len(row) < count and "right" in self.seats[row[-1]]:
+                row.append(self.seats[row[-1]]["right"])
+            if len(row) == count and all(self.suits(seat, row, case) for seat in row):
+                spaces = sum(self.seats[seat]["kind"] == "wheelchair_space" for seat in row)
+                found += [row] if spaces == case["wheelchairs"] else []
+        return found
+
+    def suits(self, id: str, row: list[str], case: dict[str, object]) -> bool:
+        seat = self.seats[id]
+        with_space = any(space in row for space in seat.get("companion_of", []))
+        right_kind = self.is_ordinary(id) or with_space or (seat["kind"] == "wheelchair_space" and case["wheelchairs"] > 0)
+        return id in self.free and seat["zone"] in case["zones"] and right_kind
+
+    def distances(self, row: list[str]) -> list[int]:
+        points = [self.seats[id] for id in row]
+        return sorted((p["x"] - self.focal["x"]) ** 2 + (p["y"] - self.focal["y"]) ** 2 for p in points)
+
+
+def check_best(checks: Checks, hall: Hall, case: dict[str, object]) -> None:
+    allowed = [row for row in hall.rows(case, case["count"]) if not hall.left_over(row)]
+    chosen = case["seats"]
+    checks.same(f"{case['what']}: may be chosen", chosen in allowed if chosen else allowed, bool(chosen) if chosen else [])
+    if chosen:
+        nearer = [row for row in allowed if any(there < here for here, there in zip(hall.distances(chosen), hall.distances(row)))]
+        checks.same(f"{case['what']}: nearer in any way", nearer, [])
+    alone = case | {"wheelchairs": 0}
+    most = max((n for n in range(1, len(hall.seats) + 1) if hall.rows(alone, n)), default=0)
+    checks.same(f"{case['what']}: most together", most, case["most_together"])
+
+
+# ---- feeds
+
+
+def read_feed(page: dict[str, object]) -> None:
+    must(isinstance(page, dict) and isinstance(page["next"], str), "no page")
+    for item in page["items"]:
+        read_id(item["screening"])
+        read_id(item["cinema"])
+        must(re.fullmatch(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z", item["changed_at"]) is not None, "TIME-001")
+        if item.get("data") is not None:
+            must({"id", "cinema", "hall", "items", "starts_at", "sales"} <= set(item["data"]), "no screening")
+
+
+def known_after(pages: list[dict[str, object]]) -> dict[str, str]:
+    """FEED-001, FEED-002."""
+    known = {}
+    for page in pages:
+        for item in page["items"]:
+            known[item["screening"]] = item.get("data") and item["data"]["status"]
+    return {id: status for id, status in known.items() if status}
+
+
 # ---- all of them
 
 
@@ -452,6 +556,16 @@ def main() -> None:
     checks.judge("manifest", manifests["manifests"], read_manifest)
     checks.judge("move", manifests["moves"], read_move)
     checks.judge("request", checks.load("requests")["requests"], read_request)
+    choices = checks.load("choices")
+    for case in choices["chosen"]:
+        checks.same(case["what"], Hall(choices["layout"], case).left_over(case["seats"]), case["conflicts"])
+    for case in choices["best"]:
+        check_best(checks, Hall(choices["layout"], case), case)
+    feeds = checks.load("feeds")
+    checks.judge("page of a feed", feeds["pages"], read_feed)
+    for case in feeds["histories"]:
+        checks.same(case["what"], known_after(case["pages"]), case["screenings"])
+        checks.same(f"{case['what']}: the cursor", case["pages"][-1]["next"], case["read_on"])
     tickets = checks.load("tickets")
     cddl = Cddl((checks.folder.parent / "ticket.cddl").read_text())
     for case in tickets["tickets"]:

@@ -1,6 +1,8 @@
 //! Vectors: what every implementation must read, refuse and reckon alike. What is expected is written down here by hand, or follows from
 //! a published algorithm; our own code must agree, and so must the second implementation in `conformance-tests/vectors`.
 
+mod choices;
+mod feeds;
 mod requests;
 mod signatures;
 
@@ -41,6 +43,8 @@ pub(crate) fn run(write: bool) -> anyhow::Result<()> {
         ("tickets", tickets()?),
         ("policies", policies()?),
         ("prices", prices()?),
+        ("choices", choices::all()?),
+        ("feeds", feeds::all()?),
     ];
     let (mut cases, mut stale) = (0, Vec::new());
     for (name, value) in files {

@@ -32,6 +32,7 @@ class Cancelling(Seating):
             raise changed
         booking.refunded += again.total
         self.revoke(booking, lines)
+        self.tell(booking, "booking_cancelled")
 
     def lines_to_cancel(self, booking: Booking, seats: Sequence[str]) -> list[Line]:
         """In the booking's order, whatever the order that they were named in."""

@@ -6,15 +6,16 @@ import secrets
 import threading
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from typing import Any, Callable, Iterator
+from typing import Any, Iterator
 
 from .house import House
 from .keys import ManifestSigner, SigningKey, base64url, content_name
+from .notifications import Notifications
 from .prices import PriceTable
 from .receipts import Receipts
 from .records import HOUR, MINUTE, HoldPolicy, Layout, Screening
 from .views import API_BASE, FILM, ZONE, Views
-from .wire import Problem, instant, write
+from .wire import Clock, Problem, instant, write
 
 DAY = 24 * HOUR
 CURRENCY = "EUR"
@@ -22,7 +23,6 @@ PAGE_SCREENINGS = 1000  # PROG-002
 MANIFEST_LIFE = 7 * DAY  # MAN-004
 KEY_LIFE = 10 * 365 * DAY
 REF_LETTERS = "23456789ABCDEFGHJKMNPQRSTUVWXYZ"  # without 0, O, 1, I, L
-Clock = Callable[[], int]
 
 
 @dataclass(frozen=True)
@@ -116,6 +116,7 @@ class Cinema:
         self.identity, self.recovery, self.ticket_key = SigningKey(), SigningKey(), SigningKey()  # MAN-006
         self.started_at = clock()
         self.receipts: Receipts = parts.receipts()
+        self.notifications: Notifications = parts.notifications(origin, self.identity, clock)
         self.halls: dict[str, dict[str, Any]] = {}
         self.views: Views = parts.views(origin, self.halls, parts.tickets(self.ticket_key))
         self.houses: dict[str, House] = {}
@@ -151,6 +152,7 @@ class Cinema:
             prices = self.price_table(prices_of(wanted.price))
             house = self.parts.house(screening, layout, prices, self.policy, self.new_id("ep"))
             house.log = self.parts.seat_log(screening.id)
+            house.notifications = self.notifications
             self.houses[screening.id] = house
             self.signed = b""  # its hall makes a new page of cinemas, and so a new manifest
             return screening.id
@@ -224,7 +226,7 @@ class Cinema:
             "issued": instant(now),
             "expires": instant(now + MANIFEST_LIFE),
             "cinema_pages": [self.documents.publish("cinema_pages", {"cinemas": [self.cinema_document()]})],
-            "capabilities": ["buyer_keys", "receipts", *self.capabilities],
+            "capabilities": ["buyer_keys", "notifications", "receipts", *self.capabilities],
             "auth_methods": ["secret", "buyer_key"],
             "payment_methods": ["none", "at_cinema"],
             "hold_policy": asdict(self.policy),

@@ -29,6 +29,7 @@ class House(Choosing, Cancelling):
         for booking in self.bookings.values():
             if self.is_uncollected(booking, now):
                 self.revoke(booking, booking.left)
+                self.tell(booking, "booking_lapsed")
 
     def is_over(self, hold: Hold, now: int) -> bool:
         """From `expires_at` on, and not before (HOLD-004)."""
@@ -197,6 +198,7 @@ class House(Choosing, Cancelling):
         payment_method: str,
         names: tuple[str, str, bytes],
         now: int,
+        webhook: str | None = None,
     ) -> Booking:
         """Turns a hold into a booking. `names` are its id, its ref, and its seed."""
         choices = self.check_booking(hold, ticket_types, total, payment_method)
@@ -215,10 +217,12 @@ class House(Choosing, Cancelling):
             collect_by=self.collect_by(now) if total[0] else None,
             seq=self.changed(),
             balance_due=total[0],
+            webhook=webhook,
         )
         hold.state, hold.booking = "converted", booking.id
         self.bookings[booking.id] = booking
         self.claims.update({seat: Claim("sold", booking.id, hold.owner, hold.id) for seat in hold.seats})
+        self.tell(booking, "booking_confirmed")
         return booking
 
     def check_booking(
@@ -307,6 +311,9 @@ class House(Choosing, Cancelling):
         if self.screening.status != status:
             self.screening.status = status
             self.changed()
+            for booking in self.bookings.values():
+                if booking.left and status in DOES_NOT_TAKE_PLACE:
+                    self.tell(booking, "screening_changed")
 
     def change_prices(self, prices: PriceTable) -> None:
         """Holds and bookings keep the table that they were made with (HOLD-003)."""
@@ -337,3 +344,4 @@ class House(Choosing, Cancelling):
         if not booking.is_unpaid:
             raise Problem("booking_state", "nothing is due for this booking", seq=self.seq)
         booking.paid, booking.balance_due = booking.paid + booking.balance_due, 0
+        self.tell(booking, "booking_paid")

@@ -114,6 +114,7 @@ class Booking:
     paid: int = 0
     balance_due: int = 0
     refunded: int = 0
+    webhook: str | None = None
 
     @property
     def total(self) -> int:

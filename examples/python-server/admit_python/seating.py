@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from typing import Iterable
 
+from .notifications import Notifications
 from .prices import PriceTable
 from .receipts import SeatLog
 from .records import Booking, Claim, Hold, HoldPolicy, Layout, Screening
@@ -12,6 +13,7 @@ from .records import Booking, Claim, Hold, HoldPolicy, Layout, Screening
 
 class Seating:
     log: SeatLog  # its cinema gives it one
+    notifications: Notifications  # the cinema's
 
     def __init__(
         self, screening: Screening, layout: Layout, prices: PriceTable, policy: HoldPolicy, epoch: str
@@ -31,6 +33,10 @@ class Seating:
     def write_log(self, now: int) -> None:
         """Who has which seat, for who has receipts. Called before anybody else reads what has changed."""
         self.log.keep_up({seat: claim.hold for seat, claim in self.claims.items()}, self.seq, now)
+
+    def tell(self, booking: Booking, kind: str) -> None:
+        """Who left a webhook hears what happened to their booking (NOTE-002)."""
+        self.notifications.tell(booking.webhook, kind, {"screening": self.screening.id, "booking": booking.id})
 
     def free(self) -> list[str]:
         return [seat for seat in self.layout.seats if seat not in self.claims]

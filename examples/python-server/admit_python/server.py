@@ -12,9 +12,10 @@ import time
 from dataclasses import dataclass
 from typing import Any, Callable
 
-from .cinema import Cinema, Clock
+from .cinema import Cinema
 from .house import House
 from .keys import ManifestSigner
+from .notifications import Notifications, is_webhook
 from .prices import PriceTable
 from .receipts import Receipts, SeatLog
 from .records import Wish
@@ -22,7 +23,7 @@ from .signatures import Signatures
 from .tickets import Tickets
 from .views import API_BASE, Views
 from .web import App, HttpServer, Request, Response, Route, answer_json, bearer
-from .wire import CONTENT_NAME, ID, WORD, Fields, Idempotency, Problem, Scope, Stored, instant, read
+from .wire import CONTENT_NAME, ID, WORD, Clock, Fields, Idempotency, Problem, Scope, Stored, instant, read
 
 SECRET = re.compile(r"[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]")  # 32 bytes leave four bits of the last one (AUTH-001)
 KEY = re.compile(r"[!-~]{1,128}")  # IDEM-001
@@ -239,20 +240,29 @@ class Api(App):
                 for ticket in body.objects("tickets", SEATS_READ_MAX, required=True)
             ]
             method = body.text("payment_method", WORD)
-            self.check_buyer(body.object("buyer"))
+            webhook = self.check_buyer(body.object("buyer"))
             names = (self.cinema.new_id("bkg"), self.cinema.new_ref(), secrets.token_bytes(16))
             with self.cinema.house(screening) as (house, now):
-                booking = house.book(house.hold_of(owner, hold), tickets, total, method, names, now)
+                booking = house.book(house.hold_of(owner, hold), tickets, total, method, names, now, webhook)
                 return self.private(201, self.cinema.views.booking(house, booking))
 
         return self.once(request, owner, act)
 
-    def check_buyer(self, buyer: Fields | None) -> None:
-        """Nothing of it is needed to sell a seat, so it is read and not kept."""
-        if buyer:
-            buyer.text_if_any("language", LANGUAGE)
-            for name, length_max in (("name", 200), ("email", 254), ("telephone", 32)):
-                buyer.words(name, length_max)
+    def check_buyer(self, buyer: Fields | None) -> str | None:
+        """Nothing of it is needed to sell a seat, so it is read and not kept, but for the webhook."""
+        if not buyer:
+            return None
+        buyer.text_if_any("language", LANGUAGE)
+        for name, length_max in (("name", 200), ("email", 254), ("telephone", 32)):
+            buyer.words(name, length_max)
+        webhook = buyer.optional("webhook")
+        if webhook is not None and not (isinstance(webhook, str) and self.is_webhook(webhook)):
+            why = "a webhook is an https URL of a domain, without user, port and fragment"
+            raise Problem("invalid", why, pointers=["/buyer/webhook"])
+        return webhook
+
+    def is_webhook(self, url: str) -> bool:
+        return is_webhook(url, self.cinema.origin.startswith("http://127.0.0.1:"))
 
     def read_booking(self, request: Request, screening: str, booking: str) -> Response:
         owner = self.owner(request)
@@ -304,6 +314,7 @@ class Parts:
     signatures: type[Signatures] = Signatures
     seat_log: type[SeatLog] = SeatLog
     receipts: type[Receipts] = Receipts
+    notifications: type[Notifications] = Notifications
 
 
 def real_clock() -> int:
@@ -323,6 +334,8 @@ class Server:
 
     def start(self) -> None:
         self.http.start(self.api)
+        self.cinema.notifications.start()
 
     def stop(self) -> None:
+        self.cinema.notifications.stop()
         self.http.stop()

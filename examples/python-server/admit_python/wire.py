@@ -8,12 +8,13 @@ import re
 import threading
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
-from typing import Any, NoReturn
+from typing import Any, Callable, NoReturn
 
 INTEGER_MAX = 2**53 - 1
 DEPTH_MAX = 32
 ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 WORD = re.compile(r"[a-z0-9_]{1,64}")
+Clock = Callable[[], int]  # milliseconds since 1970
 CONTENT_NAME = re.compile(r"sha256-[A-Za-z0-9_-]{43}")
 # Line feed is the only control character of a text (TEXT-001); U+202A to U+202E turn what follows around (TEXT-002).
 NOT_FOR_PEOPLE = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e]")

@@ -1,7 +1,9 @@
-//! Requests that are signed by a buyer's key (RFC 9421): good ones, and what must not be taken for one.
+//! Requests that are signed by a buyer's key, or for a webhook (RFC 9421): good ones, and what must not be taken for one.
 
 use admit_protocol::key::SecretKey;
-use admit_protocol::signature::{BUYER_TAG, Content, SignatureFields, Signing};
+use admit_protocol::notification::{Delivery, Notification, Webhook};
+use admit_protocol::origin::OriginPolicy;
+use admit_protocol::signature::{BUYER_TAG, Content, SignatureFields, Signing, WEBHOOK_TAG};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -13,7 +15,7 @@ const BODY: &str = r#"{"seats":[{"seat":"A1","ticket_type":"adult"}]}"#;
 
 /// A request as it arrives.
 fn sent(asked: &Signing<'_>, body: Option<&str>, fields: &SignatureFields) -> Value {
-    json!({"now": NOW, "method": asked.method, "authority": asked.authority, "path": asked.path, "query": asked.query,
+    json!({"now": NOW, "tag": BUYER_TAG, "method": asked.method, "authority": asked.authority, "path": asked.path, "query": asked.query,
         "content_digest": asked.content.map(|c| &c.digest), "content_type": asked.content.map(|c| &c.media_type),
         "idempotency_key": asked.idempotency_key, "body": body, "signature_input": fields.input, "signature": fields.signature})
 }
@@ -40,6 +42,26 @@ fn by_hand(asked: &Signing<'_>, signer: &SecretKey, change: impl Fn(String) -> S
     let base = format!("{lines}\"@signature-params\": {input}");
     let signature = base64::engine::general_purpose::STANDARD.encode(signer.sign(base.as_bytes()));
     SignatureFields { input: format!("admit={input}"), signature: format!("admit=:{signature}:") }
+}
+
+/// A notification as it comes to an app's server.
+fn told(now: Timestamp) -> anyhow::Result<Value> {
+    let webhook = Webhook::parse("https://app.example/admit?user=7", OriginPolicy::Public)?;
+    let notification: Notification = serde_json::from_value(json!({"id": "note_1", "kind": "booking_confirmed",
+        "origin": "https://kino.example", "at": NOW, "screening": "show-1", "booking": "booking_1"}))?;
+    let Delivery { idempotency_key, content, fields, body } =
+        Delivery::new(&webhook, &notification, &key(1), now, NONCE);
+    let asked = Signing {
+        method: "POST",
+        authority: "app.example",
+        path: "/admit",
+        query: Some("user=7"),
+        content: Some(&content),
+        idempotency_key: Some(&idempotency_key),
+    };
+    let mut told = sent(&asked, Some(std::str::from_utf8(&body)?), &fields);
+    told["tag"] = json!(WEBHOOK_TAG);
+    Ok(told)
 }
 
 pub(super) fn all() -> anyhow::Result<Value> {
@@ -84,11 +106,17 @@ pub(super) fn all() -> anyhow::Result<Value> {
         holding(&signed(&hold, at(60), BUYER_TAG)),
         holding(&beside),
         changed(&|input| input.replace("\"@method\" \"@authority\"", "\"@authority\" \"@method\"")),
+        told(now)?,
     ];
     let other = |member: &str, value: Value| {
         let mut sent = holding(&usual);
         sent[member] = value;
         sent
+    };
+    let told_as_buyer = |tag: &str| {
+        let mut told = told(now)?;
+        told["tag"] = json!(tag);
+        Ok::<_, anyhow::Error>(told)
     };
     let of_another = Content::of("application/json", b"{}");
     let bad = [
@@ -104,6 +132,8 @@ pub(super) fn all() -> anyhow::Result<Value> {
         (holding(&signed(&hold, at(-300), BUYER_TAG)), "over at this very moment"),
         (holding(&signed(&hold, at(61), BUYER_TAG)), "made more than 60 seconds ahead"),
         (holding(&signed(&hold, now, "admit-webhook")), "another tag"),
+        (told_as_buyer(BUYER_TAG)?, "a notification where a buyer's request is wanted"),
+        (other("tag", json!(WEBHOOK_TAG)), "a buyer's request where a notification is wanted"),
         (holding(&twice), "two signatures with the tag"),
         (replaced("expires=1795262700", "expires=1795262701"), "good for more than 300 seconds"),
         (replaced(";alg=\"ed25519\"", ""), "without `alg`"),
@@ -140,7 +170,7 @@ pub(super) fn all() -> anyhow::Result<Value> {
         };
         let body = text("body").map(str::as_bytes);
         let fits = body.is_none_or(|body| content.as_ref().is_some_and(|content| content.fits(body)));
-        fits && asked.verify(&fields, BUYER_TAG, now).is_ok()
+        fits && asked.verify(&fields, text("tag").unwrap_or_default(), now).is_ok()
     };
     Ok(json!({"requests": judged(&good, &bad, accepts)?}))
 }
