@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use admit_protocol::digest::ContentName;
 use admit_protocol::feed::Feed;
 use admit_protocol::json::{self, Numbers};
-use anyhow::{Context as _, ensure};
+use anyhow::Context as _;
 use serde_json::{Value, json};
 
 const BYTES_MAX: usize = 4 << 20;
@@ -116,9 +116,8 @@ pub(super) fn all() -> anyhow::Result<Value> {
                 }
             }
         }
-        let cursors = pages.iter().filter_map(|page| page["next"].as_str());
-        let read_on = cursors.last().unwrap_or_default().to_owned();
-        ensure!(!read_on.is_empty(), "{what}: there is nowhere to read on");
+        let read_on =
+            pages.last().and_then(|page| page["next"].as_str()).context("there is nowhere to read on")?.to_owned();
         Ok(json!({"what": what, "pages": pages, "screenings": known, "read_on": read_on}))
     });
     let histories = histories.collect::<anyhow::Result<Vec<_>>>()?;
