@@ -256,6 +256,7 @@ checks! {
     act ["MAN-010"], "each manifest has a higher serial, also after a restart", None, discovery::serials;
     act ["MAN-011", "TICK-006"], "a ticket key is listed until its last ticket has expired", None, tickets::keys_stay;
     act ["PROG-007", "TICK-007"], "what nobody says the end of is over after six hours", None, tickets::open_end;
+    act ["TICK-009", "TICK-010", "DOOR-004"], "a ticket that names a holder opens the door beside a proof of now", Some("door"), doors::proofs;
     act ["DOOR-006"], "a ticket opens the door of a screening that was moved", Some("door"), doors::moved;
     act ["FEED-001", "FEED-002", "FEED-003"], "what is taken out is told for a week, and then older cursors are over", Some("feed"), sales::taken_out;
     act ["SEC-003"], "who has as many holds as one may have gets no more, whatever they say of themselves", None, holds::too_many;

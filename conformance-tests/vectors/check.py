@@ -313,7 +313,7 @@ class Cddl:
 
     def __init__(self, text: str) -> None:
         plain = re.sub(r" \.cbor \w+", "", text)
-        self.rules = {rule: pycddl.Schema(f"root = {rule}\n{plain}") for rule in ("ticket", "header", "claims")}
+        self.rules = {rule: pycddl.Schema(f"root = {rule}\n{plain}") for rule in ("ticket", "header", "claims", "holder_proof", "proof_header", "proof")}
 
     def fits(self, rule: str, data: bytes) -> bool:
         try:
@@ -322,11 +322,12 @@ class Cddl:
             return False
         return True
 
-    def fits_ticket(self, data: bytes) -> bool:
-        if not self.fits("ticket", data):
+    def fits_ticket(self, data: bytes, rules: tuple[str, str, str] = ("ticket", "header", "claims")) -> bool:
+        whole, header, claims = rules
+        if not self.fits(whole, data):
             return False
         protected, _, payload, _ = one_item(data).value
-        return self.fits("header", protected) and self.fits("claims", payload)
+        return self.fits(header, protected) and self.fits(claims, payload)
 
 
 def read_ticket(code: str, keys: list[str]) -> dict[str, object]:
@@ -358,6 +359,23 @@ def read_ticket(code: str, keys: list[str]) -> dict[str, object]:
         "generation": generation,
         "holder": holder,
     }
+
+
+def read_proof(shown: dict[str, str]) -> bytes:
+    """TICK-010: the bytes of the proof."""
+    must(shown["code"].startswith("ADMITP1:"), "no prefix")
+    data = base45(shown["code"][8:])
+    must(0 < len(data) <= 1024, "TICK-003")
+    signed = one_item(data)
+    must(isinstance(signed, cbor2.CBORTag) and signed.tag == 18 and len(signed.value) == 4, "no COSE_Sign1")
+    protected, unprotected, payload, signature = signed.value
+    must(one_item(protected).get(1) == -8 and len(unprotected) == 0, "no Ed25519")
+    ticket, made, key = one_item(payload)
+    verified(key, cbor2.dumps(["Signature1", protected, b"admit-holder-proof-v1", payload]), signature)
+    thumbprint = hashlib.sha256(f'{{"crv":"Ed25519","kty":"OKP","x":"{b64_of(key)}"}}'.encode()).hexdigest()
+    must(ticket.hex() == shown["ticket"] and thumbprint[:32] == shown["holder"], "another ticket or holder")
+    must(made - 120 <= instant(shown["now"]).timestamp() < made + 120, "not of now")
+    return data
 
 
 # ---- money
@@ -568,6 +586,11 @@ def main() -> None:
         checks.same(f"{case['what']}: the cursor", case["pages"][-1]["next"], case["read_on"])
     tickets = checks.load("tickets")
     cddl = Cddl((checks.folder.parent / "ticket.cddl").read_text())
+    checks.judge("proof", tickets["proofs"], read_proof)
+    for case in tickets["proofs"]:
+        if case["valid"]:
+            rules = ("holder_proof", "proof_header", "proof")
+            checks.same("a proof by the CDDL", cddl.fits_ticket(read_proof(case["input"]), rules), True)
     for case in tickets["tickets"]:
         try:
             says = read_ticket(case["code"], tickets["ticket_key"])

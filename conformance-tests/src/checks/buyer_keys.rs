@@ -13,8 +13,8 @@ use crate::wire::Ask;
 
 /// Who signs, for which origin, when, and how.
 #[derive(Clone)]
-struct Signer {
-    key: SigningKey,
+pub(super) struct Signer {
+    pub(super) key: SigningKey,
     authority: String,
     /// Seconds since 1970.
     created: i64,
@@ -27,7 +27,7 @@ struct Signer {
 }
 
 impl Signer {
-    async fn new(target: &mut Target) -> Checked<Self> {
+    pub(super) async fn new(target: &mut Target) -> Checked<Self> {
         let (key, nonce, now) = (target.fresh(), target.key(), target.now().await?);
         let origin = target.member("origin")?;
         let authority = origin.as_str().and_then(|o| o.split_once("://")).map(|(_, authority)| authority.to_owned());
@@ -44,7 +44,7 @@ impl Signer {
     }
 
     /// The request with its signature.
-    fn sign(&self, ask: Ask) -> Ask {
+    pub(super) fn sign(&self, ask: Ask) -> Ask {
         let (path, query) = ask.path.split_once('?').unwrap_or((&ask.path, ""));
         let mut parts = vec![
             ("@method", ask.method.to_string()),

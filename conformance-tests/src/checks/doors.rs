@@ -1,9 +1,14 @@
 //! Doors.
 
-use coset::CborSerializable as _;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use coset::cbor::value::Value as Cbor;
+use coset::{CborSerializable as _, TaggedCborSerializable as _};
+use ed25519_dalek::{Signer as _, SigningKey};
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
+use super::buyer_keys::Signer;
 use super::tickets::{codes, signed_by_ticket_key};
 use super::{Checked, Stop, must};
 use crate::stage::{Show, good, refused, text};
@@ -96,6 +101,76 @@ pub(super) async fn sent_again(target: &mut Target) -> Checked {
     let other = entry(target, "s2", &codes[0]).await?;
     let said = verdicts(target, &show, &[other]).await?;
     Ok(must(said == ["duplicate"], || format!("another scan of the ticket: {said:?}"))?)
+}
+
+/// What a holder shows beside a ticket (TICK-010).
+fn proof(key: &SigningKey, ticket: &str, made: i64) -> Result<String, String> {
+    let id: Option<Vec<u8>> =
+        (0..ticket.len() / 2).map(|n| u8::from_str_radix(ticket.get(2 * n..2 * n + 2)?, 16).ok()).collect();
+    let public = key.verifying_key().as_bytes().to_vec();
+    let payload =
+        Cbor::Array(vec![Cbor::Bytes(id.ok_or("a ticket's id is hexadecimal")?), made.into(), Cbor::Bytes(public)]);
+    let header = coset::HeaderBuilder::new().algorithm(coset::iana::Algorithm::EdDSA).build();
+    let signed = coset::CoseSign1Builder::new()
+        .protected(header)
+        .payload(payload.to_vec().map_err(|e| e.to_string())?)
+        .create_signature(b"admit-holder-proof-v1", |bytes| key.sign(bytes).to_bytes().to_vec())
+        .build();
+    Ok(format!("ADMITP1:{}", base45::encode(signed.to_tagged_vec().map_err(|e| e.to_string())?)))
+}
+
+pub(super) async fn proofs(target: &mut Target) -> Checked {
+    if !target.has("buyer_keys") {
+        return Err(Stop::NotRun("the manifest does not list buyer_keys".into()));
+    }
+    let show = target.show(json!({"starts_in_s": 7200, "holder_proof": true})).await?;
+    let (nora, carla) = (Signer::new(target).await?, target.buyer());
+    let key = target.key();
+    let hold = Ask::post(show.at("/holds"), &show.wish(&[show.seat(0)?])).key(&key);
+    let hold = good(&target.wire.send(&nora.sign(hold)).await?, 201)?;
+    let book = target.booking_of(&carla, &show, &hold)?.without("authorization");
+    let booking = good(&target.wire.send(&nora.sign(book)).await?, 201)?;
+    target.run()?.act(&json!({"action": "paid", "screening": show.id, "booking": booking["id"]})).await?;
+    let tickets = target.of_booking(&booking, "/tickets")?;
+    let tickets = good(&target.wire.send(&nora.sign(Ask::get(tickets))).await?, 200)?;
+    let ticket = &tickets["tickets"][0];
+    must(ticket["wants_proof"] == true, || {
+        format!("a ticket that is read with a key wants a proof, and says {ticket}")
+    })?;
+    let (code, id) = (text(ticket, "code")?.to_owned(), text(ticket, "id")?.to_owned());
+    super::tickets::has_holder(target, &code, &holder_of(&nora.key))?;
+    // Who bought with a secret shows a ticket, and nothing else.
+    let (_, plain) = paid(target, &show, &[show.seat(1)?]).await?;
+    let now = target.now().await?.as_second();
+    let another = SigningKey::from_bytes(&target.fresh());
+    let scans = [
+        ("s1", &code, None, "unproven"),
+        ("s2", &code, Some(proof(&another, &id, now)?), "unproven"),
+        ("s3", &code, Some(proof(&nora.key, &"00".repeat(16), now)?), "unproven"),
+        ("s4", &code, Some(proof(&nora.key, &id, now - 130)?), "unproven"),
+        ("s5", &code, Some(proof(&nora.key, &id, now + 140)?), "unproven"),
+        ("s6", &code, Some(code.replace("ADMIT1:", "ADMITP1:")), "unproven"),
+        ("s7", &plain[0], None, "green"),
+        ("s8", &code, Some(proof(&nora.key, &id, now - 100)?), "green"),
+        ("s9", &code, None, "unproven"),
+        ("s10", &code, Some(proof(&nora.key, &id, now)?), "duplicate"),
+    ];
+    for (scan, code, proof, verdict) in scans {
+        let mut scan = entry(target, scan, code).await?;
+        if let Some(proof) = &proof {
+            scan["proof"] = json!(proof);
+        }
+        let said = verdicts(target, &show, &[scan]).await?;
+        must(said == [verdict], || format!("{said:?}, not {verdict}, of a ticket with the proof {proof:?}"))?;
+    }
+    Ok(())
+}
+
+/// How a ticket names who has this key.
+fn holder_of(key: &SigningKey) -> [u8; 16] {
+    let x = URL_SAFE_NO_PAD.encode(key.verifying_key().as_bytes());
+    let thumbprint = Sha256::digest(format!("{{\"crv\":\"Ed25519\",\"kty\":\"OKP\",\"x\":\"{x}\"}}"));
+    std::array::from_fn(|n| thumbprint[n])
 }
 
 pub(super) async fn refused_tickets(target: &mut Target) -> Checked {

@@ -13,8 +13,9 @@ use super::{Checked, must};
 use crate::stage::{Buyer, Show, good, refused, text};
 use crate::target::Target;
 
-/// Signed bytes of a ticket at most; with a holder's key in it 220.
+/// Signed bytes of a ticket at most, and of one that names its holder.
 const BYTES_MAX: usize = 200;
+const BYTES_WITH_HOLDER_MAX: usize = 220;
 
 /// What a ticket says, as far as anybody can read it.
 struct Ticket {
@@ -23,6 +24,8 @@ struct Ticket {
     not_before: i64,
     /// Screening, hall, row, seat, ticket type, admits, generation.
     place: Vec<Cbor>,
+    /// Who is to prove that it is theirs.
+    holder: Option<Vec<u8>>,
     bytes: usize,
 }
 
@@ -66,6 +69,14 @@ fn read(target: &Target, code: &str) -> Result<Ticket, String> {
         expires: whole(claim(4)?).ok_or("`exp` is a whole number")?,
         not_before: whole(claim(5)?).ok_or("`nbf` is a whole number")?,
         place: claim(-65537)?.into_array().map_err(|_| "claim -65537 is a list")?,
+        holder: claim(8)
+            .ok()
+            .map(|holder| {
+                let members = holder.into_map().map_err(|_| "`cnf` is a map")?;
+                let named = members.into_iter().find(|(key, _)| *key == Cbor::from(3));
+                named.and_then(|(_, holder)| holder.into_bytes().ok()).ok_or("`cnf` names a holder under 3")
+            })
+            .transpose()?,
         bytes: bytes.len(),
     })
 }
@@ -74,6 +85,13 @@ pub(super) async fn codes(target: &mut Target, buyer: &Buyer, booking: &Value) -
     let path = target.of_booking(booking, "/tickets")?;
     let tickets = good(&target.read(&path, buyer).await?, 200)?;
     tickets["tickets"].as_array().cloned().ok_or_else(|| "there is no list of tickets".into())
+}
+
+/// A ticket names this holder, and is no longer than it may be.
+pub(super) fn has_holder(target: &Target, code: &str, holder: &[u8; 16]) -> Result<(), String> {
+    let read = read(target, code)?;
+    must(read.holder.as_deref() == Some(holder), || format!("its holder is {:?}, not {holder:?}", read.holder))?;
+    must(read.bytes <= BYTES_WITH_HOLDER_MAX, || format!("it has {} signed bytes", read.bytes))
 }
 
 pub(super) async fn signed(target: &mut Target) -> Checked {

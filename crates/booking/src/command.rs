@@ -224,6 +224,8 @@ pub struct DoorScan {
     pub kind: ScanKind,
     /// The ticket, if the code was one that this cinema signed.
     pub ticket: Option<Ticket>,
+    /// Whether its holder proved to be the one, where the ticket names one.
+    pub proven: bool,
     /// For an undo: which scan it takes back.
     pub undoes: Option<ScanId>,
     /// When, by the device's clock.

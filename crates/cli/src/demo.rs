@@ -327,7 +327,7 @@ impl<'a> Stage<'a> {
         seen("a process that has only the public key verifies Anna's ticket, without a network");
         let scanner = sold.server.scanner(self.door.parse()?);
         let scan = async |code: &str| {
-            let scanned = door::scan(&scanner, sold.screening, admit_client::new_scan_id()?, code).await?;
+            let scanned = door::scan(&scanner, sold.screening, admit_client::new_scan_id()?, (code, None)).await?;
             anyhow::Ok(scanned.verdict)
         };
         let first = scan(annas).await?;

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use admit_client::{Checked, ClientError, Door, DoorError, Scanner, Server, new_scan_id};
 use admit_protocol::door::{Scan, ScanKind, ScanResult, UploadScans, Verdict};
+use admit_protocol::holder::PROOF_PREFIX;
 use admit_protocol::id::{ScanId, ScreeningId, TicketTypeId};
 use admit_protocol::layout::Layout;
 use admit_protocol::price::TicketType;
@@ -27,7 +28,7 @@ use crate::{Context, show};
 #[derive(Subcommand)]
 pub(crate) enum DoorCommand {
     /// Scan tickets: one code a line on standard input, as a hand scanner types them. The word `undo` takes the last one back that was
-    /// let in with this machine, and again the one before.
+    /// let in with this machine, and again the one before. A ticket that wants a proof of its holder is scanned first, and then the proof.
     ///
     /// When the server cannot be reached it goes on by the list of tickets that it had last, and tells the server later.
     Scan(Where),
@@ -110,6 +111,8 @@ struct Machine<'a> {
     post: Option<Post>,
     /// When the server was looked for last.
     tried: Instant,
+    /// The ticket that was read last, if it wants a proof.
+    unproven: Option<String>,
     context: &'a Context,
 }
 
@@ -126,7 +129,7 @@ impl<'a> Machine<'a> {
             opened => opened?,
         };
         let (let_in, tried) = (LetIn::of(at, context)?, Instant::now());
-        let mut this = Self { at, path, let_in, door, post: None, tried, context };
+        let mut this = Self { at, path, let_in, door, post: None, tried, unproven: None, context };
         match this.reach().await {
             Ok(()) => {}
             Err(error) if this.door.is_some() => this.goes_on_alone(&error),
@@ -163,6 +166,22 @@ impl<'a> Machine<'a> {
 
     /// One code, or `undo`.
     async fn does(&mut self, typed: &str) -> anyhow::Result<()> {
+        let read = match (typed.starts_with(PROOF_PREFIX), self.unproven.take()) {
+            (true, Some(code)) => Read { code, proof: Some(typed.to_owned()) },
+            (true, None) => {
+                show::warn("this proves who holds a ticket: scan first the ticket that wants it, then this");
+                return Ok(());
+            }
+            (false, _) => Read { code: typed.to_owned(), proof: None },
+        };
+        if self.judge(&read).await? == Some(Verdict::Unproven) {
+            self.unproven = Some(read.code);
+        }
+        Ok(())
+    }
+
+    /// What is said of it, if it was a code.
+    async fn judge(&mut self, read: &Read) -> anyhow::Result<Option<Verdict>> {
         if self.post.is_none() && self.tried.elapsed() >= LOOK_AGAIN {
             match self.reach().await {
                 Ok(()) => show::warn("the server is there again"),
@@ -173,23 +192,23 @@ impl<'a> Machine<'a> {
         // Of one name, whether the server hears of it now or later: a scan whose answer was lost is no second one.
         let id = new_scan_id()?;
         if let Some(post) = &self.post {
-            match post.does(id, typed, &self.let_in, self.door.as_mut(), self.context).await {
-                Ok(()) => {
+            match post.does(id, read, &self.let_in, self.door.as_mut(), self.context).await {
+                Ok(verdict) => {
                     if let Some(door) = &mut self.door
                         && Timestamp::now().duration_since(door.list_of()).as_secs() > LIST_LIFE_S
                     {
                         // What cannot be had now is had the next time.
                         let _ = door.renew(&post.scanner).await;
                     }
-                    return Ok(());
+                    return Ok(verdict);
                 }
                 Err(error) if is_away(&error) && self.door.is_some() => self.goes_on_alone(&error),
-                Err(error) => return not_done(" NOT DONE ", error, self.context),
+                Err(error) => return not_done(" NOT DONE ", error, self.context).map(|()| None),
             }
         }
         match &mut self.door {
-            Some(door) => alone(door, id, typed, &self.let_in, self.context),
-            None => Ok(()),
+            Some(door) => alone(door, id, read, &self.let_in, self.context),
+            None => Ok(None),
         }
     }
 
@@ -207,23 +226,35 @@ impl<'a> Machine<'a> {
     }
 }
 
-/// One code, or `undo`, without a network.
-fn alone(door: &mut Door, id: ScanId, typed: &str, let_in: &LetIn, context: &Context) -> anyhow::Result<()> {
+/// What was read: a ticket and, where it wants one, the proof beside it.
+struct Read {
+    code: String,
+    proof: Option<String>,
+}
+
+/// One code, or `undo`, without a network; what is said of it, if it was a code.
+fn alone(
+    door: &mut Door,
+    id: ScanId,
+    read: &Read,
+    let_in: &LetIn,
+    context: &Context,
+) -> anyhow::Result<Option<Verdict>> {
     let now = Timestamp::now();
-    if typed.eq_ignore_ascii_case("undo") {
+    if read.code.eq_ignore_ascii_case("undo") {
         let Some(scan) = let_in.scans()?.pop() else {
             show::warn(NOBODY_LEFT);
-            return Ok(());
+            return Ok(None);
         };
         door.take_back(id, (scan.id, scan.ticket), now)?;
         let_in.change(|scans| scans.retain(|known| known.id != scan.id))?;
         if context.json {
-            return show::json(&json!({"taken_back": scan.id, "offline": true}));
+            return show::json(&json!({"taken_back": scan.id, "offline": true})).map(|()| None);
         }
         show::line("taken back: the ticket lets in again");
-        return Ok(());
+        return Ok(None);
     }
-    let Checked { verdict, ticket, first } = door.check(id, typed, now)?;
+    let Checked { verdict, ticket, first } = door.check(id, (&read.code, read.proof.as_deref()), now)?;
     if verdict == Verdict::Green {
         let ticket = ticket.as_ref().map(|ticket| ticket.id);
         let (seat, ticket_type, proof_at_door, first) = (None, None, false, None);
@@ -232,14 +263,15 @@ fn alone(door: &mut Door, id: ScanId, typed: &str, let_in: &LetIn, context: &Con
     }
     if context.json {
         let seat = ticket.as_ref().map(|t| json!({"row": t.row, "seat": t.seat, "ticket_type": t.ticket_type}));
-        return show::json(&json!({"verdict": verdict, "offline": true, "list_of": door.list_of(), "printed": seat}));
+        show::json(&json!({"verdict": verdict, "offline": true, "list_of": door.list_of(), "printed": seat}))?;
+        return Ok(Some(verdict));
     }
     let printed = ticket.map(|t| format!("  row {}, seat {}  {}", t.row, t.seat, t.ticket_type)).unwrap_or_default();
     let clock = |at: Timestamp| jiff::tz::TimeZone::system().to_datetime(at).strftime("%H:%M").to_string();
     let first = first.map(|first| format!("  first at {}", clock(first))).unwrap_or_default();
     let by = format!("  (no network: by the list of {})", clock(door.list_of()));
     show::line(&format!("{}{printed}{first}{by}", in_words(verdict, " TOO EARLY OR TOO LATE ")));
-    Ok(())
+    Ok(Some(verdict))
 }
 
 const NOBODY_LEFT: &str = "nobody is left whom this machine let in: who else let somebody in takes it back";
@@ -280,9 +312,9 @@ pub(crate) async fn scan(
     scanner: &Scanner,
     screening: ScreeningId,
     id: ScanId,
-    code: &str,
+    (code, proof): (&str, Option<&str>),
 ) -> anyhow::Result<ScanResult> {
-    upload(scanner, screening, (id, ScanKind::Entry, code, None)).await
+    upload(scanner, screening, (id, ScanKind::Entry, code, proof, None)).await
 }
 
 /// Takes back that somebody was let in: which scan it was.
@@ -298,7 +330,7 @@ async fn undo(
         show::warn(NOBODY_LEFT);
         return Ok(None);
     };
-    let result = upload(scanner, screening, (id, ScanKind::Undo, "", Some(scan.id))).await?;
+    let result = upload(scanner, screening, (id, ScanKind::Undo, "", None, Some(scan.id))).await?;
     let_in.change(|scans| scans.retain(|known| known.id != scan.id))?;
     if context.json {
         show::json(&result)?;
@@ -312,9 +344,10 @@ async fn undo(
 async fn upload(
     scanner: &Scanner,
     screening: ScreeningId,
-    (id, kind, code, undoes): (ScanId, ScanKind, &str, Option<ScanId>),
+    (id, kind, code, proof, undoes): (ScanId, ScanKind, &str, Option<&str>, Option<ScanId>),
 ) -> anyhow::Result<ScanResult> {
-    let scan = Scan { id, kind, code: code.to_owned(), undoes, at: Timestamp::now(), offline: false };
+    let (code, proof) = (code.to_owned(), proof.map(str::to_owned));
+    let scan = Scan { id, kind, code, proof, undoes, at: Timestamp::now(), offline: false };
     let results = scanner.upload(screening, &UploadScans { scans: vec![scan] }).await?;
     results.results.into_iter().next().context("the server did not say what came of the scan")
 }
@@ -375,6 +408,7 @@ fn in_words(verdict: Verdict, not_in_time: &str) -> String {
         Verdict::Green => ("1;42;30", " COME IN "),
         Verdict::Duplicate => ("1;41;37", " USED BEFORE "),
         Verdict::Unpaid => ("1;43;30", " TO THE BOX OFFICE: NOT PAID "),
+        Verdict::Unproven => ("1;43;30", " SCAN THE PROOF BESIDE IT, TOO "),
         Verdict::WrongShow => ("1;41;37", " ANOTHER SCREENING "),
         Verdict::Expired => ("1;41;37", not_in_time),
         Verdict::Revoked => ("1;41;37", " CANCELLED, REPLACED, OR NOT IN THE BOOKS "),

@@ -74,10 +74,17 @@ pub(crate) async fn show_tickets(
     // Those of what does not take place open no door any more.
     let good = if matches!(change, Some(Change::Off(_))) { &[][..] } else { &tickets.tickets };
     let words = |t: &BookedTicket| format!("{}, {}", purchase.printed(&t.seat), purchase.called(&t.ticket_type));
-    let sheet = Sheet { title: &purchase.title, booking, tickets: good.iter().map(|t| (words(t), t)).collect() };
+    let proof =
+        |t: &BookedTicket| t.wants_proof.then(|| purchase.secret.holder_proof(t.id, Timestamp::now())).flatten();
+    let sheet =
+        Sheet { title: &purchase.title, booking, tickets: good.iter().map(|t| (words(t), t, proof(t))).collect() };
     let saved = save.map_or(Ok(Vec::new()), |folder| sheet.save(&folder))?;
     if context.json {
-        return show::json(&json!({"tickets": tickets.tickets, "booking": tickets.booking, "saved": saved}));
+        let proofs: Vec<Option<String>> = good.iter().map(proof).collect();
+        let proofs = proofs.iter().any(Option::is_some).then_some(proofs);
+        return show::json(
+            &json!({"tickets": tickets.tickets, "booking": tickets.booking, "proofs": proofs, "saved": saved}),
+        );
     }
     sheet.print_head();
     if let Some(error) = old {

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use admit_booking::door::verdict;
 use admit_protocol::door::{AllowList, AllowState, Scan, ScanKind, ScanResult, UploadScans, Verdict};
+use admit_protocol::holder::HolderProof;
 use admit_protocol::id::{ScanId, ScreeningId};
 use admit_protocol::manifest::TicketKey;
 use admit_protocol::ticket::{Ticket, TicketId};
@@ -174,7 +175,12 @@ impl Door {
     ///
     /// # Errors
     /// When the file cannot be written: then nobody was let in.
-    pub fn check(&mut self, scan: ScanId, code: &str, now: Timestamp) -> Result<Checked, DoorError> {
+    pub fn check(
+        &mut self,
+        scan: ScanId,
+        (code, proof): (&str, Option<&str>),
+        now: Timestamp,
+    ) -> Result<Checked, DoorError> {
         let keys = &self.kept.keys;
         let ticket =
             Ticket::verify(code, |short| keys.iter().filter(move |k| k.verifies(short, now)).map(|k| k.key)).ok();
@@ -186,9 +192,10 @@ impl Door {
                 state => state,
             }),
         };
-        let verdict = verdict(ticket.as_ref(), self.kept.screening, now, state);
+        let proven = ticket.as_ref().is_some_and(|ticket| HolderProof::is_given(ticket, proof, now));
+        let verdict = verdict(ticket.as_ref(), proven, self.kept.screening, now, state);
         if let (Verdict::Green, Some(ticket)) = (verdict, &ticket) {
-            self.note(scan, ScanKind::Entry, code, None, now);
+            self.note(scan, ScanKind::Entry, (code, proof), None, now);
             self.kept.let_in.insert(ticket.id, LetIn { scan, at: now });
             self.kept.taken_back.remove(&ticket.id);
             if let Err(error) = self.keep() {
@@ -233,7 +240,7 @@ impl Door {
         (scan, ticket): (ScanId, Option<TicketId>),
         now: Timestamp,
     ) -> Result<(), DoorError> {
-        self.note(undo, ScanKind::Undo, "", Some(scan), now);
+        self.note(undo, ScanKind::Undo, ("", None), Some(scan), now);
         self.heard_back(ticket)
     }
 
@@ -254,8 +261,16 @@ impl Door {
         Ok(results)
     }
 
-    fn note(&mut self, id: ScanId, kind: ScanKind, code: &str, undoes: Option<ScanId>, at: Timestamp) {
-        self.kept.unsent.push(Scan { id, kind, code: code.to_owned(), undoes, at, offline: true });
+    fn note(
+        &mut self,
+        id: ScanId,
+        kind: ScanKind,
+        (code, proof): (&str, Option<&str>),
+        undoes: Option<ScanId>,
+        at: Timestamp,
+    ) {
+        let (code, proof) = (code.to_owned(), proof.map(str::to_owned));
+        self.kept.unsent.push(Scan { id, kind, code, proof, undoes, at, offline: true });
     }
 
     /// Written beside, synced and renamed: after a loss of power it is whole, as it was or as it is. There are tickets in it: it is for

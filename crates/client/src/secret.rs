@@ -3,8 +3,10 @@
 use std::fmt;
 use std::str::FromStr;
 
+use admit_protocol::holder::HolderProof;
 use admit_protocol::key::{PublicKey, SecretKey};
 use admit_protocol::signature::{BUYER_TAG, SignatureFields, Signing};
+use admit_protocol::ticket::TicketId;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
@@ -55,6 +57,15 @@ impl Secret {
         match &self.0 {
             Proof::Bearer(_) => None,
             Proof::Key(key) => Some(key.public()),
+        }
+    }
+
+    /// A proof, for a door, of who holds this ticket (TICK-010); nothing, if it is no key.
+    #[must_use]
+    pub fn holder_proof(&self, ticket: TicketId, now: Timestamp) -> Option<String> {
+        match &self.0 {
+            Proof::Bearer(_) => None,
+            Proof::Key(key) => HolderProof::sign(ticket, key, now).ok(),
         }
     }
 

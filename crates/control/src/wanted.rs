@@ -29,6 +29,7 @@ pub(crate) struct Wanted {
     open_end: bool,
     carer: bool,
     sofa: bool,
+    holder_proof: bool,
 }
 
 /// A queue that it is sold to.
@@ -56,6 +57,7 @@ impl Default for Wanted {
             open_end: false,
             carer: false,
             sofa: false,
+            holder_proof: false,
         }
     }
 }
@@ -87,6 +89,9 @@ impl Wanted {
             "cancellation": self.cancellation.as_ref().map_or(cancellation, |policy| json!(policy)),
             "seat_rules": self.seat_rules.unwrap_or_default(),
         });
+        if self.holder_proof {
+            push(&mut screening["attributes"], json!("holder_proof"));
+        }
         if let Some(opens) = self.sales_open_in_s {
             screening["sales_open"] = json!(after(now, opens));
         }

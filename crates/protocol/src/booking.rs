@@ -220,6 +220,9 @@ pub struct BookedTicket {
     /// The text of the QR code.
     #[schemars(length(max = 1600))]
     pub code: String,
+    /// Whether it opens the door only beside a proof of who bought it (TICK-009).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub wants_proof: bool,
     /// From when it opens the door.
     pub not_before: Timestamp,
     /// Until when.

@@ -41,6 +41,10 @@ pub struct Scan {
     #[serde(default)]
     #[schemars(length(max = 4096))]
     pub code: String,
+    /// The proof that was read beside it, where a ticket wants one (TICK-010).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 4096))]
+    pub proof: Option<String>,
     /// For an undo: the scan that is undone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undoes: Option<ScanId>,
@@ -113,6 +117,8 @@ open_enum! {
         Expired = "expired",
         /// To be paid at the box office first.
         Unpaid = "unpaid",
+        /// Its holder's proof is missing, or not of now.
+        Unproven = "unproven",
         /// Somebody came in with it.
         Duplicate = "duplicate",
         /// Come in.

@@ -49,6 +49,7 @@ pub mod feed;
 pub mod film;
 pub mod geo;
 pub mod hold;
+pub mod holder;
 pub mod id;
 pub mod json;
 pub mod jws;

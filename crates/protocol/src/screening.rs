@@ -292,6 +292,8 @@ open_enum! {
         Over18 = "over_18",
         /// As it happens elsewhere.
         Live = "live",
+        /// Who bought with a key of their own shows a proof of it beside the ticket (TICK-009).
+        HolderProof = "holder_proof",
         /// For tests of other implementations: nobody is let in.
         Test = "test",
     }

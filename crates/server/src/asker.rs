@@ -7,6 +7,7 @@ use admit_http::body::{json_bytes, unreadable};
 use admit_http::headers::IDEMPOTENCY_KEY;
 use admit_http::{ClientAddress, Reply, StrictJson};
 use admit_protocol::digest::sha256;
+use admit_protocol::holder::holder_of;
 use admit_protocol::id::DeviceId;
 use admit_protocol::json::{self, BUYER_REQUEST_BYTES_MAX, Numbers};
 use admit_protocol::key::PublicKey;
@@ -37,6 +38,8 @@ pub(crate) struct AtCounter;
 pub(crate) struct Buyer {
     pub(crate) owner: Owner,
     pub(crate) network: Option<Network>,
+    /// How a ticket names them, if they came with a key of their own.
+    pub(crate) holder: Option<[u8; 16]>,
     /// Whether somebody with a session of staff asks for them.
     pub(crate) at_counter: bool,
 }
@@ -52,28 +55,28 @@ impl FromRequestParts<Cinema> for Buyer {
 impl Buyer {
     /// Who asks, and which bodies are theirs.
     fn of(parts: &Parts, cinema: &Cinema) -> Result<(Self, Vouched), Reply> {
-        let (owner, vouched) = owner(parts, cinema)?;
+        let (owner, holder, vouched) = owner(parts, cinema)?;
         // Clients whose address nobody passed on are one network together: a limit that is forgotten must not be none.
         let nobody_knows = || ClientAddress(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
         let address = parts.extensions.get::<ClientAddress>().copied().unwrap_or_else(nobody_knows);
         let at_counter = parts.extensions.get::<AtCounter>().is_some();
         let limited = cinema.limits_by_network() && !at_counter;
         let network = limited.then(|| Network(address.network()));
-        Ok((Self { owner, network, at_counter }, vouched))
+        Ok((Self { owner, network, holder, at_counter }, vouched))
     }
 }
 
 /// Who a request says that it comes from, and, where they signed it, the body that they vouch for.
-fn owner(parts: &Parts, cinema: &Cinema) -> Result<(Owner, Vouched), Reply> {
+fn owner(parts: &Parts, cinema: &Cinema) -> Result<(Owner, Option<[u8; 16]>, Vouched), Reply> {
     if parts.headers.contains_key(SIGNATURE_INPUT) && !parts.headers.contains_key(header::AUTHORIZATION) {
         let (key, content) = signer(parts, cinema)?;
-        return Ok((Owner(key.thumbprint()), Vouched::For(content)));
+        return Ok((Owner(key.thumbprint()), Some(holder_of(&key)), Vouched::For(content)));
     }
     let secret = bearer(parts)?;
     // 32 bytes: nobody guesses one. Anything shorter is refused, so that no client gets used to weak ones.
     let secret = URL_SAFE_NO_PAD.decode(secret).ok().filter(|s| s.len() == 32);
     let secret = secret.ok_or_else(|| unauthenticated("the bearer token must be 32 random bytes in base64url"))?;
-    Ok((Owner(sha256(&[&secret])), Vouched::ForAll))
+    Ok((Owner(sha256(&[&secret])), None, Vouched::ForAll))
 }
 
 /// Whose body it is: a bearer's, whatever it says, or one whose digest was signed (KEY-003).

@@ -5,6 +5,7 @@ mod choices;
 mod feeds;
 mod requests;
 mod signatures;
+mod tickets;
 
 use std::fs;
 use std::path::Path;
@@ -20,10 +21,9 @@ use admit_protocol::origin::{Origin, OriginPolicy};
 use admit_protocol::policy::CancellationPolicy;
 use admit_protocol::price::PriceTable;
 use admit_protocol::text::Texts;
-use admit_protocol::ticket::{Ticket, TicketId, screening_digest};
+use admit_protocol::ticket::screening_digest;
 use admit_protocol::time::{Moment, ZoneName};
 use anyhow::{Context as _, bail, ensure};
-use jiff::Timestamp;
 use serde_json::{Value, json};
 
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../spec/v1/vectors");
@@ -40,7 +40,7 @@ pub(crate) fn run(write: bool) -> anyhow::Result<()> {
         ("signatures", signatures::all()?),
         ("requests", requests::all()?),
         ("manifests", manifests()?),
-        ("tickets", tickets()?),
+        ("tickets", tickets::all()?),
         ("policies", policies()?),
         ("prices", prices()?),
         ("choices", choices::all()?),
@@ -440,73 +440,6 @@ fn moves(base: &Value, now: &str) -> anyhow::Result<Value> {
         read("old").and_then(|old| Ok(read("new")?.check_moved_from(&old)?)).is_ok()
     };
     judged(&good, &bad, accepts)
-}
-
-fn tickets() -> anyhow::Result<Value> {
-    let secret = key(3);
-    let at = |text: &str| text.parse::<Timestamp>().map_err(anyhow::Error::from);
-    let ticket = Ticket {
-        id: TicketId([7; 16]),
-        not_before: at("2026-11-20T18:45:00Z")?,
-        not_after: at("2026-11-21T22:30:00Z")?,
-        holder: None,
-        screening: screening_digest(&ScreeningId::parse("show-1")?),
-        hall: "S\u{e1}l 1".into(),
-        row: "F".into(),
-        seat: "7".into(),
-        ticket_type: "adult".into(),
-        admits: 1,
-        generation: 1,
-    };
-    let longest = Ticket {
-        hall: "h".repeat(23),
-        row: "r".repeat(12),
-        seat: "s".repeat(8),
-        ticket_type: "t".repeat(16),
-        admits: 99,
-        generation: u16::MAX,
-        ..ticket.clone()
-    };
-    let held = Ticket { holder: Some([9; 16]), ..longest.clone() };
-    let said = |t: &Ticket| {
-        json!({"id": t.id.to_string(), "not_before": t.not_before.as_second(), "not_after": t.not_after.as_second(),
-            "screening": hex(&t.screening), "hall": t.hall, "row": t.row, "seat": t.seat, "ticket_type": t.ticket_type,
-            "admits": t.admits, "generation": t.generation, "holder": t.holder.map(|h| hex(&h))})
-    };
-    let reads =
-        |code: &str| Ticket::verify(code, |short| (short == secret.public().id().short()).then(|| secret.public()));
-    let mut cases = Vec::new();
-    for good in [&ticket, &longest, &held] {
-        let code = good.sign(&secret)?;
-        ensure!(reads(&code)? == *good, "ours reads another ticket than it signed");
-        cases.push(json!({"code": code, "valid": true, "says": said(good)}));
-    }
-    let code = ticket.sign(&secret)?;
-    let bytes = base45::decode(&code["ADMIT1:".len()..]).map_err(|e| anyhow::anyhow!("{e}"))?;
-    let again = |bytes: &[u8]| format!("ADMIT1:{}", base45::encode(bytes));
-    let flipped = |n: usize| {
-        let mut bytes = bytes.clone();
-        bytes[n] ^= 1;
-        again(&bytes)
-    };
-    let bad = [
-        (flipped(bytes.len() - 1), "another signature"),
-        (flipped(bytes.len() / 2), "another content"),
-        (ticket.sign(&key(4))?, "signed by a key that is not listed"),
-        (again(&bytes[1..]), "no tag"),
-        (again(&[&bytes[..], &[0]].concat()), "more after its end"),
-        (again(&bytes[..bytes.len() - 2]), "cut off"),
-        (code.replacen("ADMIT1:", "ADMIT2:", 1), "another prefix"),
-        (code["ADMIT1:".len()..].to_owned(), "no prefix"),
-        (format!("ADMIT1:{}", "A".repeat(4000)), "longer than a decoder reads"),
-        ("ADMIT1:".to_owned(), "nothing"),
-        ("ADMIT1:\u{e9}".to_owned(), "no Base45"),
-    ];
-    for (code, why) in bad {
-        ensure!(reads(&code).is_err(), "ours reads a ticket with {why}");
-        cases.push(json!({"code": code, "valid": false, "why": why}));
-    }
-    Ok(json!({"ticket_key": [secret.public().to_string()], "tickets": cases}))
 }
 
 fn policies() -> anyhow::Result<Value> {

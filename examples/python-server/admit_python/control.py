@@ -96,7 +96,7 @@ class Control(App):
 
     def read_wanted(self, body: Fields) -> Wanted:
         """What this server cannot make is refused, and the suite leaves it out (CTRL-006)."""
-        for member in ("area", "queue", "open_end", "carer", "sofa"):
+        for member in ("area", "queue", "open_end", "carer", "sofa", "holder_proof"):
             if body.optional(member):
                 raise Problem("invalid", f"this server cannot make a screening with {member!r}", pointers=[f"/{member}"])
         usual = Wanted()

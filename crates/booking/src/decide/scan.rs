@@ -58,7 +58,7 @@ impl House {
         let state = |_| found.map_or(Some(AllowState::Revoked), |(key, b, line)| Some(self.allow_state(key, b, line)));
         let read = scan.ticket.clone().map(|ticket| self.as_of_now(ticket));
         let verdict = match scan.kind {
-            ScanKind::Entry => verdict(read.as_ref(), self.terms.screening, at, state),
+            ScanKind::Entry => verdict(read.as_ref(), scan.proven, self.terms.screening, at, state),
             _ => Verdict::Green,
         };
         // Somebody is in, whatever we would have said: nothing is dropped in a merge.

@@ -28,7 +28,7 @@ pub(crate) fn ticket(s: &Stage, booking: HoldKey, line: usize) -> Ticket {
 
 pub(crate) fn entry(id: &str, ticket: Option<Ticket>, s: &Stage) -> DoorScan {
     let id = ScanId::parse(id).expect(id);
-    DoorScan { id, kind: ScanKind::Entry, ticket, undoes: None, at: s.now, offline: false }
+    DoorScan { id, kind: ScanKind::Entry, ticket, proven: false, undoes: None, at: s.now, offline: false }
 }
 
 fn undo(id: &str, of: &str, s: &Stage) -> DoorScan {
@@ -80,6 +80,24 @@ fn a_mistake_can_be_undone_and_the_ticket_lets_in_again() {
     let device = DeviceId::parse("door-1").expect("id");
     let itself = Command::Scan { device, scans: vec![DoorScan { undoes: None, ..undo("s4", "s3", &s) }] };
     assert_eq!(s.run(&itself).err(), Some(Refusal::BadScan));
+}
+
+#[test]
+fn a_ticket_that_names_its_holder_wants_a_proof_before_it_says_whether_it_was_used() {
+    let (mut s, booking) = evening();
+    let held = Ticket { holder: Some([7; 16]), ..ticket(&s, booking, 0) };
+    let late = Ticket { not_after: after(s.now, -400), ..held.clone() };
+    let with =
+        |id: &str, ticket: &Ticket, proven: bool, s: &Stage| DoorScan { proven, ..entry(id, Some(ticket.clone()), s) };
+    let scans = vec![
+        with("s1", &held, false, &s),
+        with("s2", &held, true, &s),
+        with("s3", &held, false, &s),
+        with("s4", &held, true, &s),
+        with("s5", &Ticket { id: TicketId([0; 16]), ..late }, false, &s),
+    ];
+    let expected = [Verdict::Unproven, Verdict::Green, Verdict::Unproven, Verdict::Duplicate, Verdict::Revoked];
+    assert_eq!(scan(&mut s, "door-1", scans), expected);
 }
 
 #[test]

@@ -17,7 +17,7 @@ use anyhow::Context as _;
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::{LetIn, Where, good_for, print, printed_on, scan, undo};
+use super::{LetIn, Read, Where, good_for, print, printed_on, scan, undo};
 use crate::showing::Showing;
 use crate::{Context, find, show};
 
@@ -82,21 +82,23 @@ impl Post {
         Ok(())
     }
 
-    /// One code, or `undo`.
+    /// One code, or `undo`; what was said of it, if it was a code.
     pub(super) async fn does(
         &self,
         id: ScanId,
-        code: &str,
+        read: &Read,
         let_in: &LetIn,
         door: Option<&mut Door>,
         context: &Context,
-    ) -> anyhow::Result<()> {
+    ) -> anyhow::Result<Option<Verdict>> {
         let Self { scanner, shown, layout, types } = self;
+        let code = read.code.as_str();
         if code.eq_ignore_ascii_case("undo") {
             let undone = undo(scanner, shown.id, id, let_in, layout, context).await?;
-            return Ok(door.zip(undone).map_or(Ok(()), |(door, scan)| door.heard_back(scan.ticket))?);
+            door.zip(undone).map_or(Ok(()), |(door, scan)| door.heard_back(scan.ticket))?;
+            return Ok(None);
         }
-        let result = scan(scanner, shown.id, id, code).await?;
+        let result = scan(scanner, shown.id, id, (code, read.proof.as_deref())).await?;
         let good_for = match result.verdict {
             Verdict::WrongShow => good_for(scanner.server(), code).await,
             Verdict::Revoked => printed_on(scanner.server(), code),
@@ -105,11 +107,12 @@ impl Post {
         // The door's clock is the cinema's.
         let when = (shown.starts_at.zone(), shown.starts_at.at());
         print(&result, good_for, (layout, types), when, context)?;
-        if result.verdict == Verdict::Green {
+        let verdict = result.verdict;
+        if verdict == Verdict::Green {
             door.map_or(Ok(()), |door| door.heard(&result, Timestamp::now()))?;
             let_in.change(|scans| scans.push(result))?;
         }
-        Ok(())
+        Ok(Some(verdict))
     }
 
     /// Tells the server what was done without it, and gets the list of now. A server that gives none out leaves the door as it is.

@@ -49,7 +49,7 @@ impl AtCounter<'_> {
         let sheet = Sheet {
             title: &title,
             booking: &booking,
-            tickets: tickets.tickets.iter().map(|ticket| (words(ticket), ticket)).collect(),
+            tickets: tickets.tickets.iter().map(|ticket| (words(ticket), ticket, None)).collect(),
         };
         let saved = save.map_or(Ok(Vec::new()), |folder| sheet.save(folder))?;
         if self.context.json {

@@ -16,8 +16,8 @@ pub(crate) struct Sheet<'a> {
     /// Film, cinema, time.
     pub(crate) title: &'a str,
     pub(crate) booking: &'a Booking,
-    /// Each with its seat and type in words.
-    pub(crate) tickets: Vec<(String, &'a BookedTicket)>,
+    /// Each with its seat and type in words, and a proof of its holder, if it wants one.
+    pub(crate) tickets: Vec<(String, &'a BookedTicket, Option<String>)>,
 }
 
 impl Sheet<'_> {
@@ -27,10 +27,11 @@ impl Sheet<'_> {
         std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
         let due = (!booking.balance_due.is_zero())
             .then(|| format!("{} to be paid before it opens the door", booking.balance_due));
-        let save = |(words, ticket): &(String, &BookedTicket)| {
+        let save = |(words, ticket, _): &(String, &BookedTicket, Option<String>)| {
             let file = folder.join(format!("{}-{}.svg", booking.reference, ticket.seat));
             let words = [words.clone(), (*title).to_owned(), booking.reference.clone()];
-            let words: Vec<String> = words.into_iter().chain(due.clone()).collect();
+            let proof = ticket.wants_proof.then(|| "with its proof: admit ticket show".to_owned());
+            let words: Vec<String> = words.into_iter().chain(due.clone()).chain(proof).collect();
             std::fs::write(&file, picture(&draw(&ticket.code)?, &words)).with_context(|| file.display().to_string())?;
             Ok(file)
         };
@@ -49,7 +50,7 @@ impl Sheet<'_> {
 
     /// Each with its code as a picture, unless it was written to a file or nobody looks at a terminal.
     pub(crate) fn print_tickets(&self, saved: &[PathBuf], no_qr: bool) -> anyhow::Result<()> {
-        for (n, (words, ticket)) in self.tickets.iter().enumerate() {
+        for (n, (words, ticket, proof)) in self.tickets.iter().enumerate() {
             show::line(&format!("\n{words}"));
             match saved.get(n) {
                 Some(file) => show::line(&format!("written to {}", file.display())),
@@ -58,6 +59,12 @@ impl Sheet<'_> {
                 None => show::line(&draw(&ticket.code)?.to_str()),
             }
             show::line(&ticket.code);
+            let Some(proof) = proof else { continue };
+            show::line("to be shown beside it, as proof that it is yours; good for two minutes, then ask for another:");
+            if !no_qr && std::io::stdout().is_terminal() {
+                show::line(&draw(proof)?.to_str());
+            }
+            show::line(proof);
         }
         Ok(())
     }

@@ -55,6 +55,11 @@ fn a_token_that_begins_with_a_hyphen_is_a_token() {
 
 /// A cinema whose tickets cost nothing, two hours before the start: its doors are open.
 fn tonight() -> Folder {
+    tonight_with(|_| ())
+}
+
+/// As [`tonight`], with something else in its programme.
+fn tonight_with(also: impl Fn(&mut Value)) -> Folder {
     let soon = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(2);
     let soon = soon.in_tz("Europe/Prague").expect("a zone").strftime("%Y-%m-%dT%H:%M:%S%:z").to_string();
     Folder::of(|programme| {
@@ -62,6 +67,7 @@ fn tonight() -> Folder {
         let free = serde_json::json!({"amount": 0, "currency": "EUR"});
         programme["price_tables"]["all"]["offers"][0]["base"] = free.clone();
         programme["price_tables"]["all"]["offers"][0]["total"] = free;
+        also(programme);
     })
 }
 
@@ -224,4 +230,50 @@ async fn a_door_goes_on_without_a_network_and_tells_the_server_afterwards() {
     assert!(second.contains("another program on this machine"), "{second}");
     drop(first.stdin.take());
     first.wait().expect("ends");
+}
+
+#[tokio::test]
+async fn a_ticket_that_names_its_holder_opens_the_door_beside_a_proof_tick_010() {
+    let folder =
+        tonight_with(|programme| programme["screenings"][0]["attributes"] = serde_json::json!(["holder_proof"]));
+    let (one, other) = (Machine::new(&folder, "door-1"), Machine::new(&folder, "door-2"));
+    let serving = folder.serve();
+    folder.meet(&client(1)).await;
+    let wallet = folder.path.join("wallet.json");
+    let wallet = ["--wallet", wallet.to_str().expect("a path"), "--json"];
+    // Bought before there was a key: with a secret, and without a proof.
+    let booked = run(&[&wallet[..], &["book", &folder.origin, "show-0", "1-1", "--at-most", "0"]].concat());
+    assert!(booked.status.success(), "{}", says(&booked));
+    assert!(run(&[&wallet[..], &["wallet", "key", "--new"]].concat()).status.success());
+    let booked = run(&[&wallet[..], &["book", &folder.origin, "show-0", "1-3", "1-4", "--at-most", "0"]].concat());
+    assert!(booked.status.success(), "{}", says(&booked));
+    let shown = |number: &str| -> Value {
+        let shown = run(&[&wallet[..], &["ticket", "show", number]].concat());
+        serde_json::from_slice(&shown.stdout).unwrap_or_else(|_| panic!("{}", says(&shown)))
+    };
+    let text = |value: &Value| value.as_str().expect("a text").to_owned();
+    let (plain, bound) = (shown("1"), shown("2"));
+    assert!(plain["proofs"].is_null() && plain["tickets"][0]["wants_proof"].is_null(), "{plain}");
+    let [a, b] = [0, 1].map(|n| (text(&bound["tickets"][n]["code"]), text(&bound["proofs"][n])));
+    let plain = text(&plain["tickets"][0]["code"]);
+
+    let first = "SCAN THE PROOF BESIDE IT, TOO";
+    let online = one.door("scan", &format!("{plain}\n{}\n{}\n{}\n", b.1, a.0, a.1));
+    assert!(online.contains("scan first the ticket that wants it"), "a proof of nothing: {online}");
+    assert_eq!((online.matches(first).count(), online.matches("COME IN").count()), (1, 2), "{online}");
+    let with_anothers = one.door("scan", &format!("{}\n{}\n", b.0, a.1));
+    assert_eq!(with_anothers.matches(first).count(), 2, "{with_anothers}");
+
+    assert!(other.door("fetch", "").contains("without a network"));
+    drop(serving);
+    // Neither the cinema nor the buyer has a network.
+    let again = shown("2");
+    let (code, proof) = (text(&again["tickets"][1]["code"]), text(&again["proofs"][1]));
+    let alone = other.door("scan", &format!("{code}\n{proof}\n{code}\n{proof}\n"));
+    assert_eq!((alone.matches(first).count(), alone.matches("COME IN").count()), (2, 1), "{alone}");
+    assert!(alone.contains("USED BEFORE"), "{alone}");
+    let _serving = folder.serve();
+    folder.meet(&client(1)).await;
+    let merged = other.door("send", "");
+    assert!(merged.contains("1 scan sent") && !merged.contains("let in without a network"), "{merged}");
 }

@@ -112,7 +112,7 @@ pub(super) async fn tickets(
     Path((screening, booking)): Path<(ScreeningId, BookingId)>,
 ) -> Result<Response, Reply> {
     somebody.may(Permission::Sell)?;
-    let tickets = sign_tickets(&management.0.cinema, screening, booking, |_| true).await?;
+    let tickets = sign_tickets(&management.0.cinema, screening, booking, None, |_| true).await?;
     let reference = HoldKey::of_booking(booking).map(HoldKey::reference).unwrap_or_default();
     management.note(&somebody.staff, "read_tickets", format!("{screening} {reference}")).await?;
     Ok(json(&tickets))

@@ -3,6 +3,7 @@ use admit_http::{Path, Reply};
 use admit_protocol::booking::{BookedTicket, Tickets};
 use admit_protocol::id::{BookingId, ScreeningId};
 use admit_protocol::problem::ProblemCode;
+use admit_protocol::screening::ScreeningAttribute;
 use admit_protocol::ticket::{TICKET_EARLY_S, TICKET_LATE_S, Ticket, TicketError, screening_digest};
 use admit_protocol::time::after;
 use axum::extract::State;
@@ -20,14 +21,15 @@ pub(super) async fn get_tickets(
     Path((screening, booking)): Path<(ScreeningId, BookingId)>,
     buyer: Buyer,
 ) -> Result<Response, Reply> {
-    Ok(private(&sign_tickets(&cinema, screening, booking, |hold| hold.owner == buyer.owner).await?))
+    Ok(private(&sign_tickets(&cinema, screening, booking, buyer.holder, |hold| hold.owner == buyer.owner).await?))
 }
 
-/// The tickets of a booking that `may` be had, signed now.
+/// The tickets of a booking that `may` be had, signed now; bound to this holder, where the screening wants it (TICK-009).
 pub(crate) async fn sign_tickets(
     cinema: &Cinema,
     screening: ScreeningId,
     booking: BookingId,
+    holder: Option<[u8; 16]>,
     may: impl Fn(&Hold) -> bool,
 ) -> Result<Tickets, Reply> {
     let key = HoldKey::of_booking(booking).ok_or_else(Reply::not_found)?;
@@ -35,7 +37,7 @@ pub(crate) async fn sign_tickets(
     let catalogue = cinema.catalogue();
     let wanted = resident.read(|house| {
         let hold = house.hold(key).filter(|hold| may(hold))?;
-        unsigned(&catalogue, house, hold)
+        unsigned(&catalogue, house, hold, holder)
     });
     // Signing takes its time: not under the lock.
     let wanted = wanted.ok_or_else(Reply::not_found)?;
@@ -53,10 +55,16 @@ pub(crate) async fn sign_tickets(
     Ok(Tickets { booking, tickets })
 }
 
-fn unsigned(catalogue: &Catalogue, house: &admit_booking::House, hold: &Hold) -> Option<Vec<(BookedTicket, Ticket)>> {
+fn unsigned(
+    catalogue: &Catalogue,
+    house: &admit_booking::House,
+    hold: &Hold,
+    holder: Option<[u8; 16]>,
+) -> Option<Vec<(BookedTicket, Ticket)>> {
     let booking = hold.booking()?;
     let terms = house.terms();
     let screening = catalogue.screening(terms.screening)?;
+    let holder = holder.filter(|_| screening.attributes.contains(&ScreeningAttribute::HolderProof));
     let cinema = catalogue.cinemas.get(&screening.cinema)?;
     let hall = cinema.halls.iter().find(|h| h.id == screening.hall);
     let english = || "en".parse().ok();
@@ -78,6 +86,7 @@ fn unsigned(catalogue: &Catalogue, house: &admit_booking::House, hold: &Hold) ->
             ticket_type: ticket_type.id,
             admits: ticket_type.admits,
             code: String::new(),
+            wants_proof: holder.is_some(),
             not_before,
             not_after,
         };
@@ -85,7 +94,7 @@ fn unsigned(catalogue: &Catalogue, house: &admit_booking::House, hold: &Hold) ->
             id,
             not_before,
             not_after,
-            holder: None,
+            holder,
             screening: screening_digest(&terms.screening),
             hall: hall.clone(),
             row,
