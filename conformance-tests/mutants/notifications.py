@@ -7,6 +7,7 @@ from admit_python.house import House
 from admit_python.keys import base64url
 from admit_python.notifications import Notifications
 from admit_python.server import Api
+from admit_python.web import Response
 
 from . import mutant
 
@@ -125,3 +126,25 @@ class NewIdForEachTry(Notifications):
 class DoesNotTakeGone(Notifications):
     def gone(self, host, webhook):
         pass
+
+
+@mutant("PRIV-004", "Who is to be forgotten goes on being told.")
+class ForgetsNobody(House):
+    def forget(self, booking):
+        pass
+
+
+@mutant("PRIV-004", "Anybody may have a buyer forgotten.")
+class ForgetsForAnybody(Api):
+    def forget_buyer(self, request, screening, booking):
+        self.owner(request)
+        with self.cinema.house(screening) as (house, _):
+            house.forget(house.booking(booking))
+        return Response(204)
+
+
+@mutant("PRIV-004", "Who was forgotten is not found any more.")
+class ForgetsTheBooking(House):
+    def forget(self, booking):
+        super().forget(booking)
+        booking.owner = ""

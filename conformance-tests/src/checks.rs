@@ -284,6 +284,7 @@ checks! {
     act ["NOTE-004"], "who does not answer a challenge hears nothing else", Some("notifications"), notifications::asked_first;
     act ["NOTE-006"], "what is not taken comes again, and to who is gone nothing", Some("notifications"), notifications::again;
     act ["NOTE-005"], "a redirect of a webhook is not followed", Some("notifications"), notifications::no_redirect;
+    act ["PRIV-004"], "who wants to be forgotten is, and the booking stays", None, notifications::forgotten;
     act ["NOTE-001"], "an address that is no webhook is refused", Some("notifications"), notifications::addresses;
     act ["KEY-001", "KEY-006"], "a buyer's key buys, and nobody else has what it bought", Some("buyer_keys"), buyer_keys::a_key_buys;
     act ["KEY-001", "KEY-002", "KEY-003", "KEY-004", "KEY-005"], "what a buyer's key did not sign so is refused, and changes nothing", Some("buyer_keys"), buyer_keys::nothing_less;

@@ -175,3 +175,29 @@ pub(super) async fn addresses(target: &mut Target) -> Checked {
     let given_back = target.release(&buyer, &show, &hold).await?;
     Ok(must(given_back.status == 204, || format!("given back: status {}", given_back.status))?)
 }
+
+/// Who asks for it is forgotten, and told nothing more.
+pub(super) async fn forgotten(target: &mut Target) -> Checked {
+    let show = target.show(json!({"rows": 1, "seats": 4})).await?;
+    let hook = Hook::start().await?;
+    let (buyer, booking) = booked(target, &show, show.seat(0)?, &hook.url("nora")).await?;
+    let tells = target.has("notifications") && target.run().is_ok();
+    if tells {
+        hook.wait_for(2, "a challenge and booking_confirmed").await?;
+    }
+    let (path, stranger) = (target.of_booking(&booking, "/buyer")?, target.buyer());
+    refused(&target.wire.send(&Ask::delete(path.clone()).by(&stranger.0)).await?, 404, "not_found")?;
+    for time in 1..=2 {
+        let answer = target.wire.send(&Ask::delete(path.clone()).by(&buyer.0)).await?;
+        must(answer.status == 204, || format!("asked {time} times: status {}, not 204", answer.status))?;
+    }
+    let still = good(&target.read(&target.of_booking(&booking, "")?, &buyer).await?, 200)?;
+    must(still["state"] == booking["state"] && still["total"] == booking["total"], || {
+        format!("the booking is another one afterwards: {still}")
+    })?;
+    target.cancelled(&buyer, &booking, &[]).await?;
+    if tells {
+        hook.quiet_at(2, "who is forgotten is told nothing").await?;
+    }
+    Ok(())
+}

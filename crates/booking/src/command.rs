@@ -128,10 +128,33 @@ pub enum Command {
         /// Who asks.
         by: By,
     },
+    /// What somebody gave to be reached by goes (PRIV-004, PRIV-005).
+    Forget(Forget),
     /// What time or an edit brings to those who wait is looked at now.
     LookAtLine,
     /// Staff changed the screening.
     Amend(Arc<Terms>),
+}
+
+/// Who is to be forgotten.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Forget {
+    /// Who has a booking.
+    Booking {
+        /// Which booking.
+        booking: HoldKey,
+        /// Who asks.
+        by: By,
+    },
+    /// Who waits, or waited.
+    Entry {
+        /// Which entry.
+        entry: EntryKey,
+        /// Who asks.
+        by: By,
+    },
+    /// Everybody: the screening is long over.
+    Everybody,
 }
 
 /// Who asks for something that buyers and staff may both ask for.

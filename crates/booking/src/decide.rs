@@ -3,6 +3,7 @@
 mod book;
 mod cancel;
 mod exchange;
+mod forget;
 mod hold;
 mod pay;
 mod scan;
@@ -103,6 +104,7 @@ impl House {
             Command::JoinWaitlist(wish) => self.join_waitlist(wish, now),
             Command::LookAtLine => Ok(Changes { line_looked_at: Some(now), ..Changes::default() }),
             Command::LeaveWaitlist { entry, by } => self.leave_waitlist(*entry, *by, now),
+            Command::Forget(whom) => self.forget(*whom),
             Command::Amend(terms) => Ok(Changes { terms: Some(terms.clone()), ..Changes::default() }),
         }
     }

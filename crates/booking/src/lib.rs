@@ -48,7 +48,7 @@ mod unpaid;
 mod waitlist;
 
 pub use changes::{Block, BlockReason, Changes, Claim, ScanRecord, ScannedTicket};
-pub use command::{By, Cancellation, Choice, Command, DoorScan, JoinWaitlist, PlaceHold};
+pub use command::{By, Cancellation, Choice, Command, DoorScan, Forget, JoinWaitlist, PlaceHold};
 pub use decide::{CancellationOffer, ExchangeOffer, ExchangeWish};
 pub use hold::{
     Booking, Exchanged, HeldPlace, Hold, HoldKey, HoldState, Line, Link, Network, Order, OrderLine, Owner, TypeNo,

@@ -9,6 +9,7 @@ mod demo;
 mod door;
 mod find;
 mod folder;
+mod forget;
 mod index;
 mod keys;
 mod office;
@@ -111,6 +112,8 @@ enum Command {
     Exchange(buy::Exchange),
     /// Cancel tickets of a booking.
     Cancel(bookings::Cancel),
+    /// Have the cinema forget your name and addresses.
+    Forget(forget::ForgetMe),
     Receipt(receipt::CheckReceipts),
     Trust(trust::Trust),
     /// The wallet itself.
@@ -268,6 +271,7 @@ async fn run(command: Command, context: &Context) -> anyhow::Result<()> {
         Command::Bookings(list) => list.run(context).await,
         Command::Exchange(exchange) => Box::pin(exchange.run(context)).await,
         Command::Cancel(cancel) => cancel.run(context).await,
+        Command::Forget(forget) => forget.run(context).await,
         Command::Receipt(receipt) => receipt.run(context).await,
         Command::Ticket(ticket) => ticket.run(context).await,
         Command::BoxOffice(office) => Box::pin(office.run(context)).await,

@@ -105,7 +105,7 @@ async fn cinema(folder: Folder, listen: Option<String>, context: &Context) -> an
     let cinema = builder.build()?;
     tokio::spawn({
         let cinema = cinema.clone();
-        async move { cinema.bring_notifications().await }
+        async move { cinema.keep_house().await }
     });
     let management = Management::new(cinema.clone(), store);
     let router = management.with_counter().merge(management.router());

@@ -301,14 +301,18 @@ impl Server {
         self.json(Ask::get(url, crate::transport::ANSWER_BYTES_MAX).by(secret)).await
     }
 
+    async fn delete(&self, url: String, secret: &Secret) -> Result<(), ClientError> {
+        let ask = Ask { method: Method::DELETE, ..Ask::get(url, crate::transport::ANSWER_BYTES_MAX) };
+        self.client.ask(self.origin(), &ask.by(secret)).await.map(drop)
+    }
+
     /// Gives a hold back. Done again, it is done.
     ///
     /// # Errors
     /// `hold_converted` when it is a booking.
     pub async fn release_hold(&self, screening: ScreeningId, secret: &Secret, hold: HoldId) -> Result<(), ClientError> {
         let url = self.url(at::RELEASE_HOLD, &[screening.as_str(), hold.as_str()]);
-        let ask = Ask { method: Method::DELETE, ..Ask::get(url, crate::transport::ANSWER_BYTES_MAX) };
-        self.client.ask(self.origin(), &ask.by(secret)).await.map(drop)
+        self.delete(url, secret).await
     }
 
     /// More time for a hold (capability `extend`).
@@ -367,8 +371,7 @@ impl Server {
         entry: WaitlistEntryId,
     ) -> Result<(), ClientError> {
         let url = self.url(at::LEAVE_WAITLIST, &[screening.as_str(), entry.as_str()]);
-        let ask = Ask { method: Method::DELETE, ..Ask::get(url, crate::transport::ANSWER_BYTES_MAX) };
-        self.client.ask(self.origin(), &ask.by(secret)).await.map(drop)
+        self.delete(url, secret).await
     }
 
     /// Turns a hold into a booking, for the total that the buyer saw.
@@ -404,6 +407,20 @@ impl Server {
     ) -> Result<Booking, ClientError> {
         let url = self.url(at::GET_BOOKING, &[screening.as_str(), booking.as_str()]);
         self.json(Ask::get(url, crate::transport::ANSWER_BYTES_MAX).by(secret)).await
+    }
+
+    /// Has the server forget what a buyer gave to be reached by (PRIV-004). The booking stays.
+    ///
+    /// # Errors
+    /// `not_found`, also when it is somebody else's.
+    pub async fn forget_buyer(
+        &self,
+        screening: ScreeningId,
+        secret: &Secret,
+        booking: BookingId,
+    ) -> Result<(), ClientError> {
+        let url = self.url(at::FORGET_BUYER, &[screening.as_str(), booking.as_str()]);
+        self.delete(url, secret).await
     }
 
     /// The tickets of a booking.

@@ -96,8 +96,8 @@ pub(crate) struct Run {
 struct Staff {
     /// None, while it starts again.
     cinema: Option<Cinema>,
-    /// Brings its notifications, until it is dropped.
-    bringing: JoinSet<()>,
+    /// Does what it does beside answering, until it is dropped.
+    beside: JoinSet<()>,
     management: Router,
     cookie: String,
     csrf: String,
@@ -139,7 +139,7 @@ impl Run {
         });
         let listening = tokio::spawn(listen::serve(listener, front, limits, stopped));
         let mut staff = Staff {
-            bringing: bringing(&cinema),
+            beside: beside(&cinema),
             cinema: Some(cinema),
             management,
             cookie: String::new(),
@@ -186,7 +186,7 @@ impl Run {
         self.stop.send_replace(true);
         *self.serving.write().unwrap_or_else(PoisonError::into_inner) = None;
         (staff.cinema, staff.management) = (None, Router::new());
-        staff.bringing.shutdown().await;
+        staff.beside.shutdown().await;
         let listening = self.listening.lock().await.take();
         if let Some(listening) = listening {
             listening.abort();
@@ -266,7 +266,7 @@ impl Run {
     async fn restart(&self, staff: &mut Staff) -> anyhow::Result<()> {
         *self.serving.write().unwrap_or_else(PoisonError::into_inner) = None;
         (staff.cinema, staff.management) = (None, Router::new());
-        staff.bringing.shutdown().await;
+        staff.beside.shutdown().await;
         let (schema, path) = (self.schema.clone(), self.folder.path().to_owned());
         let open = tokio::task::spawn_blocking(move || -> anyhow::Result<Arc<dyn StaffStore>> {
             let Some(address) = schema else {
@@ -282,7 +282,7 @@ impl Run {
             Ok(Arc::new(PostgresStore::open(&address)?))
         });
         let (cinema, router, management) = server(&self.origin, &self.keys, &self.clock, open.await??)?;
-        staff.bringing = bringing(&cinema);
+        staff.beside = beside(&cinema);
         (staff.cinema, staff.management) = (Some(cinema), management);
         *self.serving.write().unwrap_or_else(PoisonError::into_inner) = Some(router);
         Ok(())
@@ -314,10 +314,10 @@ fn server(
     Ok((cinema, router, management))
 }
 
-fn bringing(cinema: &Cinema) -> JoinSet<()> {
-    let (cinema, mut bringing) = (cinema.clone(), JoinSet::new());
-    bringing.spawn(async move { cinema.bring_notifications().await });
-    bringing
+fn beside(cinema: &Cinema) -> JoinSet<()> {
+    let (cinema, mut beside) = (cinema.clone(), JoinSet::new());
+    beside.spawn(async move { cinema.keep_house().await });
+    beside
 }
 
 async fn answer(serving: Arc<RwLock<Option<Router>>>, request: Request) -> axum::response::Response {

@@ -74,6 +74,8 @@ endpoints! { SERVER,
     BOOK "POST" "/screenings/{screening}/bookings";
     /// A booking.
     GET_BOOKING "GET" "/screenings/{screening}/bookings/{booking}";
+    /// Has who bought forgotten: what they gave to be reached by.
+    FORGET_BUYER "DELETE" "/screenings/{screening}/bookings/{booking}/buyer";
     /// Its tickets.
     GET_TICKETS "GET" "/screenings/{screening}/bookings/{booking}/tickets";
     /// What a cancellation would bring back.
@@ -90,6 +92,8 @@ endpoints! { SERVER,
     GET_WAITLIST_ENTRY "GET" "/screenings/{screening}/waitlist/{waitlist_entry}";
     /// Leaves the line, or declines (capability `waitlist`).
     LEAVE_WAITLIST "DELETE" "/screenings/{screening}/waitlist/{waitlist_entry}";
+    /// Has who waits, or waited, forgotten (capability `waitlist`).
+    FORGET_WAITING "DELETE" "/screenings/{screening}/waitlist/{waitlist_entry}/buyer";
     /// Takes a place, or shows it (capability `queue`).
     JOIN_QUEUE "POST" "/screenings/{screening}/queue";
     /// How a place stands (capability `queue`).

@@ -295,6 +295,10 @@ impl Cinema {
         self.0.store.trail().filter(|_| self.0.receipts)
     }
 
+    pub(crate) fn store(&self) -> &Arc<dyn Store> {
+        &self.0.store
+    }
+
     /// What notifications leave from, if any do.
     pub(crate) fn outbox(&self) -> Option<&dyn OutboxStore> {
         self.0.store.outbox().filter(|_| self.0.courier.is_some())
@@ -416,7 +420,7 @@ impl Builder {
     }
 
     /// Tells apps by webhooks what becomes of their bookings and waitlist entries (capability `notifications`): this courier brings it, while
-    /// [`Cinema::bring_notifications`] is awaited.
+    /// [`Cinema::keep_house`] is awaited.
     #[must_use]
     pub fn notifications(mut self, courier: Courier) -> Self {
         self.courier = Some(courier);

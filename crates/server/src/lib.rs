@@ -32,6 +32,7 @@ pub mod clock;
 mod engine;
 mod exact;
 mod farewell;
+mod forget;
 pub mod keys;
 mod live;
 pub mod management;

@@ -26,9 +26,8 @@ const HOSTS_AT_ONCE: usize = 16;
 const BRING_FOR: Duration = Duration::from_secs(40);
 
 impl Cinema {
-    /// Brings notifications to webhooks, for as long as this is awaited; at once, if no courier was given to
-    /// [`Builder::notifications`](crate::Builder::notifications). Any number of processes may do so.
-    pub async fn bring_notifications(&self) {
+    /// Brings notifications to webhooks, for as long as this is awaited; nothing, if no courier was given.
+    pub(crate) async fn bring_notifications(&self) {
         let Some(courier) = self.courier().cloned() else { return };
         let mut hosts = JoinSet::new();
         loop {

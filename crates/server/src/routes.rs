@@ -6,6 +6,7 @@ mod documents;
 mod door;
 mod exchange;
 mod extend_hold;
+mod forget;
 mod get_booking;
 mod get_feed;
 mod get_hold;
@@ -27,7 +28,7 @@ use admit_protocol::problem::ProblemCode;
 use axum::Router;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, any, get, post};
+use axum::routing::{MethodRouter, any, delete, get, post};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use crate::cinema::Cinema;
@@ -53,6 +54,8 @@ pub(crate) fn router(cinema: &Cinema) -> Router {
         .route(&at(at::EXTEND_HOLD), post(extend_hold::extend_hold))
         .route(&at(at::BOOK), post(book::book))
         .route(&at(at::GET_BOOKING), get(get_booking::get_booking))
+        .route(&at(at::FORGET_BUYER), delete(forget::forget_buyer))
+        .route(&at(at::FORGET_WAITING), delete(forget::forget_waiting))
         .route(&at(at::GET_TICKETS), get(get_tickets::get_tickets))
         .route(&at(at::QUOTE_CANCELLATION), post(cancel::quote_cancellation))
         .route(&at(at::CANCEL), post(cancel::cancel))

@@ -128,6 +128,23 @@ pub trait Store: Send + Sync + 'static {
         Ok(next(None))
     }
 
+    /// Up to which instant buyers were forgotten whose screening was over then. A store that does not know has it looked at again.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn forgotten_until(&self) -> Result<Option<Timestamp>, StoreError> {
+        Ok(None)
+    }
+
+    /// Buyers were forgotten whose screening was over at `until`.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    fn forgot_until(&self, until: Timestamp) -> Result<(), StoreError> {
+        let _ = until;
+        Ok(())
+    }
+
     /// Itself, if it keeps queues, too (capability `queue`).
     fn queues(&self) -> Option<&dyn QueueStore> {
         None

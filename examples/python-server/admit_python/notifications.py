@@ -155,6 +155,11 @@ class Notifications:
             waiting = [due for due in self.outbox if due.webhook == webhook]
         self.drop(waiting)
 
+    def forget(self, booking: str) -> None:
+        with self.lock:
+            waiting = [due for due in self.outbox if due.notification.get("booking") == booking]
+        self.drop(waiting)
+
     def drop(self, dues: list[Due]) -> None:
         with self.lock:
             self.outbox = [due for due in self.outbox if due not in dues]

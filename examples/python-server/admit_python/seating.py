@@ -38,6 +38,11 @@ class Seating:
         """Who left a webhook hears what happened to their booking (NOTE-002)."""
         self.notifications.tell(booking.webhook, kind, {"screening": self.screening.id, "booking": booking.id})
 
+    def forget(self, booking: Booking) -> None:
+        """What is waiting to be sent goes, too."""
+        self.notifications.forget(booking.id)
+        booking.webhook = None
+
     def free(self) -> list[str]:
         return [seat for seat in self.layout.seats if seat not in self.claims]
 

@@ -52,6 +52,7 @@ ROUTES = (
     Route("GET", API_BASE + "/screenings/{screening}/seat_log", "seat_log"),
     Route("POST", API_BASE + "/screenings/{screening}/bookings", "book"),
     Route("GET", API_BASE + "/screenings/{screening}/bookings/{booking}", "read_booking"),
+    Route("DELETE", API_BASE + "/screenings/{screening}/bookings/{booking}/buyer", "forget_buyer"),
     Route("GET", API_BASE + "/screenings/{screening}/bookings/{booking}/tickets", "read_tickets"),
     Route("POST", API_BASE + "/screenings/{screening}/bookings/{booking}/cancellation_quotes", "quote_cancellation"),
     Route("POST", API_BASE + "/screenings/{screening}/bookings/{booking}/cancellations", "cancel"),
@@ -60,7 +61,7 @@ ROUTES = (
 # Paths of capabilities that this server does not have (HTTP-013), below the API's base.
 NOT_OFFERED = re.compile(
     API_BASE + r"/(feed|screenings/[^/]+/(live|holds/[^/]+/extensions|bookings/[^/]+/exchange(_quote)?s"
-    r"|waitlist(/[^/]+)?|queue|allow_list|scans))"
+    r"|waitlist(/[^/]+(/buyer)?)?|queue|allow_list|scans))"
 )
 
 
@@ -268,6 +269,13 @@ class Api(App):
         owner = self.owner(request)
         with self.cinema.house(screening) as (house, _):
             return self.private(200, self.cinema.views.booking(house, house.booking_of(owner, booking)))
+
+    def forget_buyer(self, request: Request, screening: str, booking: str) -> Response:
+        """PRIV-004."""
+        owner = self.owner(request)
+        with self.cinema.house(screening) as (house, _):
+            house.forget(house.booking_of(owner, booking))
+        return Response(204)
 
     def read_tickets(self, request: Request, screening: str, booking: str) -> Response:
         owner = self.owner(request)

@@ -78,11 +78,7 @@ impl House {
     }
 
     pub(super) fn leave_waitlist(&self, key: EntryKey, by: By, now: Timestamp) -> Result<Changes, Refusal> {
-        let entry = self.waitlist.get(key).filter(|entry| match by {
-            By::Owner(owner) => entry.owner == owner,
-            By::Staff => true,
-        });
-        let entry = entry.ok_or(Refusal::NotFound)?;
+        let entry = self.entry_by(key, by)?;
         match entry.state {
             EntryState::Waiting => {
                 let entry = entry.clone().fresh(EntryState::Gone);
@@ -93,6 +89,14 @@ impl House {
             // Over already: done again, it is done.
             EntryState::Declined(_) | EntryState::Gone => Ok(Changes::default()),
         }
+    }
+
+    pub(super) fn entry_by(&self, key: EntryKey, by: By) -> Result<&Entry, Refusal> {
+        let entry = self.waitlist.get(key).filter(|entry| match by {
+            By::Owner(owner) => entry.owner == owner,
+            By::Staff => true,
+        });
+        entry.ok_or(Refusal::NotFound)
     }
 
     /// What follows from changes for those who wait, in the same save (W1, W4): entries go the way of their offers, and what came free

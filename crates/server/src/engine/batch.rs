@@ -31,6 +31,8 @@ pub(super) struct Turn {
     log: Vec<LogEntry>,
     till: Vec<TillEntry>,
     outbox: Vec<Message>,
+    /// What nobody is to be told of any more.
+    forgotten: Vec<About>,
     /// Whether nobody else can have saved this house meanwhile.
     sure: bool,
     /// Whether somebody has: what was decided in this turn is over.
@@ -65,6 +67,7 @@ impl Turn {
             log: Vec::new(),
             till: Vec::new(),
             outbox: Vec::new(),
+            forgotten: Vec::new(),
             sure,
             stale: false,
             broken: None,
@@ -129,6 +132,10 @@ impl Turn {
         };
         self.outbox.extend(kind.into_iter().flat_map(|kind| messages(kind, &changes, told, &self.resident)));
         self.outbox.extend(offers(&changes, &self.resident));
+        if let Command::Forget(_) = request.command {
+            self.forgotten.extend(changes.moved.iter().map(|(key, _)| About::Hold(*key)));
+            self.forgotten.extend(changes.entries.iter().map(|entry| About::Entry(entry.key)));
+        }
         self.log.push(log_entry(&request.by, name(&request.command), request.subject.hold(), &changes));
         self.till.extend(cash(request));
         // Whatever has a key is about a hold or a waitlist entry.
@@ -258,6 +265,7 @@ impl Turn {
             log: &self.log,
             till: &self.till,
             outbox: &self.outbox,
+            forgotten: &self.forgotten,
         })
     }
 
@@ -357,6 +365,7 @@ fn name(command: &Command) -> &'static str {
         Command::Scan { .. } => "scan",
         Command::JoinWaitlist(_) => "join_waitlist",
         Command::LeaveWaitlist { .. } => "leave_waitlist",
+        Command::Forget(_) => "forget",
         Command::LookAtLine => "look_at_line",
         Command::Amend(_) => "amend",
     }
@@ -390,6 +399,7 @@ fn message_kind(command: &Command) -> Option<NotificationKind> {
         | Command::Scan { .. }
         | Command::JoinWaitlist(_)
         | Command::LeaveWaitlist { .. }
+        | Command::Forget(_)
         | Command::LookAtLine
         | Command::Amend(_) => None,
     }
@@ -407,7 +417,7 @@ fn offers(changes: &Changes, resident: &Resident) -> impl Iterator<Item = Messag
                 "hold": hold.key.hold_id(),
                 "expires_at": hold.state.deadline(),
             });
-            Message::to_each(entry.buyer.as_ref(), NotificationKind::WaitlistOffer, &about)
+            Message::to_each(entry.buyer.as_ref(), NotificationKind::WaitlistOffer, About::Entry(entry.key), &about)
         })
     })
 }
@@ -422,6 +432,6 @@ fn messages(
     changes.moved.iter().filter(move |(key, _)| about(*key)).flat_map(move |(key, state)| {
         let HoldState::Converted(Booking { buyer: Some(buyer), .. }) = state else { return Vec::new() };
         let about = serde_json::json!({"screening": resident.screening(), "booking": key.booking_id()});
-        Message::to_each(Some(buyer), kind, &about)
+        Message::to_each(Some(buyer), kind, About::Hold(*key), &about)
     })
 }

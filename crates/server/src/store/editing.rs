@@ -15,7 +15,7 @@ use serde_json::json;
 
 use super::outbox::Message;
 use super::rows::{buyer_of, move_collect_by};
-use super::{Device, Document, LogEntry, StoreError};
+use super::{About, Device, Document, LogEntry, StoreError};
 
 pub(super) const WRITING: &str = "writing an edit";
 
@@ -199,8 +199,8 @@ fn tell_buyers(
         let about = json!({
             "screening": after.id, "booking": key.booking_id(), "before": side(&before), "after": side(after),
         });
-        let messages =
-            Message::to_each(buyer_of(details, number)?.as_ref(), NotificationKind::ScreeningChanged, &about);
+        let (buyer, key_of) = (buyer_of(details, number)?, About::Hold(*key));
+        let messages = Message::to_each(buyer.as_ref(), NotificationKind::ScreeningChanged, key_of, &about);
         if messages.is_empty() {
             without_address.push(key.reference());
         }

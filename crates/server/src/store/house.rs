@@ -75,6 +75,8 @@ pub struct Save<'a> {
     pub till: &'a [TillEntry],
     /// What is to leave: mail, webhooks (D4).
     pub outbox: &'a [Message],
+    /// Of what nothing is to leave any more: who was to be told is forgotten.
+    pub forgotten: &'a [About],
 }
 
 /// An answer to be kept.

@@ -5,7 +5,7 @@ use admit_protocol::notification::NotificationKind;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::{Store, StoreError};
+use super::{About, Store, StoreError};
 
 /// For how long a notification is tried, in milliseconds: a day (NOTE-006).
 pub(super) const TRIED_FOR_MS: i64 = 24 * 3600 * 1000;
@@ -24,6 +24,8 @@ pub struct Message {
     pub way: Way,
     /// Where to.
     pub address: String,
+    /// What it is about.
+    pub about: About,
     /// Its `id` and what it is about, as JSON. A mail may say more than a notification does.
     pub body: String,
 }
@@ -49,13 +51,13 @@ impl Way {
 
 impl Message {
     /// A message to every address that somebody left.
-    pub(crate) fn to_each(buyer: Option<&Buyer>, kind: NotificationKind, about: &Value) -> Vec<Self> {
+    pub(crate) fn to_each(buyer: Option<&Buyer>, kind: NotificationKind, about: About, says: &Value) -> Vec<Self> {
         let Some(buyer) = buyer else { return Vec::new() };
         let addresses = [(Way::Mail, &buyer.email), (Way::Webhook, &buyer.webhook)];
         let message = |(way, address): (Way, &Option<String>)| {
-            let mut body = about.clone();
+            let mut body = says.clone();
             body["id"] = Value::from(format!("note_{}", uuid::Uuid::now_v7().simple()));
-            Some(Self { kind, way, address: address.clone()?, body: body.to_string() })
+            Some(Self { kind, way, address: address.clone()?, about, body: body.to_string() })
         };
         addresses.into_iter().filter_map(message).collect()
     }

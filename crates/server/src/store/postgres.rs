@@ -349,6 +349,20 @@ impl Store for PostgresStore {
         })
     }
 
+    fn forgotten_until(&self) -> Result<Option<Timestamp>, StoreError> {
+        const STEP: &str = "reading who is forgotten";
+        let sql = "SELECT value FROM setting WHERE name = 'forgotten_until'";
+        let rows = self.reading(|session| session.query(sql, &[]).map_err(at(STEP)))?;
+        let known = rows.first().map(|row| get::<String>(row, 0)).transpose()?;
+        known.map(|at| at.parse().map_err(StoreError::at(STEP))).transpose()
+    }
+
+    fn forgot_until(&self, until: Timestamp) -> Result<(), StoreError> {
+        const STEP: &str = "noting who is forgotten";
+        let sql = "INSERT INTO setting (name, value) VALUES ('forgotten_until', $1) ON CONFLICT (name) DO UPDATE SET value = $1";
+        self.writing(STEP, |session| session.execute(sql, &[&until.to_string()]).map(drop).map_err(at(STEP)))
+    }
+
     fn lines(&self) -> Result<Vec<ScreeningId>, StoreError> {
         const STEP: &str = "reading who waits";
         self.reading(|session| {

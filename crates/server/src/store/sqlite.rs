@@ -230,6 +230,22 @@ impl Store for SqliteStore {
         Ok(now)
     }
 
+    fn forgotten_until(&self) -> Result<Option<Timestamp>, StoreError> {
+        const STEP: &str = "reading who is forgotten";
+        let sql = "SELECT value FROM setting WHERE name = 'forgotten_until'";
+        let known: Option<String> =
+            self.reading(STEP, |db| db.query_row(sql, [], |row| row.get(0)).optional().map_err(StoreError::at(STEP)))?;
+        known.map(|at| at.parse().map_err(StoreError::at(STEP))).transpose()
+    }
+
+    fn forgot_until(&self, until: Timestamp) -> Result<(), StoreError> {
+        let sql = "INSERT INTO setting (name, value) VALUES ('forgotten_until', ?1) ON CONFLICT (name) DO UPDATE SET value = ?1";
+        let db = self.writer();
+        db.execute(sql, [until.to_string()]).map_err(StoreError::at("noting who is forgotten"))?;
+        self.committed(&db);
+        Ok(())
+    }
+
     fn lines(&self) -> Result<Vec<ScreeningId>, StoreError> {
         const STEP: &str = "reading who waits";
         self.reading(STEP, |db| {

@@ -47,6 +47,7 @@ pub(crate) fn save<'a>(seen: u64, changes: &'a [Changes], answers: &'a [NewAnswe
         log: &[],
         till: &[],
         outbox: &[],
+        forgotten: &[],
     }
 }
 

@@ -108,7 +108,7 @@ async fn stage() -> (Stage, App, String, JoinSet<()>) {
     let builder = Cinema::builder(s.cinema.origin().clone()).notifications(courier);
     let s = s.again(builder);
     let cinema = s.cinema.clone();
-    running.spawn(async move { cinema.bring_notifications().await });
+    running.spawn(async move { cinema.keep_house().await });
     (s, app, origin, running)
 }
 
@@ -315,4 +315,68 @@ async fn two_processes_bring_each_notification_once_and_ask_a_host_once() {
     outbox.brought(first[0].row).expect("drops");
     outbox.said_no(&second[0].webhook).expect("drops");
     assert_eq!(outbox.next_due().expect("reads"), None);
+}
+
+/// What is stored of who bought: names and addresses.
+fn known(s: &Stage) -> Vec<String> {
+    let loaded = s.store.load("eight".parse().expect("an id"), &|_| Some(Arc::new(admit_booking::example::prices())));
+    let house = loaded.expect("loads").house;
+    let booked = house.holds.iter().filter_map(|hold| hold.booking()?.buyer.as_deref().cloned());
+    let waiting = house.entries.iter().filter_map(|entry| entry.buyer.clone());
+    booked.chain(waiting).filter_map(|buyer| buyer.name).collect()
+}
+
+#[tokio::test]
+async fn who_wants_to_be_forgotten_is_and_the_booking_stays_priv_004() {
+    let (s, app, origin, _running) = stage().await;
+    app.says(500);
+    let buyer = json!({"name": "Anna", "email": "anna@mail.example", "webhook": format!("{origin}/hook/anna")});
+    let booking = booked_with(&s, ANNA, &["A1"], buyer).await;
+    booked_with(&s, BEN, &["A2"], json!({"name": "Ben"})).await;
+    app.heard(1).await;
+    assert!(outbox(&s).next_due().expect("reads").is_some(), "it waits");
+    let who = format!("{}/buyer", path(&booking));
+    assert_eq!(s.delete(BEN, &who).await.status, 404, "somebody else's");
+    for _ in 0..2 {
+        assert_eq!(s.delete(ANNA, &who).await.status, 204, "and done again it is done");
+    }
+    assert_eq!(known(&s), ["Ben"]);
+    assert_eq!(outbox(&s).next_due().expect("reads"), None, "nothing waits any more");
+    let still = s.get(ANNA, &path(&booking)).await;
+    assert_eq!((&still.body["state"], &still.body["total"]), (&booking.body["state"], &booking.body["total"]));
+    let s = s.started_again();
+    assert_eq!(known(&s), ["Ben"]);
+}
+
+#[tokio::test]
+async fn who_waits_may_be_forgotten_and_keeps_their_place_priv_004() {
+    let (s, _, _, _running) = stage().await;
+    s.booked(ANNA, &["A1", "A2"]).await;
+    s.booked(BEN, &["A3", "A4"]).await;
+    s.booked("d2FpdHdhaXR3YWl0d2FpdHdhaXR3YWl0d2FpdHdhaTM", &["B1", "B2", "B3", "B4"]).await;
+    let who = "d2FpdHdhaXR3YWl0d2FpdHdhaXR3YWl0d2FpdHdhaTE";
+    let wish = json!({"best": {"count": 2, "zones": ["std"]}, "buyer": {"name": "Wanda", "email": "w@mail.example"}});
+    let entry = s.post(who, "/v1/screenings/eight/waitlist", &wish).await;
+    assert_eq!((entry.status.as_u16(), known(&s)), (201, vec!["Wanda".to_owned()]));
+    let address = format!("{}/buyer", path(&entry));
+    assert_eq!(s.delete(ANNA, &address).await.status, 404);
+    assert_eq!(s.delete(who, &address).await.status, 204);
+    assert_eq!(known(&s), Vec::<String>::new());
+    assert_eq!(s.get(who, &path(&entry)).await.body["position"], 1);
+    assert_eq!(known(&s.started_again()), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn thirty_days_after_the_end_nobody_is_known_priv_005() {
+    let (s, _, _, running) = stage().await;
+    drop(running);
+    booked_with(&s, ANNA, &["A1"], json!({"name": "Anna", "email": "anna@mail.example"})).await;
+    // It begins at eight in the evening by UTC, lasts an hour and a half, and some.
+    s.clock.advance(30 * 24 * 3600);
+    assert_eq!(s.cinema.forget_buyers().await.expect("looks"), 0);
+    assert_eq!(known(&s), ["Anna"]);
+    s.clock.advance(11 * 3600);
+    assert_eq!(s.cinema.forget_buyers().await.expect("looks"), 1);
+    assert_eq!(known(&s), Vec::<String>::new());
+    assert_eq!(s.cinema.forget_buyers().await.expect("looks"), 0, "once is enough");
 }

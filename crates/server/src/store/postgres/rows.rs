@@ -86,6 +86,8 @@ pub(super) struct Rows<'a> {
     log: Log,
     till: Till<'a>,
     outbox: Outbox<'a>,
+    /// Of what nothing is to leave any more.
+    forgotten: Vec<Vec<u8>>,
 }
 
 #[derive(Default)]
@@ -122,6 +124,7 @@ struct Outbox<'a> {
     kind: Vec<&'a str>,
     way: Vec<&'a str>,
     address: Vec<&'a str>,
+    about: Vec<Vec<u8>>,
     body: Vec<&'a str>,
 }
 
@@ -142,6 +145,7 @@ impl<'a> Rows<'a> {
             log: Log::default(),
             till: Till::default(),
             outbox: Outbox::default(),
+            forgotten: Vec::new(),
         })
     }
 
@@ -185,11 +189,13 @@ impl<'a> Rows<'a> {
             self.till.amount.push(if entry.way == CashWay::Taken { amount } else { -amount });
             self.till.currency.push(entry.amount.currency().to_string());
         }
+        self.forgotten.extend(save.forgotten.iter().map(|about| about.bytes().to_vec()));
         for message in save.outbox {
             self.outbox.at.push(now);
             self.outbox.kind.push(message.kind.as_str());
             self.outbox.way.push(message.way.as_str());
             self.outbox.address.push(&message.address);
+            self.outbox.about.push(message.about.bytes().to_vec());
             self.outbox.body.push(&message.body);
         }
         Ok(())
@@ -283,8 +289,11 @@ impl<'a> Rows<'a> {
             steps.push(Step::of(TILL, vec![at, by, screening, hold, amount, currency]));
         }
         if !outbox.at.is_empty() {
-            let Outbox { at, kind, way, address, body } = outbox;
-            steps.push(Step::of(OUTBOX, vec![at, kind, way, address, body]));
+            let Outbox { at, kind, way, address, about, body } = outbox;
+            steps.push(Step::of(OUTBOX, vec![at, kind, way, address, about, body]));
+        }
+        if !self.forgotten.is_empty() {
+            steps.push(Step::of(FORGET, vec![&self.forgotten]));
         }
         run(session, begin, &steps)
     }
@@ -334,12 +343,13 @@ const ENTRIES: &str = "INSERT INTO waitlist_entry AS e (screening, entry, owner,
      SELECT * FROM unnest($1::bigint[], $2::bytea[], $3::bytea[], $4::bigint[], $5::text[], $6::text[], $7::bigint[], $8::bigint[], \
      $9::bigint[], $10::bigint[], $11::bigint[], $12::text[], $13::bytea[], $14::bytea[]) \
      ON CONFLICT (screening, entry) DO UPDATE SET turn = excluded.turn, lapses = excluded.lapses, \
-     passed_over = excluded.passed_over, passed_at = excluded.passed_at, state = excluded.state, hold = excluded.hold, \
+     passed_over = excluded.passed_over, passed_at = excluded.passed_at, state = excluded.state, hold = excluded.hold, buyer = excluded.buyer, \
      answers = e.answers || excluded.answers";
 const TILL: &str = "INSERT INTO till (at, by, screening, hold, amount, currency) \
      SELECT * FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::bytea[], $5::bigint[], $6::text[])";
-const OUTBOX: &str = "INSERT INTO outbox (at, kind, way, address, body) \
-     SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[])";
+const OUTBOX: &str = "INSERT INTO outbox (at, kind, way, address, about, body) \
+     SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::bytea[], $6::text[])";
+const FORGET: &str = "DELETE FROM outbox WHERE about = ANY($1::bytea[])";
 
 /// A statement of a save, and what it means that it does not find all rows that it names.
 struct Step<'a> {

@@ -7,7 +7,7 @@ use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior, params};
 
 use super::numbers::Numbers;
 use crate::store::rows::{claim_columns, entry_state_columns, entry_texts, known_bytes, places_text, state_columns};
-use crate::store::{About, Answer, CashWay, CommitError, Outcome, Save, StoreError, TillEntry};
+use crate::store::{About, Answer, CashWay, CommitError, Message, Outcome, Save, StoreError, TillEntry};
 
 /// Why one house was not saved while the others go on.
 enum Refused {
@@ -153,9 +153,13 @@ fn save_house(db: &Connection, number: i64, save: &Save<'_>) -> Result<(), Refus
         db.prepare_cached(sql)?.execute(params![now, by, number, booking, signed, currency.code()])?;
     }
     for message in save.outbox {
-        let sql = "INSERT INTO outbox (at, kind, way, address, body) VALUES (?1, ?2, ?3, ?4, ?5)";
-        let (kind, way) = (message.kind.as_str(), message.way.as_str());
-        db.prepare_cached(sql)?.execute(params![now, kind, way, message.address, message.body])?;
+        let sql = "INSERT INTO outbox (at, kind, way, address, about, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+        let Message { kind, way, address, about, body } = message;
+        let row = params![now, kind.as_str(), way.as_str(), address, about.bytes(), body];
+        db.prepare_cached(sql)?.execute(row)?;
+    }
+    for about in save.forgotten {
+        db.prepare_cached("DELETE FROM outbox WHERE about = ?1")?.execute([about.bytes()])?;
     }
     let entries = serde_json::to_string(save.log).map_err(|e| Refused::Broken(e.to_string()))?;
     let sql = "INSERT INTO log (screening, version, at, entries) VALUES (?1, ?2, ?3, ?4)";
@@ -216,7 +220,7 @@ fn save_changes(
                    passed_over, passed_at, state, hold, answers) \
                    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14) \
                    ON CONFLICT (entry) DO UPDATE SET turn = ?8, lapses = ?9, passed_over = ?10, passed_at = ?11, \
-                   state = ?12, hold = ?13, answers = CAST(answers || ?14 AS BLOB)";
+                   state = ?12, hold = ?13, buyer = ?6, answers = CAST(answers || ?14 AS BLOB)";
         db.prepare_cached(sql)?.execute(params![
             number,
             entry.key.0.to_be_bytes(),

@@ -96,9 +96,10 @@ impl Tables for Within<'_> {
     }
 
     fn put_message(&mut self, now: Timestamp, message: &Message) -> Result<(), StoreError> {
-        let sql = "INSERT INTO outbox (at, kind, way, address, body) VALUES (?1, ?2, ?3, ?4, ?5)";
-        let Message { kind, way, address, body } = message;
-        self.run(sql, params![now.as_millisecond(), kind.as_str(), way.as_str(), address, body]).map(drop)
+        let sql = "INSERT INTO outbox (at, kind, way, address, about, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+        let Message { kind, way, address, about, body } = message;
+        let row = params![now.as_millisecond(), kind.as_str(), way.as_str(), address, about.bytes(), body];
+        self.run(sql, row).map(drop)
     }
 
     fn put_document(&mut self, document: &Document) -> Result<(), StoreError> {
