@@ -144,7 +144,23 @@ class ForgetsForAnybody(Api):
 
 
 @mutant("PRIV-004", "Who was forgotten is not found any more.")
-class ForgetsTheBooking(House):
+class LosesTheForgotten(House):
     def forget(self, booking):
         super().forget(booking)
         booking.owner = ""
+
+
+@mutant("NOTE-002", "Who has booked hears that sales are paused.")
+class TellsOfPauses(House):
+    def set_status(self, status):
+        super().set_status(status)
+        for booking in self.bookings.values():
+            if status == "paused":
+                self.tell(booking, "screening_changed")
+
+
+@mutant("NOTE-002", "Nobody hears that a booking lapsed.")
+class SilentAboutLapses(House):
+    def tell(self, booking, kind):
+        if kind != "booking_lapsed":
+            super().tell(booking, kind)

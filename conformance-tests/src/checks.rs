@@ -280,6 +280,7 @@ checks! {
     act ["WAIT-010"], "nobody waits for what is not sold any more", Some("waitlist"), waitlist::over;
     act ["WAIT-011"], "nobody sees somebody else's place in line", Some("waitlist"), waitlist::of_somebody_else;
     act ["NOTE-002", "NOTE-003", "NOTE-004"], "a webhook is asked first, and then told in signed requests", Some("notifications"), notifications::told;
+    act ["NOTE-002"], "what becomes of a screening, or is not paid in time, is told", Some("notifications"), notifications::changes;
     act ["NOTE-002"], "who waits is told of an offer", Some("notifications"), notifications::offered;
     act ["NOTE-004"], "who does not answer a challenge hears nothing else", Some("notifications"), notifications::asked_first;
     act ["NOTE-006"], "what is not taken comes again, and to who is gone nothing", Some("notifications"), notifications::again;

@@ -57,10 +57,8 @@ impl Hook {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.map_err(|e| e.to_string())?;
         let origin = format!("http://{}", listener.local_addr().map_err(|e| e.to_string())?);
         let told = Arc::new(Mutex::new(Told::default()));
-        let router = Router::new()
-            .route("/hook/{who}", post(come))
-            .route("/elsewhere", any(|| async { Redirect::temporary("/hook/elsewhere") }))
-            .with_state(told.clone());
+        let router =
+            Router::new().route("/hook/{who}", post(come)).route("/elsewhere", any(elsewhere)).with_state(told.clone());
         let serving = tokio::spawn(async move { drop(axum::serve(listener, router).await) });
         Ok(Self { origin, told, serving })
     }
@@ -111,6 +109,12 @@ impl Hook {
     }
 }
 
+/// Sends whoever comes to another address; that they came is written down.
+async fn elsewhere(told: State<Arc<Mutex<Told>>>, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
+    let _ = come(told, uri, headers, body).await;
+    Redirect::temporary("/hook/elsewhere").into_response()
+}
+
 async fn come(State(told): State<Arc<Mutex<Told>>>, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
     let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
     told.came.push(Came { uri, headers, body: body.to_vec() });
@@ -118,11 +122,16 @@ async fn come(State(told): State<Arc<Mutex<Told>>>, uri: Uri, headers: HeaderMap
         return status.into_response();
     }
     let said: Value = serde_json::from_slice(&body).unwrap_or_default();
-    let nonce = if told.lies { json!("somebody else's") } else { said["nonce"].clone() };
-    axum::Json(json!({"nonce": nonce})).into_response()
+    // What an echo says is no answer.
+    let said = if told.lies { said } else { json!({"answer": said["nonce"]}) };
+    axum::Json(said).into_response()
 }
 
 impl Came {
+    pub(crate) fn path(&self) -> &str {
+        self.uri.path()
+    }
+
     pub(crate) fn said(&self) -> Result<Value, String> {
         serde_json::from_slice(&self.body).map_err(|e| format!("a notification that is no JSON: {e}"))
     }

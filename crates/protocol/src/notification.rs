@@ -93,12 +93,12 @@ pub struct Notification {
     pub nonce: Option<String>,
 }
 
-/// The answer to a challenge.
+/// The answer to a challenge. Its member has another name than the challenge's: who sends back whatever comes has not said yes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ChallengeAnswer {
-    /// What was sent.
+    /// The nonce that was sent.
     #[schemars(length(max = 64))]
-    pub nonce: String,
+    pub answer: String,
 }
 
 impl ChallengeAnswer {
@@ -110,12 +110,15 @@ impl ChallengeAnswer {
 }
 
 /// Why a text is no webhook.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum WebhookError {
     /// It is long, or has other characters.
-    #[error("a webhook is a URL in visible ASCII of at most {WEBHOOK_BYTES_MAX} bytes, as it is sent")]
+    #[error("a webhook is a URL in visible ASCII of at most {WEBHOOK_BYTES_MAX} bytes")]
     NotPlain,
+    /// It is written in a way in which it is not sent.
+    #[error("a webhook is written as it is sent: {0}")]
+    NotAsSent(String),
     /// A fragment is never sent.
     #[error("a webhook has no fragment: what follows # is never sent")]
     Fragment,
@@ -145,6 +148,10 @@ impl Webhook {
             return Err(WebhookError::Fragment);
         }
         let origin = Origin::of(&url, policy)?;
+        // One spelling: what is known of an address is found by it.
+        if text != url.as_str() && text != origin.as_str() {
+            return Err(WebhookError::NotAsSent(url.to_string()));
+        }
         Ok(Self { url, origin })
     }
 
@@ -341,6 +348,11 @@ mod tests {
             "https://app.example/#top",
             "https://app.example/a b",
             "https://app.example/é",
+            "https://App.example/",
+            "https://app.example:443/",
+            "https://app.example/a/../b",
+            "https:/app.example/",
+            "https://%61pp.example/",
             "http://127.0.0.1:80x/",
             &long,
         ] {
@@ -349,5 +361,7 @@ mod tests {
         assert!(Webhook::parse("http://127.0.0.1:4711/hook", Public).is_err());
         assert!(Webhook::parse("http://127.0.0.1:4711/hook", Loopback).is_ok());
         assert!(Webhook::parse(&long[..512], Public).is_ok());
+        let bare = Webhook::parse("https://app.example", Public).expect("a webhook");
+        assert_eq!(bare.as_str(), "https://app.example/");
     }
 }

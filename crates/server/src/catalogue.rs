@@ -69,6 +69,16 @@ pub(crate) struct Page {
     pub(crate) bytes: Bytes,
 }
 
+/// Until when what is unpaid stands.
+fn collect_by(screening: &Screening) -> Timestamp {
+    screening.collect_by.unwrap_or(after(screening.starts_at.at(), -COLLECT_BEFORE_START_S))
+}
+
+/// The instants until which something unpaid may stand: who books late has longer (BOOK-005).
+pub(crate) fn unpaid_until(screening: &Screening) -> [Timestamp; 3] {
+    [collect_by(screening), screening.starts_at.at(), screening.sales.closes_at]
+}
+
 impl Catalogue {
     /// Checks and indexes what a store lists. Plans and prices that `before` has are taken from it.
     pub(crate) fn new(listing: Listing, before: Option<&Self>) -> Result<Self, StoreError> {
@@ -198,7 +208,7 @@ impl Catalogue {
             ends_at: screening.over_at(),
             hold_policy: rules.hold_policy.clone(),
             cancellation: Arc::new(screening.cancellation.clone()),
-            collect_by: screening.collect_by.unwrap_or(after(starts_at, -COLLECT_BEFORE_START_S)),
+            collect_by: collect_by(screening),
             companion_release_at: screening.accessible_release_at,
             seat_rules: screening.seat_rules,
             waitlist: rules.waitlist.then(|| rules.waitlist_policy.clone()),

@@ -308,6 +308,11 @@ impl Cinema {
         self.0.courier.as_ref()
     }
 
+    /// Whether its clock is the world's, and nobody moves it.
+    pub(crate) fn has_real_clock(&self) -> bool {
+        self.0.clock.is_real()
+    }
+
     pub(crate) fn has_queues(&self) -> bool {
         self.0.store.queues().is_some()
     }

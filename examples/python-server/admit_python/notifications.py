@@ -39,9 +39,20 @@ def is_webhook(url: str, development: bool) -> bool:
         return False
     if development and parts.scheme == "http" and parts.netloc == f"127.0.0.1:{port}":
         return True
-    host = parts.netloc.lower()
+    host = parts.netloc
+    if any(part.lower().replace("%2e", ".") in (".", "..") for part in parts.path.split("/")) or "\\" in url:
+        return False
     last = host.rsplit(".", 1)[-1]
     return parts.scheme == "https" and bool(DOMAIN.fullmatch(host)) and last not in ("localhost", "local", "internal", "onion")
+
+
+def is_global(address: str) -> bool:
+    """On the public network, and not with another address inside it: IPv6 is given out from 2000::/3, and 2002::/16 is 6to4."""
+    ip = ipaddress.ip_address(address)
+    if isinstance(ip, ipaddress.IPv6Address):
+        given_out, six_to_four = ipaddress.ip_network("2000::/3"), ipaddress.ip_network("2002::/16")
+        return ip in given_out and ip not in six_to_four and ip.is_global
+    return ip.is_global and not ip.is_multicast
 
 
 @dataclass
@@ -101,10 +112,13 @@ class Notifications:
             for due in ready:
                 due.due = now + self.pause(due)
                 due.tries += 1
-                self.bring(due, now)
+                with self.lock:
+                    waits = due in self.outbox  # its webhook may have gone meanwhile
+                if waits:
+                    self.bring(due, now)
 
     def is_old(self, due: Due, now: int) -> bool:
-        return now >= due.at + TRIED_FOR_MS
+        return due.tries > 0 and now >= due.at + TRIED_FOR_MS
 
     def pause(self, due: Due) -> int:
         return PAUSE_MS << min(due.tries, PAUSE_DOUBLED_MAX)
@@ -141,8 +155,8 @@ class Notifications:
 
     def echoes(self, answer: bytes, nonce: str) -> bool:
         try:
-            return json.loads(answer)["nonce"] == nonce
-        except (ValueError, KeyError, TypeError):
+            return json.loads(answer)["answer"] == nonce
+        except (ValueError, KeyError, TypeError, RecursionError):
             return False
 
     def is_taken(self, status: int) -> bool:
@@ -187,7 +201,7 @@ class Notifications:
             return http.client.HTTPConnection(host, port, timeout=TIMEOUT_S)
         # Once resolved, and all of them global: the connection goes to one of these.
         found = {entry[4][0] for entry in socket.getaddrinfo(host, 443, type=socket.SOCK_STREAM)}
-        if not found or not all(ipaddress.ip_address(address).is_global for address in found):
+        if not found or not all(is_global(address) for address in found):
             raise ValueError("its name leads to an address that is not on the public network")
         connection = http.client.HTTPSConnection(host, 443, timeout=TIMEOUT_S)
         address = sorted(found)[0]

@@ -23,6 +23,9 @@ pub(super) fn checked(cinema: &Cinema, mut contact: Contact) -> Result<Contact, 
     let origins = courier.map_or(OriginPolicy::Public, Courier::origins);
     let wrong = |(member, why)| Reply::from(Problem::new(ProblemCode::Invalid, why).at(format!("/buyer{member}")));
     contact.check(origins).map_err(wrong)?;
+    // Kept as it is sent: what is known of it is found by that.
+    let as_sent = contact.webhook.as_deref().and_then(|url| courier?.webhook(url).ok());
+    contact.webhook = as_sent.map(|webhook| webhook.as_str().to_owned());
     Ok(contact)
 }
 

@@ -172,7 +172,9 @@ fn tell_buyers(
     now: Timestamp,
 ) -> Result<Option<Disturbed>, StoreError> {
     let films = |s: &Screening| s.items.iter().map(|i| (i.film, i.version)).collect::<Vec<_>>();
-    let what = |s: &Screening| (s.starts_at.clone(), s.hall, s.status, films(s));
+    // What is paused or closed takes place all the same.
+    let off = |s: &Screening| (!s.status.takes_place()).then_some(s.status);
+    let what = |s: &Screening| (s.starts_at.clone(), s.hall, off(s), films(s));
     if what(&before) == what(after) {
         return Ok(None);
     }

@@ -259,6 +259,7 @@ const TABLES: &[Table] = &[
             ("kind", Text),
             ("way", Text),
             ("address", Text),
+            ("origin", Text),
             ("about", Bytes),
             ("body", Text),
             ("tries", Integer),

@@ -11,9 +11,17 @@ use super::{About, Store, StoreError};
 pub(super) const TRIED_FOR_MS: i64 = 24 * 3600 * 1000;
 /// A host of which no webhook ever answered is asked once in so many milliseconds (NOTE-004).
 pub(super) const ASKED_AGAIN_MS: i64 = 5 * 60 * 1000;
-/// The first pause, in milliseconds. Each is twice as long as the one before, for as many times as follows: up to two hours.
+/// Webhooks of a host that said nothing yet and are asked within a day, at most.
+pub(super) const ASKED_OF_A_HOST_MAX: i64 = 20;
+/// How long a webhook's word is good, in milliseconds: 90 days. A domain may be somebody else's by then.
+pub(super) const WORD_LIFE_MS: i64 = 90 * 24 * 3600 * 1000;
+/// How long whoever took a notification has for it, and the first pause, in milliseconds. Each pause is twice as long as the one before,
+/// for as many times as follows: up to two hours.
 pub(super) const PAUSE_MS: i64 = 60 * 1000;
 pub(super) const PAUSE_DOUBLED_MAX: i64 = 7;
+/// How long mail waits for somebody who sends it, in milliseconds: 30 days. Rows that are looked at for that at once.
+pub(super) const MAIL_LIFE_MS: i64 = 30 * 24 * 3600 * 1000;
+pub(super) const TIDIED_MAX: i64 = 1000;
 
 /// Something that leaves after the commit: at least once, under a stable id.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,6 +58,13 @@ impl Way {
 }
 
 impl Message {
+    /// The host that it goes to: scheme and host of a webhook's address.
+    pub(super) fn origin(&self) -> Option<&str> {
+        let (scheme, rest) = self.address.split_once("://").filter(|_| self.way == Way::Webhook)?;
+        let host = rest.split('/').next().unwrap_or_default();
+        self.address.get(..scheme.len() + "://".len() + host.len())
+    }
+
     /// A message to every address that somebody left.
     pub(crate) fn to_each(buyer: Option<&Buyer>, kind: NotificationKind, about: About, says: &Value) -> Vec<Self> {
         let Some(buyer) = buyer else { return Vec::new() };
@@ -86,24 +101,30 @@ pub trait OutboxStore: Store {
     /// When it cannot be read.
     fn next_due(&self) -> Result<Option<Timestamp>, StoreError>;
 
-    /// Takes notifications that are due at `now`, those that have been longest first. Nobody else gets them for a minute at least; they are due
-    /// again then, and after longer and longer pauses, until they are gone. Those that were tried for a day go now.
+    /// Takes notifications that are due at `now`, those that have been longest first, for none of these hosts. Nobody else gets them for a
+    /// minute. Those that were tried for a day go now.
     ///
     /// # Errors
     /// When it cannot be written.
-    fn take_due(&self, now: Timestamp, most: u32) -> Result<Vec<Due>, StoreError>;
+    fn take_due(&self, now: Timestamp, busy: &[String], most: u32) -> Result<Vec<Due>, StoreError>;
 
-    /// It was brought.
+    /// These were brought.
     ///
     /// # Errors
-    /// When it cannot be written: it is brought once more, then.
-    fn brought(&self, row: i64) -> Result<(), StoreError>;
+    /// When it cannot be written: they are brought once more, then.
+    fn brought(&self, rows: &[i64]) -> Result<(), StoreError>;
 
-    /// Whether a webhook said that it wants to hear.
+    /// This one was not taken at `now`: it is due again after a minute, then later and later.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    fn not_taken(&self, row: i64, now: Timestamp) -> Result<(), StoreError>;
+
+    /// Whether a webhook said that it wants to hear, and not so long before `now` that it may be another's.
     ///
     /// # Errors
     /// When it cannot be read.
-    fn wants_to_hear(&self, webhook: &str) -> Result<bool, StoreError>;
+    fn wants_to_hear(&self, webhook: &str, now: Timestamp) -> Result<bool, StoreError>;
 
     /// Whether a webhook may be asked at `now` whether it wants to hear; then it counts as asked.
     ///
@@ -122,6 +143,12 @@ pub trait OutboxStore: Store {
     /// # Errors
     /// When it cannot be written.
     fn said_no(&self, webhook: &str) -> Result<(), StoreError>;
+
+    /// Drops some of what is too old to leave at `now`, and what is known of webhooks that nobody asked for long.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    fn tidy_outbox(&self, now: Timestamp) -> Result<(), StoreError>;
 }
 
 /// A row of the outbox as it was read.

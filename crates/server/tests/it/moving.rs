@@ -31,7 +31,7 @@ fn tables(folder: &std::path::Path) -> Vec<(String, Vec<String>)> {
         "SELECT * FROM scan ORDER BY 1, 2, 3",
         "SELECT screening, version, at, entries FROM log ORDER BY 1, 2",
         "SELECT * FROM till ORDER BY 1",
-        "SELECT id, at, kind, way, address, about, body, tries, due FROM outbox ORDER BY 1",
+        "SELECT id, at, kind, way, address, origin, about, body, tries, due FROM outbox ORDER BY 1",
         "SELECT * FROM webhook ORDER BY 1",
         "SELECT * FROM staff ORDER BY 1",
         "SELECT * FROM session ORDER BY 1",

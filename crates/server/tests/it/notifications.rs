@@ -95,21 +95,33 @@ async fn hear(State(app): State<App>, uri: Uri, headers: HeaderMap, body: Bytes)
         return status.into_response();
     }
     let said: Value = serde_json::from_slice(&body).unwrap_or_default();
-    let nonce = if inner.lies { json!("something else") } else { said["nonce"].clone() };
-    axum::Json(json!({"nonce": nonce})).into_response()
+    match inner.lies {
+        // What an echo says, and a long story.
+        true => axum::Json(json!({"nonce": said["nonce"], "story": "a".repeat(5000)})).into_response(),
+        false => axum::Json(json!({"answer": said["nonce"]})).into_response(),
+    }
 }
 
 /// A cinema that tells an app on this machine.
 async fn stage() -> (Stage, App, String, JoinSet<()>) {
+    let (s, app, origin, mut running) = silent_stage().await;
+    keep_house(&s, &mut running);
+    (s, app, origin, running)
+}
+
+fn keep_house(s: &Stage, running: &mut JoinSet<()>) {
+    let cinema = s.cinema.clone();
+    running.spawn(async move { cinema.keep_house().await });
+}
+
+/// One that tells nothing yet.
+async fn silent_stage() -> (Stage, App, String, JoinSet<()>) {
     let mut running = JoinSet::new();
     let (app, origin) = App::start(&mut running).await;
     let s = Stage::new();
     let courier = Courier::new(OriginPolicy::Loopback, None).expect("a courier");
     let builder = Cinema::builder(s.cinema.origin().clone()).notifications(courier);
-    let s = s.again(builder);
-    let cinema = s.cinema.clone();
-    running.spawn(async move { cinema.keep_house().await });
-    (s, app, origin, running)
+    (s.again(builder), app, origin, running)
 }
 
 async fn booked_with(s: &Stage, secret: &str, seats: &[&str], buyer: Value) -> crate::stage::Said {
@@ -189,7 +201,7 @@ async fn who_does_not_answer_the_challenge_hears_nothing_else_note_004() {
     booked_with(&s, BEN, &["A2"], json!({"webhook": format!("{origin}/hook/ben")})).await;
     s.clock.advance(290);
     assert_eq!(app.quiet().await.len(), 1, "one challenge in five minutes");
-    s.clock.advance(130);
+    s.clock.advance(60);
     let heard = app.heard(2).await;
     assert!(heard.iter().all(|said| said.kind == Kind::Challenge));
     assert_ne!(heard[0].nonce, heard[1].nonce);
@@ -291,30 +303,76 @@ async fn where_nobody_goes_there_a_webhook_is_passed_over_note_001() {
 
 #[tokio::test]
 async fn two_processes_bring_each_notification_once_and_ask_a_host_once() {
-    let (s, app, origin, running) = stage().await;
-    drop(running);
+    let (s, app, origin, _running) = silent_stage().await;
     assert_eq!(app.all(), []);
     for (secret, seat) in [(ANNA, "A1"), (BEN, "A2")] {
         booked_with(&s, secret, &[seat], json!({"webhook": format!("{origin}/hook/{seat}")})).await;
     }
     let (outbox, now) = (outbox(&s), s.cinema_now());
-    let first = outbox.take_due(now, 1).expect("takes");
-    let second = outbox.take_due(now, 9).expect("takes");
+    let first = outbox.take_due(now, &[], 1).expect("takes");
+    let second = outbox.take_due(now, &[], 9).expect("takes");
     assert_eq!((first.len(), second.len()), (1, 1));
     assert_ne!(first[0].row, second[0].row);
-    assert_eq!(outbox.take_due(now, 9).expect("takes"), []);
+    assert_eq!(outbox.take_due(now, &[], 9).expect("takes"), []);
+    // Taken and not heard of again, it is due after a minute; refused, after another pause each time.
     assert_eq!(outbox.next_due().expect("reads"), Some(after(now, 60)));
+    let later = after(now, 60);
+    assert_eq!(
+        outbox.take_due(later, std::slice::from_ref(&origin), 9).expect("takes"),
+        [],
+        "somebody is on the way there"
+    );
+    assert_eq!(outbox.take_due(later, &[], 9).expect("takes").len(), 2);
+    outbox.brought(&[second[0].row]).expect("drops");
+    for pause in [60, 120, 240] {
+        outbox.not_taken(first[0].row, now).expect("notes");
+        assert_eq!(outbox.next_due().expect("reads"), Some(after(now, pause)));
+    }
+    // However many ask, a host is asked once.
     let url = &first[0].webhook;
-    assert!(outbox.may_ask(url, &origin, now).expect("asks"));
-    assert!(!outbox.may_ask(url, &origin, now).expect("asks"));
-    assert!(!outbox.wants_to_hear(url).expect("reads"));
+    let asked = std::thread::scope(|scope| {
+        let ask = || scope.spawn(|| outbox.may_ask(url, &origin, now).expect("asks"));
+        let asking: Vec<_> = std::iter::repeat_with(ask).take(6).collect();
+        asking.into_iter().filter_map(|one| one.join().expect("no panic").then_some(())).count()
+    });
+    assert_eq!(asked, 1);
+    assert!(!outbox.wants_to_hear(url, now).expect("reads"));
     outbox.said_yes(url, now).expect("notes");
-    assert!(outbox.wants_to_hear(url).expect("reads"));
-    // Who answered once may be asked about another address at once.
-    assert!(outbox.may_ask(&second[0].webhook, &origin, now).expect("asks"));
-    outbox.brought(first[0].row).expect("drops");
-    outbox.said_no(&second[0].webhook).expect("drops");
+    assert!(outbox.wants_to_hear(url, now).expect("reads"));
+    assert!(!outbox.wants_to_hear(url, after(now, 90 * 24 * 3600)).expect("reads"), "it may be somebody else's");
+    // Who answered once may be asked about others at once, each once, and not about any number.
+    let others = |n: usize| outbox.may_ask(&format!("{origin}/hook/{n}"), &origin, now).expect("asks");
+    assert!(others(0) && !others(0));
+    assert_eq!((1..40).filter(|n| others(*n)).count(), 19);
+    outbox.said_no(url).expect("drops");
     assert_eq!(outbox.next_due().expect("reads"), None);
+}
+
+#[tokio::test]
+async fn one_address_that_fails_keeps_nobody_else_of_its_host_from_hearing() {
+    let (s, app, origin, mut running) = silent_stage().await;
+    let wrong = format!("{origin}/nobody");
+    booked_with(&s, ANNA, &["A1"], json!({"webhook": wrong})).await;
+    booked_with(&s, BEN, &["A2"], json!({"webhook": format!("{origin}/hook/ben")})).await;
+    outbox(&s).may_ask(&format!("{origin}/hook/ben"), &origin, s.cinema_now()).expect("asks");
+    outbox(&s).said_yes(&format!("{origin}/hook/ben"), s.cinema_now()).expect("notes");
+    keep_house(&s, &mut running);
+    assert_eq!(app.heard(1).await[0].kind, Kind::BookingConfirmed);
+}
+
+#[tokio::test]
+async fn what_nobody_paid_for_lapses_and_is_told_also_where_nobody_looks() {
+    let (s, app, origin, mut running) = silent_stage().await;
+    booked_with(&s, ANNA, &["A1"], json!({"webhook": format!("{origin}/hook/anna")})).await;
+    let courier = Courier::new(OriginPolicy::Loopback, None).expect("a courier");
+    let builder = Cinema::builder(s.cinema.origin().clone()).notifications(courier);
+    // Nobody has its house in memory after this.
+    let s = s.again(builder);
+    s.clock.advance(7 * 3600 + 1801);
+    keep_house(&s, &mut running);
+    let mut told: Vec<_> = app.heard(3).await.iter().map(|said| said.kind).collect();
+    told.sort_unstable();
+    assert_eq!(told, [Kind::Challenge, Kind::BookingConfirmed, Kind::BookingLapsed]);
 }
 
 /// What is stored of who bought: names and addresses.
@@ -368,8 +426,7 @@ async fn who_waits_may_be_forgotten_and_keeps_their_place_priv_004() {
 
 #[tokio::test]
 async fn thirty_days_after_the_end_nobody_is_known_priv_005() {
-    let (s, _, _, running) = stage().await;
-    drop(running);
+    let (s, _, _, _running) = silent_stage().await;
     booked_with(&s, ANNA, &["A1"], json!({"name": "Anna", "email": "anna@mail.example"})).await;
     // It begins at eight in the evening by UTC, lasts an hour and a half, and some.
     s.clock.advance(30 * 24 * 3600);

@@ -124,6 +124,7 @@ struct Outbox<'a> {
     kind: Vec<&'a str>,
     way: Vec<&'a str>,
     address: Vec<&'a str>,
+    origin: Vec<Option<&'a str>>,
     about: Vec<Vec<u8>>,
     body: Vec<&'a str>,
 }
@@ -195,6 +196,7 @@ impl<'a> Rows<'a> {
             self.outbox.kind.push(message.kind.as_str());
             self.outbox.way.push(message.way.as_str());
             self.outbox.address.push(&message.address);
+            self.outbox.origin.push(message.origin());
             self.outbox.about.push(message.about.bytes().to_vec());
             self.outbox.body.push(&message.body);
         }
@@ -289,8 +291,8 @@ impl<'a> Rows<'a> {
             steps.push(Step::of(TILL, vec![at, by, screening, hold, amount, currency]));
         }
         if !outbox.at.is_empty() {
-            let Outbox { at, kind, way, address, about, body } = outbox;
-            steps.push(Step::of(OUTBOX, vec![at, kind, way, address, about, body]));
+            let Outbox { at, kind, way, address, origin, about, body } = outbox;
+            steps.push(Step::of(OUTBOX, vec![at, kind, way, address, origin, about, body]));
         }
         if !self.forgotten.is_empty() {
             steps.push(Step::of(FORGET, vec![&self.forgotten]));
@@ -347,8 +349,8 @@ const ENTRIES: &str = "INSERT INTO waitlist_entry AS e (screening, entry, owner,
      answers = e.answers || excluded.answers";
 const TILL: &str = "INSERT INTO till (at, by, screening, hold, amount, currency) \
      SELECT * FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::bytea[], $5::bigint[], $6::text[])";
-const OUTBOX: &str = "INSERT INTO outbox (at, kind, way, address, about, body) \
-     SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::bytea[], $6::text[])";
+const OUTBOX: &str = "INSERT INTO outbox (at, kind, way, address, origin, about, body) \
+     SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bytea[], $7::text[])";
 const FORGET: &str = "DELETE FROM outbox WHERE about = ANY($1::bytea[])";
 
 /// A statement of a save, and what it means that it does not find all rows that it names.

@@ -109,10 +109,12 @@ impl Tables for Within<'_> {
     }
 
     fn put_message(&mut self, now: Timestamp, message: &Message) -> Result<(), StoreError> {
-        let sql = "INSERT INTO outbox (at, kind, way, address, about, body) VALUES ($1, $2, $3, $4, $5, $6)";
+        let sql =
+            "INSERT INTO outbox (at, kind, way, address, origin, about, body) VALUES ($1, $2, $3, $4, $5, $6, $7)";
         let Message { kind, way, address, about, body } = message;
         let about = about.bytes().to_vec();
-        self.run(sql, &[&now.as_millisecond(), &kind.as_str(), &way.as_str(), address, &about, body]).map(drop)
+        self.run(sql, &[&now.as_millisecond(), &kind.as_str(), &way.as_str(), address, &message.origin(), &about, body])
+            .map(drop)
     }
 
     fn put_document(&mut self, document: &Document) -> Result<(), StoreError> {

@@ -153,9 +153,10 @@ fn save_house(db: &Connection, number: i64, save: &Save<'_>) -> Result<(), Refus
         db.prepare_cached(sql)?.execute(params![now, by, number, booking, signed, currency.code()])?;
     }
     for message in save.outbox {
-        let sql = "INSERT INTO outbox (at, kind, way, address, about, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+        let sql =
+            "INSERT INTO outbox (at, kind, way, address, origin, about, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
         let Message { kind, way, address, about, body } = message;
-        let row = params![now, kind.as_str(), way.as_str(), address, about.bytes(), body];
+        let row = params![now, kind.as_str(), way.as_str(), address, message.origin(), about.bytes(), body];
         db.prepare_cached(sql)?.execute(row)?;
     }
     for about in save.forgotten {

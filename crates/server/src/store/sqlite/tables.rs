@@ -96,9 +96,11 @@ impl Tables for Within<'_> {
     }
 
     fn put_message(&mut self, now: Timestamp, message: &Message) -> Result<(), StoreError> {
-        let sql = "INSERT INTO outbox (at, kind, way, address, about, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+        let sql =
+            "INSERT INTO outbox (at, kind, way, address, origin, about, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
         let Message { kind, way, address, about, body } = message;
-        let row = params![now.as_millisecond(), kind.as_str(), way.as_str(), address, about.bytes(), body];
+        let (now, origin) = (now.as_millisecond(), message.origin());
+        let row = params![now, kind.as_str(), way.as_str(), address, origin, about.bytes(), body];
         self.run(sql, row).map(drop)
     }
 
