@@ -238,6 +238,12 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
         "crates/cli/tests/it/federation.rs",
         "a_server_with_other_keys_is_in_quarantine_for_14_days_or_until_the_operator_has_asked",
     ),
+    (
+        "IDX-012",
+        "crates/cli/tests/it/federation.rs",
+        "a_server_with_other_keys_is_in_quarantine_for_14_days_or_until_the_operator_has_asked",
+    ),
+    ("PRIV-005", "crates/server/tests/it/notifications.rs", "thirty_days_after_the_end_nobody_is_known_priv_005"),
     ("RCPT-006", "crates/protocol/src/receipt.rs", "what_an_honest_cinema_never_says_is_found_rcpt_006"),
     ("CANC-010", "crates/booking/tests/it/bookings.rs", "what_was_kept_by_mistake_is_given_back_after_all_canc_010"),
     ("DOOR-007", "crates/cli/tests/it/door.rs", "a_door_goes_on_without_a_network_and_tells_the_server_afterwards"),

@@ -247,8 +247,21 @@ pub(super) async fn liars(target: &mut Target) -> Checked {
         let place = place(target);
         let fake = start(target, &place, lie).await?;
         let said = announce(target, &fake.origin).await.map_err(|why| format!("{what}: {why}"))?;
-        let failed = said["steps"].as_array().into_iter().flatten().any(|s| s["ok"] == false);
-        must(said["listed"] == false && failed, || format!("{what}, and it is listed: {said}"))?;
+        let steps = said["steps"].as_array().cloned().unwrap_or_default();
+        let failed: Vec<&Value> = steps.iter().filter(|s| s["ok"] == false).collect();
+        must(said["listed"] == false && !failed.is_empty(), || format!("{what}, and it is listed: {said}"))?;
+        must(failed.len() == 1 && steps.last() == Some(failed[0]), || {
+            format!("{what}: the first failure ends a look, {said}")
+        })?;
+        let tells = failed[0]["detail"].as_str().is_some_and(|detail| !detail.is_empty());
+        must(tells, || format!("{what}: it does not say why, {said}"))?;
+        let step = STEP_OF.iter().find(|(lie, _)| lie == what).map_or("manifest", |(_, step)| step);
+        must(failed[0]["step"] == step, || {
+            format!("{what}: that is found in the step {step}, not in {}", failed[0]["step"])
+        })?;
+        let path = target.api(&format!("/manifests?origin={}", encoded(&fake.origin)))?;
+        refused(&target.wire.send(&Ask::get(path)).await?, 404, "not_found")
+            .map_err(|why| format!("{what}, and its manifest is passed on: {why}"))?;
         must_find(target, &fake, &format!("q={}", encoded(&place.name)), false)
             .await
             .map_err(|why| format!("{what}: {why}"))?;
@@ -256,12 +269,24 @@ pub(super) async fn liars(target: &mut Target) -> Checked {
     Ok(())
 }
 
+/// In which step these are found; the others in `manifest`.
+const STEP_OF: [(&str, &str); 7] = [
+    ("its page of cinemas is another one", "cinemas"),
+    ("it sends the fetcher elsewhere", "fetch"),
+    ("its manifest is larger than any", "fetch"),
+    ("it says a member twice", "fetch"),
+    ("it has no cinema", "cinemas"),
+    ("its cinema is nowhere on earth", "cinemas"),
+    ("its name turns letters round", "cinemas"),
+];
+
 pub(super) async fn moved(target: &mut Target) -> Checked {
     acts(target)?;
     let place = place(target);
     let (old, new) = Fake::start_moved(&place, target.fresh(), |_, _| ()).await?;
     let said = announce(target, &old.origin).await?;
     must(said["listed"] == false, || format!("it moved, and is listed where it was: {said}"))?;
+    must(said["moved_to"] == new.origin.as_str(), || format!("it does not say where it is now: {said}"))?;
     let query = format!("q={}", encoded(&place.name));
     must_find(target, &new, &query, true).await?;
     must_find(target, &old, &query, false).await?;
@@ -269,6 +294,7 @@ pub(super) async fn moved(target: &mut Target) -> Checked {
         let (old, _new) = Fake::start_moved(&place, target.fresh(), lie).await?;
         let said = announce(target, &old.origin).await.map_err(|why| format!("{what}: {why}"))?;
         must(said["listed"] == false, || format!("{what}, and it is listed where it was: {said}"))?;
+        must(said["moved_to"].is_null(), || format!("{what}, and the move is believed: {said}"))?;
     }
     Ok(())
 }
@@ -305,19 +331,83 @@ pub(super) async fn bad_record(target: &mut Target) -> Checked {
         ends["at"] = json!("2001-01-01T00:00:00Z");
         ends["local"] = json!("2001-01-01T01:00:00+01:00");
         s.programme["screenings"][0]["ends_at"] = ends;
+        // One cinema that is nowhere on earth, beside a good one.
+        let mut nowhere = s.cinemas["cinemas"][0].clone();
+        nowhere["id"] = json!("nowhere");
+        nowhere["position"]["lat_e6"] = json!(95_000_000);
+        if let Some(all) = s.cinemas["cinemas"].as_array_mut() {
+            all.push(nowhere);
+        }
     })
     .await?;
     let said = announce(target, &fake.origin).await?;
-    must(said["listed"] == true, || format!("one bad screening, and nothing is listed: {said}"))?;
+    must(said["listed"] == true, || format!("one bad screening and one bad cinema, and nothing is listed: {said}"))?;
     if !target.has("screenings") {
         return Ok(());
     }
     let hints = find(target, "screenings", &format!("q={}&limit=100", encoded(&place.film))).await?;
     let mine = hints.iter().filter(|h| h["origin"] == fake.origin.as_str()).count();
-    Ok(must(mine == 1, || format!("one of two screenings is good, and {mine} are found"))?)
+    Ok(must(mine == 1, || {
+        format!("of two screenings one ends before it starts (PROG-008) and is dropped alone: {mine} are found, not 1")
+    })?)
+}
+
+/// What nobody knows yet is passed over, in documents as in parameters.
+pub(super) async fn unknown(target: &mut Target) -> Checked {
+    acts(target)?;
+    let place = place(target);
+    let fake = start(target, &place, |s, _| {
+        for document in [&mut s.manifest, &mut s.cinemas["cinemas"][0], &mut s.programme["screenings"][0]] {
+            document["org.example.later"] = json!({"anything": [1, null]});
+        }
+        s.manifest["capabilities"] = json!(["of_the_future"]);
+        s.programme["screenings"][0]["attributes"] = json!(["of_the_future"]);
+        s.programme["screenings"][1]["note"] = Value::Null;
+    })
+    .await?;
+    let path = target.api("/announcements")?;
+    let ask = Ask::post(path, &json!({"origin": fake.origin, "org.example.later": true}));
+    let said = good(&target.wire.send(&ask).await?, 200)?;
+    must(said["listed"] == true, || format!("members and words that nobody knows, and it is not listed: {said}"))?;
+    Ok(must_find(target, &fake, &format!("q={}&of_the_future=1", encoded(&place.name)), true).await?)
+}
+
+/// No more than asked for, whatever is asked for.
+pub(super) async fn limits(target: &mut Target) -> Checked {
+    let (one, other) = (place(target), place(target));
+    let _fakes = (listed(target, &one).await?, listed(target, &other).await?);
+    for (limit, most) in [("1", 1), ("0", 1), ("1000000", 100)] {
+        let found = find(target, "cinemas", &format!("country=HR&limit={limit}")).await?;
+        must(!found.is_empty() && found.len() <= most, || format!("limit={limit}: {} are found", found.len()))?;
+    }
+    if target.has("screenings") {
+        for (date, some) in [("2001-02-03", false), ("tomorrow", true)] {
+            let all = find(target, "screenings", &format!("q={}&date={date}&limit=100", encoded(&one.film))).await?;
+            let said = all.iter().filter_map(|hint| hint["screening"]["business_date"].as_str()).collect::<Vec<_>>();
+            must(some || said.is_empty(), || format!("nothing is shown on {date}, and there is {said:?}"))?;
+            must(said.windows(2).all(|pair| pair[0] == pair[1]), || format!("on {date}, it finds {said:?}"))?;
+        }
+    }
+    Ok(())
+}
+
+pub(super) async fn media_type(target: &mut Target) -> Checked {
+    let found = target.api("/cinemas?country=HR")?;
+    for path in ["/.well-known/admit".to_owned(), found] {
+        let answer = target.wire.send(&Ask::get(&path)).await?;
+        let media = answer.header("content-type");
+        must(media.starts_with("application/json"), || format!("{path} is {media:?}"))?;
+        let origin = answer.header("access-control-allow-origin");
+        must(origin == "*", || format!("{path}: Access-Control-Allow-Origin is {origin:?}"))?;
+    }
+    let manifest = target.wire.send(&Ask::get("/.well-known/admit")).await?;
+    let etag = manifest.header("etag").to_owned();
+    must(!etag.is_empty(), || "the manifest has no ETag".into())?;
+    Ok(())
 }
 
 pub(super) async fn addresses(target: &mut Target) -> Checked {
+    acts(target)?;
     for bad in [
         "https://127.0.0.1",
         "https://10.0.0.1",
@@ -335,7 +425,8 @@ pub(super) async fn addresses(target: &mut Target) -> Checked {
     ] {
         let path = target.api("/announcements")?;
         let answer = target.wire.send(&Ask::post(path, &json!({"origin": bad}))).await?;
-        must((400..500).contains(&answer.status), || format!("{bad:?} is announced: status {}", answer.status))?;
+        let problem = refused(&answer, 422, "invalid").map_err(|why| format!("{bad:?} is announced: {why}"))?;
+        must(problem["pointers"] == json!(["/origin"]), || format!("{bad:?}: it points to {problem}"))?;
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ mod receipts;
 mod scanner;
 
 use admit_protocol::booking::{Book, Booking, Cancel, CancellationQuote, QuoteCancellation, Tickets};
-use admit_protocol::cinema::{Cinema, CinemaPage};
+use admit_protocol::cinema::Cinema;
 use admit_protocol::digest::ContentName;
 use admit_protocol::endpoint as at;
 use admit_protocol::exchange::{Exchange, ExchangeQuote, QuoteExchange};
@@ -20,7 +20,7 @@ use admit_protocol::layout::Layout;
 use admit_protocol::manifest::{Known, MANIFEST_PATH, MOVES_MAX, Manifest, ManifestError};
 use admit_protocol::origin::Origin;
 use admit_protocol::price::PriceTable;
-use admit_protocol::screening::{Programme, Screening};
+use admit_protocol::screening::Screening;
 use admit_protocol::seats::Seats;
 use admit_protocol::ticket::{Ticket, TicketError, screening_digest};
 use admit_protocol::waitlist::{JoinWaitlist, WaitlistEntry};
@@ -126,6 +126,26 @@ impl Client {
     }
 }
 
+/// A page of cinemas, before each is read.
+#[derive(serde::Deserialize)]
+struct Cinemas {
+    cinemas: Vec<serde_json::Value>,
+}
+
+/// A page of a programme, before each of its records is read.
+#[derive(serde::Deserialize)]
+struct Shown {
+    films: Vec<serde_json::Value>,
+    screenings: Vec<serde_json::Value>,
+    #[serde(default)]
+    next: Option<String>,
+}
+
+/// The records that can be read: one that cannot is dropped alone.
+fn readable<T: DeserializeOwned>(records: &[serde_json::Value]) -> impl Iterator<Item = T> {
+    records.iter().filter_map(|record| json::from_value(record).ok())
+}
+
 impl Server {
     /// What the server says of itself.
     #[must_use]
@@ -185,20 +205,20 @@ impl Server {
         json::read(&bytes, limit, Numbers::Integers).map_err(|e| bad_answer(self.origin(), e.to_string()))
     }
 
-    /// All cinemas of this server.
+    /// All cinemas of this server; without those that cannot be read (F5).
     ///
     /// # Errors
     /// When a page cannot be had, or is not the one that the manifest names.
     pub async fn cinemas(&self) -> Result<Vec<Cinema>, ClientError> {
         let mut cinemas = Vec::new();
         for page in &self.manifest.cinema_pages {
-            let page: CinemaPage = self.document(at::GET_CINEMA_PAGE, *page, MANIFEST_BYTES_MAX).await?;
-            cinemas.extend(page.cinemas);
+            let page: Cinemas = self.document(at::GET_CINEMA_PAGE, *page, MANIFEST_BYTES_MAX).await?;
+            cinemas.extend(readable::<Cinema>(&page.cinemas));
         }
         Ok(cinemas)
     }
 
-    /// What a cinema shows: all pages of its programme.
+    /// What a cinema shows: all pages of its programme; without films and screenings that cannot be read (F5).
     ///
     /// # Errors
     /// When a page cannot be had or read.
@@ -207,11 +227,11 @@ impl Server {
         let mut cursor = String::new();
         for _ in 0..PROGRAMME_PAGES_MAX {
             let url = format!("{}{cursor}", self.url(at::GET_PROGRAMME, &[cinema.as_str()]));
-            let page: Programme = self.json(Ask::get(url, DOCUMENT_BYTES_MAX)).await?;
-            let new =
-                page.films.into_iter().filter(|f| !films.iter().any(|known| known.id == f.id)).collect::<Vec<_>>();
+            let page: Shown = self.json(Ask::get(url, DOCUMENT_BYTES_MAX)).await?;
+            let new: Vec<Film> =
+                readable(&page.films).filter(|f: &Film| !films.iter().any(|known| known.id == f.id)).collect();
             films.extend(new);
-            screenings.extend(page.screenings);
+            screenings.extend(readable::<Screening>(&page.screenings));
             let Some(next) = page.next else { return Ok((films, screenings)) };
             let query: String =
                 url::form_urlencoded::Serializer::new(String::new()).append_pair("cursor", &next).finish();

@@ -167,9 +167,10 @@ impl Steps {
         let jws: Jws = self.note(StepName::Fetch, jws)?;
         // Whether it is a good manifest, and whether it has the keys that are known, are two questions.
         let met = client.server_from(origin, &jws, None).map_err(|e| manifest_failure(&e));
+        let met = met.and_then(|server| is_a_cinemas(&server).map(|()| server));
         let stranger: Server = self.note(StepName::Manifest, met)?;
         let met = client.server_from(origin, &jws, known);
-        let who = self.same_keys(stranger, met).and_then(|server| is_a_cinemas(&server).map(|()| server));
+        let who = self.same_keys(stranger, met);
         let server: Server = self.note(StepName::Identity, who)?;
         if let Some(to) = &server.manifest().moved_to {
             let moved = self.follow(client, (server.manifest(), to), there).await;
@@ -229,10 +230,12 @@ fn check_cinemas(cinemas: Vec<Cinema>) -> Result<Vec<Cinema>, String> {
     if cinemas.is_empty() {
         return Err("it has no cinema: import a programme first".into());
     }
-    for cinema in &cinemas {
-        cinema.check().map_err(|why| format!("cinema {}: {why}", cinema.id))?;
+    // F5: a bad record is dropped alone.
+    let (good, bad): (Vec<Cinema>, Vec<Cinema>) = cinemas.into_iter().partition(|cinema| cinema.check().is_ok());
+    match bad.first().and_then(|cinema| Some((cinema, cinema.check().err()?))) {
+        Some((cinema, why)) if good.is_empty() => Err(format!("cinema {}: {why}", cinema.id)),
+        _ => Ok(good),
     }
-    Ok(cinemas)
 }
 
 /// Six things that can be wrong, in words of ours.

@@ -134,7 +134,7 @@ impl Asked {
             city: self.city,
             country: self.country,
             date,
-            limit: self.limit.unwrap_or(20).min(PAGE_MAX),
+            limit: self.limit.unwrap_or(20).clamp(1, PAGE_MAX),
         })
     }
 }
