@@ -128,6 +128,11 @@ impl Page<'_> {
                 Event::Text(text) if bold && is_number(&text) => {
                     events.push(Event::InlineHtml(format!("<a id=\"{text}\" href=\"#{text}\">{text}</a>").into()));
                 }
+                // A path is broken where one of its parts begins.
+                Event::Code(code) if code.contains('/') => {
+                    let code = escaped(&code).replace('/', "<wbr>/");
+                    events.push(Event::InlineHtml(format!("<code>{code}</code>").into()));
+                }
                 Event::Text(text) if !in_link && !in_code => self.link_sentences(&text, &mut events)?,
                 other => events.push(other),
             }
@@ -190,12 +195,12 @@ input{width:100%;font:inherit;padding:.4rem .6rem;border:1px solid var(--line);b
 main{padding:1rem 2rem 6rem;max-width:60rem}article{border-bottom:1px solid var(--line);padding:1rem 0}
 a{color:var(--link);text-decoration:none}a:hover,a:focus{text-decoration:underline}
 h2{font-size:1.8rem;line-height:1.2}h3{font-size:1.3rem}h4{font-size:1.05rem}
-pre{overflow-x:auto;background:var(--quiet);padding:.8rem;border-radius:.4rem;line-height:1.4}code{background:var(--quiet);padding:.1em .25em;border-radius:.2em;overflow-wrap:anywhere}
-pre code{padding:0;overflow-wrap:normal}
+pre{overflow-x:auto;background:var(--quiet);padding:.8rem;border-radius:.4rem;line-height:1.4}code{background:var(--quiet);padding:.1em .25em;border-radius:.2em;overflow-wrap:break-word}
+pre code{padding:0;overflow-wrap:normal}pre code.language-json{white-space:pre-wrap;overflow-wrap:break-word}
 table{border-collapse:collapse;display:block;overflow-x:auto;max-width:100%}td,th{border:1px solid var(--line);padding:.3rem .6rem;text-align:left;vertical-align:top}
 li:target,li:has(> strong a:target),li:has(> p > strong a:target){background:var(--quiet);outline:.4rem solid var(--quiet)}
 .away{display:none}
-@media(max-width:52rem){body{grid-template-columns:minmax(0,1fr)}nav{position:static;height:auto;border-right:0;border-bottom:1px solid var(--line)}main{padding:1rem}}
+@media(max-width:52rem){body{grid-template-columns:minmax(0,1fr)}nav{position:static;height:auto;max-height:45vh;border-right:0;border-bottom:1px solid var(--line)}main{padding:1rem}}
 @media print{nav{display:none}body{display:block}main{max-width:none}}
 ";
 
