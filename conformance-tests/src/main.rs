@@ -10,6 +10,7 @@ mod report;
 mod spec;
 mod stage;
 mod target;
+mod vectors;
 mod wire;
 
 use std::path::PathBuf;
@@ -79,6 +80,16 @@ enum Command {
         secret: String,
         #[command(flatten)]
         how: How,
+    },
+    /// Test what an implementation reads, refuses and reckons, through its adapter and without a network; or write the vectors into a folder.
+    #[command(group = ArgGroup::new("vectors").required(true))]
+    Vectors {
+        /// The adapter's program, and what it is called with.
+        #[arg(long, group = "vectors")]
+        command: Option<String>,
+        /// Where to write the files.
+        #[arg(long, group = "vectors")]
+        dir: Option<PathBuf>,
     },
     /// Print the sentence with this number, and what is checked of it.
     Explain {
@@ -163,6 +174,10 @@ async fn run(arguments: Arguments) -> anyhow::Result<bool> {
                 &how,
                 arguments.json,
             )
+        }
+        Command::Vectors { command: Some(command), .. } => vectors::ask(&command, arguments.json).await,
+        Command::Vectors { command: None, dir } => {
+            vectors::write(&dir.unwrap_or_else(|| PathBuf::from("vectors"))).map(|()| true)
         }
         Command::Explain { must } => {
             let sentence = spec::sentence(&must).ok_or_else(|| anyhow::anyhow!("no sentence has the number {must}"))?;

@@ -109,6 +109,14 @@ fn vectors(python: &Path, quiet: bool) -> anyhow::Result<()> {
     let said = String::from_utf8_lossy(&output.stdout).trim().to_owned();
     ensure!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
     say(quiet, &format!("{said}, in Python"));
+    // And as an implementer is asked for them, who has the suite's program alone.
+    let adapter = format!("{} {}", python.display(), root().join("conformance-tests/vectors/adapter.py").display());
+    let asked =
+        Command::new(beside("admit-conformance")).args(["--json", "vectors", "--command", &adapter]).output()?;
+    let report: Value = serde_json::from_slice(&asked.stdout).context("the report of the vectors")?;
+    let all = report["failed"] == 0 && report["not_run"] == 0 && report["passed"].as_u64() > Some(250);
+    ensure!(all, "vectors, asked of Python: {report}");
+    say(quiet, &format!("{} of them as an adapter is asked", report["passed"]));
     Ok(())
 }
 
