@@ -15,7 +15,7 @@ fn our_own_index_keeps_every_sentence() {
     let report = act(&serving.origin, 1);
     assert_eq!((failed(&report), &report["not_run"]), (vec![], &json!(0)), "{report}");
     let looked = suite(&["index", "--url", &serving.origin]);
-    assert!(failed(&looked).is_empty() && looked["not_run"] == 9, "who only looks announces nothing: {looked}");
+    assert!(failed(&looked).is_empty() && looked["not_run"] == 12, "who only looks announces nothing: {looked}");
 }
 
 fn each<'a>(p: &'a mut Passing<'_>, path: &str, list: &'static str, change: impl Fn(&mut Value) + 'a) {
@@ -40,6 +40,20 @@ const LIARS: &[Liar] = &[
             p.edit(|said| said["listed"] = json!(true));
         }
     }),
+    ("IDX-002", "it is always the address", |p| {
+        if p.path.ends_with("/announcements") {
+            let first = |step: &mut Value| step["step"] = json!("address");
+            p.edit(|said| said["steps"].as_array_mut().into_iter().flatten().for_each(first));
+        }
+    }),
+    ("IDX-013", "it finds more than it is asked for", |p| {
+        if p.path.ends_with("/cinemas") && p.asked("limit=1") {
+            p.edit(|found| {
+                let again = found["listings"].as_array().cloned().unwrap_or_default();
+                found["listings"].as_array_mut().into_iter().for_each(|all| all.extend(again.clone()));
+            });
+        }
+    }),
     ("IDX-010", "it lists a server where it was", |p| {
         let moved =
             p.path.ends_with("/announcements") && String::from_utf8_lossy(p.response.body()).contains("it moved to");
@@ -52,7 +66,7 @@ const LIARS: &[Liar] = &[
             p.edit(|found| found["listings"] = json!([]));
         }
     }),
-    ("IDX-001", "who pays is first, however far", |p| {
+    ("IDX-013", "who pays is first, however far", |p| {
         if p.path.ends_with("/cinemas") {
             p.edit(|found| found["listings"].as_array_mut().map_or((), |l| l.reverse()));
         }
@@ -63,15 +77,15 @@ const LIARS: &[Liar] = &[
             p.edit(|jws| jws["payload"] = json!("eyJvcmlnaW4iOiJodHRwczovL290aGVyLmV4YW1wbGUifQ"));
         }
     }),
-    ("IDX-001", "its hints do not say when they were seen", |p| {
+    ("IDX-013", "its hints do not say when they were seen", |p| {
         each(p, "/screenings", "screenings", |s| s["seen_at"] = json!(null));
     }),
-    ("IDX-001", "it keeps a screening to itself", |p| {
+    ("IDX-013", "it keeps a screening to itself", |p| {
         if p.path.ends_with("/screenings") {
             p.edit(|found| drop(found["screenings"].as_array_mut().and_then(Vec::pop)));
         }
     }),
-    ("IDX-001", "it knows one film less", |p| {
+    ("IDX-013", "it knows one film less", |p| {
         if p.path.ends_with("/films") {
             p.edit(|found| found["films"] = json!([]));
         }

@@ -11,6 +11,7 @@ use admit_protocol::json::{self, Numbers};
 use admit_protocol::jws::Jws;
 use admit_protocol::layout::Layout;
 use admit_protocol::manifest::Manifest;
+use admit_protocol::notification::{ChallengeAnswer, Notification};
 use admit_protocol::price::PriceTable;
 use admit_protocol::problem::Problem;
 use admit_protocol::queue::QueuePlace;
@@ -36,7 +37,7 @@ where
 }
 
 /// Each kind of message of the protocol. The schemas' list is longer by nothing.
-const MESSAGES: [fn(&[u8]); 36] = [
+const MESSAGES: [fn(&[u8]); 38] = [
     read_as::<UploadScans>,
     read_as::<Announce>,
     read_as::<Announcement>,
@@ -73,6 +74,8 @@ const MESSAGES: [fn(&[u8]); 36] = [
     read_as::<Receipt>,
     read_as::<SeatLogPage>,
     read_as::<SeatLogEntry>,
+    read_as::<Notification>,
+    read_as::<ChallengeAnswer>,
 ];
 
 fn every_parser(bytes: &[u8]) {
